@@ -1,0 +1,19 @@
+/* Time as a parameter: libraries take a `const struct clock *`, so that tests can drive it. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+struct clock {
+        /* Wall-clock time, for time stamps of files. Any thread. */
+        struct timespec (*now)(const struct clock *c);
+        /* Nanoseconds since some fixed moment; never goes back, counts suspended time
+         * (CLOCK_BOOTTIME). Any thread. */
+        uint64_t (*monotonic_ns)(const struct clock *c);
+};
+
+/* The machine's clocks. `now` is CLOCK_REALTIME_COARSE's resolution or better. */
+extern const struct clock clock_system;
+
+#endif

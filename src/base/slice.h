@@ -1,0 +1,46 @@
+/* A borrowed run of bytes. Whoever hands one out says how long it stays valid. */
+#ifndef BASE_SLICE_H
+#define BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct slice {
+        const uint8_t *data;
+        size_t len;
+};
+
+static inline struct slice slice_of(const void *data, size_t len)
+{
+        return (struct slice){ .data = data, .len = len };
+}
+
+static inline struct slice slice_str(const char *s)
+{
+        return slice_of(s, strlen(s));
+}
+
+/* Bytewise order; of two slices of which one begins with the other the shorter sorts first. This is
+ * the order of keys in every store. Returns <0, 0, >0. */
+static inline int slice_cmp(struct slice a, struct slice b)
+{
+        size_t n = a.len < b.len ? a.len : b.len;
+        int r = n > 0 ? memcmp(a.data, b.data, n) : 0;
+
+        return r != 0 ? r : (a.len > b.len) - (a.len < b.len);
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+        return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+static inline bool slice_starts_with(struct slice s, struct slice prefix)
+{
+        return s.len >= prefix.len &&
+               (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
+}
+
+#endif
