@@ -1,0 +1,19 @@
+/* The store in memory, with what tests may want of it. "mem:" opens it with defaults (backend.h). */
+#ifndef MEM_H
+#define MEM_H
+
+#include "clock.h"
+#include "kv.h"
+
+struct kv_mem_opts {
+        const struct clock *clock; /* for the age of transactions; NULL: clock_system */
+        unsigned txn_ms;           /* 0: FoundationDB's 5,000 */
+        size_t watches;            /* at most that many that have not fired; 0: FoundationDB's 10,000 */
+        uint64_t max_bytes;        /* keys and values together; beyond it ENOSPC. 0: 64 GiB */
+        bool rdonly;               /* transactions with KV_WRITE give EROFS */
+};
+
+/* OPTS may be NULL. ENOMEM. */
+int kv_mem_open_with(const struct kv_mem_opts *opts, struct kv_store **ret);
+
+#endif

@@ -1,0 +1,42 @@
+/* Opens a store by its URL. */
+#include "backend/backend.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <string.h>
+
+static const struct {
+        const char *scheme;
+        int (*open)(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
+                    struct err_text *text);
+} backends[] = {
+        { "lmdb", kv_lmdb_open },
+        { "mem", kv_mem_open },
+};
+
+/* The length of a URL's scheme before its colon, 0 for a plain path. A path that contains a colon can
+ * be written with a slash in front of it. */
+static size_t scheme_len(const char *url)
+{
+        size_t n = 0;
+
+        while (isalnum((unsigned char)url[n]) || (n > 0 && strchr("+-.", url[n]) && url[n]))
+                n++;
+        return n > 0 && url[n] == ':' ? n : 0;
+}
+
+int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret,
+            struct err_text *text)
+{
+        size_t n = scheme_len(url);
+
+        if (url[0] == '\0')
+                return err_set(text, EINVAL, "the store's name is empty; give a directory or lmdb:PATH");
+        if (n == 0)
+                return kv_lmdb_open(url, opts, ret, text);
+        for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+                if (strlen(backends[i].scheme) == n && memcmp(backends[i].scheme, url, n) == 0)
+                        return backends[i].open(url + n + 1, opts, ret, text);
+        return err_set(text, EINVAL, "%s: unknown kind of store '%.*s'; use lmdb:PATH or a plain path", url,
+                       (int)n, url);
+}

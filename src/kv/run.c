@@ -1,0 +1,253 @@
+/* The retry loop: runs a body until its outcome is definite. Also the fence that every transaction reads
+ * and the markers that decide about commits with an unknown result. */
+#include "kv_backend.h"
+#include "rng.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define MARKER_SLOTS 64u
+
+/* A marker is one key per slot. Its value names the attempt, so that a slot can be used again. */
+struct kv_session {
+        bool fenced;
+        uint8_t fence[KV_KEY_MAX];
+        size_t fence_len;
+
+        bool marked;
+        uint8_t markers[KV_KEY_MAX];
+        size_t markers_len;
+
+        pthread_mutex_t lock; /* protects what follows */
+        pthread_cond_t slot_free;
+        uint64_t slots_used; /* a bit per slot */
+        uint64_t sequence;
+};
+
+_Static_assert(MARKER_SLOTS == 64, "slots_used has a bit per slot");
+
+static int session_get(struct kv_store *s, struct kv_session **ret)
+{
+        if (!s->session) {
+                struct kv_session *n = calloc(1, sizeof(*n));
+
+                if (!n)
+                        return -ENOMEM;
+                pthread_mutex_init(&n->lock, NULL);
+                pthread_cond_init(&n->slot_free, NULL);
+                s->session = n;
+        }
+        *ret = s->session;
+        return 0;
+}
+
+void kv_session_free(struct kv_session *session)
+{
+        if (!session)
+                return;
+        pthread_mutex_destroy(&session->lock);
+        pthread_cond_destroy(&session->slot_free);
+        free(session);
+}
+
+int kv_set_fence(struct kv_store *s, struct slice key)
+{
+        struct kv_session *session;
+        int r = session_get(s, &session);
+
+        if (r < 0)
+                return r;
+        assert(key.len <= KV_KEY_MAX);
+        memcpy(session->fence, key.data, key.len);
+        session->fence_len = key.len;
+        session->fenced = key.len > 0;
+        return 0;
+}
+
+int kv_set_markers(struct kv_store *s, struct slice prefix)
+{
+        struct kv_session *session;
+        int r = session_get(s, &session);
+
+        if (r < 0)
+                return r;
+        assert(prefix.len < KV_KEY_MAX);
+        memcpy(session->markers, prefix.data, prefix.len);
+        session->markers_len = prefix.len;
+        session->marked = true;
+        return 0;
+}
+
+/* One marker in use by one kv_run. */
+struct marker {
+        struct kv_session *session; /* NULL: none */
+        unsigned slot;
+        uint8_t key[KV_KEY_MAX];
+        size_t key_len;
+        uint8_t value[16]; /* sequence number, and random bytes against an earlier process's numbers */
+};
+
+static struct slice marker_key(const struct marker *m)
+{
+        return slice_of(m->key, m->key_len);
+}
+
+static void marker_take(struct marker *m, struct kv_session *session)
+{
+        uint64_t sequence;
+
+        m->session = session;
+        pthread_mutex_lock(&session->lock);
+        while (session->slots_used == UINT64_MAX)
+                pthread_cond_wait(&session->slot_free, &session->lock);
+        m->slot = (unsigned)__builtin_ctzll(~session->slots_used);
+        session->slots_used |= UINT64_C(1) << m->slot;
+        sequence = ++session->sequence;
+        pthread_mutex_unlock(&session->lock);
+
+        memcpy(m->key, session->markers, session->markers_len);
+        m->key[session->markers_len] = (uint8_t)m->slot;
+        m->key_len = session->markers_len + 1;
+        memcpy(m->value, &sequence, sizeof(sequence));
+        rng_system(m->value + sizeof(sequence), sizeof(m->value) - sizeof(sequence));
+}
+
+static void marker_release(struct marker *m)
+{
+        if (!m->session)
+                return;
+        pthread_mutex_lock(&m->session->lock);
+        m->session->slots_used &= ~(UINT64_C(1) << m->slot);
+        pthread_cond_signal(&m->session->slot_free);
+        pthread_mutex_unlock(&m->session->lock);
+        m->session = NULL;
+}
+
+/* One attempt: 0 when committed, or an error. *RET_VALUE is the body's value. */
+static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, struct marker *m,
+                   int *ret_value)
+{
+        struct kv_session *session = s->session;
+        struct kv_read fence;
+        struct slice unused;
+        struct kv_txn *t;
+        int r, q;
+
+        r = kv_begin(s, flags, &t);
+        if (r < 0)
+                return r;
+        /* Started before the body's reads and waited for after them: no round trip of its own. */
+        if (session && session->fenced)
+                kv_get_start(t, &fence, slice_of(session->fence, session->fence_len), 0);
+        r = *ret_value = body(t, arg);
+        if (session && session->fenced) {
+                q = kv_get_wait(t, &fence, &unused);
+                if (q == -ENOENT)
+                        r = -ERR_FENCED;
+                else if (q < 0 && r >= 0)
+                        r = q;
+        }
+        if (r >= 0 && m->session) {
+                /* Read as well as written: a retry conflicts with a late original. */
+                q = kv_get(t, marker_key(m), 0, &unused);
+                if (q == 0 || q == -ENOENT)
+                        q = kv_set(t, marker_key(m), slice_of(m->value, sizeof(m->value)));
+                if (q < 0)
+                        r = q;
+        }
+        if (r >= 0)
+                r = kv_commit(t);
+        kv_end(t);
+        return r;
+}
+
+static bool is_transient(int r)
+{
+        return r == -ERR_CONFLICT || r == -ERR_RETRY || r == -ERR_UNKNOWN_RESULT;
+}
+
+/* Exponential, spread at random so that those who met once do not meet again. */
+static void default_backoff(unsigned n)
+{
+        uint64_t random, us = UINT64_C(10) << (n < 12 ? n : 12);
+
+        if (n == 0)
+                return; /* the first conflict costs nothing */
+        rng_system(&random, sizeof(random));
+        us = us / 2 + random % (us / 2 + 1);
+        nanosleep(&(struct timespec){ .tv_sec = (time_t)(us / 1000000),
+                                      .tv_nsec = (long)(us % 1000000) * 1000 }, NULL);
+}
+
+static int backoff(struct kv_store *s, int err, unsigned n)
+{
+        if (s->ops->backoff)
+                return s->ops->backoff(s, err, n);
+        default_backoff(n);
+        return 0;
+}
+
+/* Whether the attempt that wrote M committed: 1, 0, or an error that is not transient. */
+static int marker_committed(struct kv_store *s, const struct marker *m)
+{
+        for (unsigned n = 0;; n++) {
+                struct slice value;
+                struct kv_txn *t;
+                int r = kv_begin(s, KV_READ, &t);
+
+                if (r >= 0) {
+                        r = kv_get(t, marker_key(m), 0, &value);
+                        if (r == 0)
+                                r = slice_eq(value, slice_of(m->value, sizeof(m->value)));
+                        else if (r == -ENOENT)
+                                r = 0;
+                        kv_end(t);
+                }
+                if (r >= 0 || !is_transient(r))
+                        return r;
+                r = backoff(s, r, n);
+                if (r < 0)
+                        return r;
+        }
+}
+
+int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
+{
+        struct marker m;
+        int r, value = 0;
+
+        m.session = NULL;
+        if (s->limits.unknown_results && (flags & KV_WRITE) && !(flags & KV_IDEMPOTENT)) {
+                /* Without a marker an unknown result could not be decided. */
+                assert(s->session && s->session->marked);
+                marker_take(&m, s->session);
+        }
+        for (unsigned n = 0;; n++) {
+                int q;
+
+                r = attempt(s, flags, body, arg, &m, &value);
+                if (!is_transient(r))
+                        break;
+                q = backoff(s, r, n);
+                if (q < 0) {
+                        r = q;
+                        break;
+                }
+                if (r == -ERR_UNKNOWN_RESULT && m.session) {
+                        /* Nothing is in flight any more, so the marker decides. */
+                        q = marker_committed(s, &m);
+                        if (q < 0) {
+                                r = q;
+                                break;
+                        }
+                        if (q > 0) {
+                                r = 0;
+                                break;
+                        }
+                }
+        }
+        marker_release(&m);
+        return r < 0 ? r : value;
+}

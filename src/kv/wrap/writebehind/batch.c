@@ -1,0 +1,252 @@
+/* Batches: freezes the active table and writes the frozen ones below, in order, one batch at a time, each in one
+ * transaction. Run by the committer thread, and by callers of kv_sync themselves: that saves them two switches
+ * of threads, and those who come meanwhile share the next batch. */
+#include "internal.h"
+
+#include "log.h"
+
+#include <assert.h>
+#include <time.h>
+
+#define RETRY_MS 1000u /* after a batch that failed */
+
+/* Closes the active table, if there is anything in it and room for another one. */
+static int freeze(struct wb_store *wb)
+{
+        struct wb_table *dead[WB_TABLES_MAX];
+        struct wb_view *v, *old;
+        int r = 0, n = 0;
+
+        pthread_mutex_lock(&wb->writer);
+        pthread_mutex_lock(&wb->lock);
+        if (wb->active_since_ns != 0 && wb->view->n < WB_TABLES_MAX) {
+                r = wb_view_make(wb->view, true, 0, &v);
+                if (r >= 0) {
+                        old = wb->view;
+                        old->tables[0]->last = wb->published;
+                        wb->view = v;
+                        wb->active_since_ns = 0;
+                        n = wb_view_unref(old, dead);
+                        assert(n == 0); /* the new view lists them all */
+                }
+        }
+        wb->batch_wanted = false;
+        pthread_mutex_unlock(&wb->lock);
+        pthread_mutex_unlock(&wb->writer);
+        return r;
+}
+
+/* The frozen tables of one batch, newest first. Only the runner of batches drops them from the view. */
+struct batch {
+        struct wb_store *wb;
+        int n;
+        struct wb_table *tables[WB_TABLES_MAX];
+        uint64_t last;    /* newest transaction */
+        size_t payload;
+        uint64_t number;
+};
+
+/* The oldest frozen tables, as many as fit into one transaction below. */
+static void batch_collect(struct wb_store *wb, struct batch *b)
+{
+        size_t limit = wb->below->limits.txn_bytes, payload = 0;
+        int first;
+
+        *b = (struct batch){ .wb = wb };
+        pthread_mutex_lock(&wb->lock);
+        for (first = wb->view->n; first > 1; first--) {
+                payload += wb->view->tables[first - 1]->payload;
+                if (payload > limit && first < wb->view->n)
+                        break;
+                b->payload = payload;
+        }
+        for (int i = first; i < wb->view->n; i++)
+                b->tables[b->n++] = wb->view->tables[i];
+        if (b->n > 0)
+                b->last = b->tables[0]->last;
+        b->number = wb->batches + 1;
+        pthread_mutex_unlock(&wb->lock);
+}
+
+static int write_entry(struct kv_txn *t, const struct mt_entry *e)
+{
+        const struct mt_version *v = atomic_load_explicit(&e->head, memory_order_acquire);
+
+        if (!v)
+                return 0;
+        if (v->cleared)
+                return kv_clear(t, mt_key(e));
+        return kv_set(t, mt_key(e), slice_of(v->data, v->len));
+}
+
+/* Writes the newest version of each key, in order of keys: sorted writes are what B-trees like best. */
+static int batch_body(struct kv_txn *t, void *arg)
+{
+        struct batch *b = arg;
+        struct mt_entry *at[WB_TABLES_MAX];
+        uint8_t number[8];
+        int r;
+
+        for (int i = 0; i < b->n; i++)
+                at[i] = mt_seek_ge(b->tables[i]->mt, slice_of("", 0));
+        for (;;) {
+                struct mt_entry *e = NULL;
+
+                for (int i = 0; i < b->n; i++)
+                        if (at[i] && (!e || slice_cmp(mt_key(at[i]), mt_key(e)) < 0))
+                                e = at[i];
+                if (!e)
+                        break;
+                r = write_entry(t, e);
+                if (r < 0)
+                        return r;
+                for (int i = b->n - 1; i >= 0; i--)
+                        if (at[i] && (at[i] == e || slice_eq(mt_key(at[i]), mt_key(e))))
+                                at[i] = mt_next(at[i]);
+        }
+        if (!b->wb->sequence)
+                return 0;
+        for (int i = 0; i < 8; i++)
+                number[i] = (uint8_t)(b->number >> (8 * i));
+        return kv_set(t, slice_of(b->wb->sequence, b->wb->sequence_len), slice_of(number, sizeof(number)));
+}
+
+/* What was written leaves the view. */
+static int batch_retire(struct wb_store *wb, const struct batch *b)
+{
+        struct wb_table *dead[WB_TABLES_MAX];
+        struct wb_view *v, *old;
+        int r, n = 0;
+
+        pthread_mutex_lock(&wb->lock);
+        r = wb_view_make(wb->view, false, b->n, &v);
+        if (r >= 0) {
+                old = wb->view;
+                wb->view = v;
+                n = wb_view_unref(old, dead);
+                wb->durable = b->last;
+                wb->pending -= b->payload;
+                wb->budget -= wb->budget < b->payload ? wb->budget : b->payload;
+                wb->batches = b->number;
+        }
+        pthread_mutex_unlock(&wb->lock);
+        wb_tables_free(wb, dead, n);
+        return r;
+}
+
+/* One batch. The caller has set batch_running. */
+static int batch_run(struct wb_store *wb)
+{
+        struct batch b;
+        int r;
+
+        r = freeze(wb);
+        if (r < 0)
+                return r;
+        batch_collect(wb, &b);
+        if (b.n == 0)
+                return 0;
+        /* Running it twice is the same as once: it sets and clears keys that nobody else writes, and the
+         * next batch waits for it. */
+        r = kv_run(wb->below, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, batch_body, &b);
+        return r < 0 ? r : batch_retire(wb, &b);
+}
+
+/* The committer has no caller to return an error to: tells the log when the outcome changes. */
+static void report(int before, int now)
+{
+        if (now == before)
+                return;
+        if (now == -ERR_FENCED)
+                log_error("%s; what was not written yet is lost", err_str(now));
+        else if (now < 0)
+                log_error("cannot write to the store: %s; what was acknowledged is kept in memory, trying again",
+                          err_str(now));
+        else if (before < 0)
+                log_info("writing to the store works again");
+}
+
+/* Runs a batch with batch_running set around it. Lock held, dropped meanwhile. */
+static int batch_run_locked(struct wb_store *wb)
+{
+        int r;
+
+        assert(!wb->batch_running);
+        wb->batch_running = true;
+        pthread_mutex_unlock(&wb->lock);
+        r = batch_run(wb);
+        pthread_mutex_lock(&wb->lock);
+        wb->batch_running = false;
+        report(wb->error, r);
+        if (wb->error != -ERR_FENCED)
+                wb->error = r < 0 ? r : 0;
+        wb->retry_at_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)RETRY_MS * 1000000;
+        pthread_cond_broadcast(&wb->batch_done);
+        pthread_cond_signal(&wb->committer_wake);
+        return r;
+}
+
+int wb_flush(struct wb_store *wb, uint64_t target)
+{
+        int r = 0;
+
+        pthread_mutex_lock(&wb->lock);
+        while (wb->durable < target && r >= 0) {
+                if (wb->error == -ERR_FENCED)
+                        r = wb->error;
+                else if (wb->batch_running)
+                        pthread_cond_wait(&wb->batch_done, &wb->lock);
+                else
+                        r = batch_run_locked(wb);
+        }
+        pthread_mutex_unlock(&wb->lock);
+        return r < 0 ? r : 0;
+}
+
+/* How long the committer may sleep; 0: not at all, UINT64_MAX: until it is woken. Lock held. */
+static uint64_t sleep_ns(const struct wb_store *wb)
+{
+        uint64_t now = clock_system.monotonic_ns(&clock_system), due;
+
+        if (wb->error == -ERR_FENCED || wb->batch_running)
+                return UINT64_MAX;
+        if (wb->error < 0)
+                due = wb->retry_at_ns;
+        else if (wb->batch_wanted || wb->view->n > 1)
+                due = now;
+        else if (wb->active_since_ns == 0)
+                return UINT64_MAX;
+        else
+                due = wb->active_since_ns + (uint64_t)wb->age_ms * 1000000;
+        return due > now ? due - now : 0;
+}
+
+static void wait_ns(struct wb_store *wb, uint64_t ns)
+{
+        struct timespec until;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        ns += (uint64_t)until.tv_nsec;
+        until.tv_sec += (time_t)(ns / 1000000000);
+        until.tv_nsec = (long)(ns % 1000000000);
+        pthread_cond_timedwait(&wb->committer_wake, &wb->lock, &until);
+}
+
+void *wb_committer(void *arg)
+{
+        struct wb_store *wb = arg;
+
+        pthread_mutex_lock(&wb->lock);
+        while (!wb->stopping) {
+                uint64_t ns = sleep_ns(wb);
+
+                if (ns == UINT64_MAX)
+                        pthread_cond_wait(&wb->committer_wake, &wb->lock);
+                else if (ns > 0)
+                        wait_ns(wb, ns);
+                else
+                        batch_run_locked(wb);
+        }
+        pthread_mutex_unlock(&wb->lock);
+        return NULL;
+}

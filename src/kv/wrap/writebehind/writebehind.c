@@ -1,0 +1,188 @@
+/* The writebehind wrapper as a store: open, close, sync, space. internal.h has the picture. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* Bounds by default. A batch costs the store below about its own size again while it is written (LMDB's dirty
+ * pages), and a second table fills meanwhile. */
+#define MEMORY_BYTES_DEFAULT ((size_t)64 << 20)
+#define BATCH_BYTES_DEFAULT  ((size_t)16 << 20)
+#define AGE_MS_DEFAULT       1000u
+#define CLEAR_KEYS           4096u /* tombstones written one by one under the writer's lock */
+
+static void wb_free(struct wb_store *wb)
+{
+        struct wb_table *dead[WB_TABLES_MAX];
+
+        if (wb->view)
+                wb_tables_free(wb, dead, wb_view_unref(wb->view, dead));
+        while (wb->free_txns) {
+                struct wb_txn *next = wb->free_txns->next;
+
+                free(wb->free_txns->range);
+                free(wb->free_txns);
+                wb->free_txns = next;
+        }
+        pthread_mutex_destroy(&wb->writer);
+        pthread_mutex_destroy(&wb->lock);
+        pthread_mutex_destroy(&wb->watch_lock);
+        pthread_cond_destroy(&wb->committer_wake);
+        pthread_cond_destroy(&wb->batch_done);
+        pthread_cond_destroy(&wb->watch_idle);
+        free(wb->touched);
+        free(wb->sequence);
+        free(wb);
+}
+
+static int wb_sync(struct kv_store *s)
+{
+        struct wb_store *wb = wb_of(s);
+        uint64_t target;
+
+        pthread_mutex_lock(&wb->lock);
+        target = wb->published;
+        pthread_mutex_unlock(&wb->lock);
+        return wb_flush(wb, target);
+}
+
+static int wb_close(struct kv_store *s)
+{
+        struct wb_store *wb = wb_of(s);
+        struct kv_store *below = wb->below;
+        int r, q;
+
+        r = wb_sync(s);
+        pthread_mutex_lock(&wb->lock);
+        wb->stopping = true;
+        pthread_cond_signal(&wb->committer_wake);
+        pthread_mutex_unlock(&wb->lock);
+        pthread_join(wb->committer, NULL);
+        wb_free(wb);
+        q = kv_close(below);
+        return r < 0 ? r : q;
+}
+
+static int wb_space(struct kv_store *s, struct kv_space *ret)
+{
+        struct wb_store *wb = wb_of(s);
+        uint64_t pending;
+        int r = kv_space(wb->below, ret);
+
+        if (r < 0)
+                return r;
+        pthread_mutex_lock(&wb->lock);
+        pending = wb->pending;
+        pthread_mutex_unlock(&wb->lock);
+        if (pending > ret->free_bytes)
+                pending = ret->free_bytes;
+        ret->free_bytes -= pending;
+        ret->used_bytes += pending;
+        return 0;
+}
+
+static int wb_reserve(struct kv_store *s, uint64_t bytes)
+{
+        struct wb_store *wb = wb_of(s);
+        uint64_t pending;
+
+        if (!wb->below->ops->reserve)
+                return 0;
+        pthread_mutex_lock(&wb->lock);
+        pending = wb->pending;
+        pthread_mutex_unlock(&wb->lock);
+        return wb->below->ops->reserve(wb->below, pending + bytes);
+}
+
+static const struct kv_ops wb_ops = {
+        .name = "writebehind",
+        .close = wb_close,
+        .sync = wb_sync,
+        .space = wb_space,
+        .reserve = wb_reserve,
+        .begin = wb_begin,
+        .commit = wb_commit,
+        .end = wb_end,
+        .get_start = wb_get_start,
+        .get_wait = wb_get_wait,
+        .range_start = wb_range_start,
+        .range_next = wb_range_next,
+        .range_end = wb_range_end,
+        .set = wb_set,
+        .set_reserve = wb_set_reserve,
+        .clear = wb_clear,
+        .clear_range = wb_clear_range,
+        .atomic = wb_atomic,
+        .watch = wb_watch,
+        .unwatch = wb_unwatch,
+};
+
+static void limits_derive(struct kv_limits *limits, const struct kv_limits *below)
+{
+        *limits = *below;
+        /* A transaction must fit into one below, beside what clearing ranges key by key adds. */
+        limits->txn_bytes = below->txn_bytes / 2;
+        if (limits->txn_plan_bytes > limits->txn_bytes)
+                limits->txn_plan_bytes = limits->txn_bytes;
+        limits->clear_keys = CLEAR_KEYS < below->clear_keys ? CLEAR_KEYS : below->clear_keys;
+        limits->unknown_results = false;
+        limits->optimistic = false;
+}
+
+static void sync_primitives_init(struct wb_store *wb)
+{
+        pthread_condattr_t monotonic;
+
+        pthread_mutex_init(&wb->writer, NULL);
+        pthread_mutex_init(&wb->lock, NULL);
+        pthread_mutex_init(&wb->watch_lock, NULL);
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&wb->committer_wake, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+        pthread_cond_init(&wb->batch_done, NULL);
+        pthread_cond_init(&wb->watch_idle, NULL);
+}
+
+int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
+                        struct kv_store **ret)
+{
+        struct wb_store *wb = calloc(1, sizeof(*wb));
+        int r;
+
+        if (!wb)
+                return -ENOMEM;
+        sync_primitives_init(wb);
+        wb->base.ops = &wb_ops;
+        limits_derive(&wb->base.limits, &below->limits);
+        wb->below = below;
+        wb->memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_BYTES_DEFAULT;
+        wb->batch_bytes = opts->batch_bytes ? opts->batch_bytes : BATCH_BYTES_DEFAULT;
+        wb->age_ms = opts->age_ms ? opts->age_ms : AGE_MS_DEFAULT;
+        if (opts->sequence.len > 0) {
+                wb->sequence = malloc(opts->sequence.len);
+                if (!wb->sequence) {
+                        r = -ENOMEM;
+                        goto fail;
+                }
+                memcpy(wb->sequence, opts->sequence.data, opts->sequence.len);
+                wb->sequence_len = opts->sequence.len;
+        }
+        if (opts->fence.len > 0) {
+                r = kv_set_fence(below, opts->fence);
+                if (r < 0)
+                        goto fail;
+        }
+        r = wb_view_make(NULL, true, 0, &wb->view);
+        if (r < 0)
+                goto fail;
+        r = -pthread_create(&wb->committer, NULL, wb_committer, wb);
+        if (r < 0)
+                goto fail;
+        *ret = &wb->base;
+        return 0;
+
+fail:
+        wb_free(wb);
+        return r;
+}
