@@ -1,0 +1,93 @@
+/* What the files of src/fs share: the mount's state, and how bodies are run. Nobody else includes it. */
+#ifndef FS_CORE_H
+#define FS_CORE_H
+
+#include "format.h"
+#include "fs.h"
+
+#include <pthread.h>
+
+#define FS_BLOCK_MAX 65536u                /* bytes, the largest block size the format knows */
+#define FS_SIZE_MAX  ((uint64_t)INT64_MAX) /* bytes of a file: what off_t can say */
+#define FS_LINK_MAX  (UINT32_MAX / 2)
+
+struct fs_inuse;     /* inuse.h */
+struct fs_collector; /* collect.h */
+
+/* Inode numbers that this mount took from the store and has not used: [next, end). */
+struct fs_numbers {
+        pthread_mutex_t lock;
+        uint64_t next, end;
+};
+
+struct fs {
+        struct kv_store *store;
+        const struct kv_limits *limits;
+        const struct clock *clock;
+        bool rdonly;
+        enum fs_atime atime;
+        uint32_t block_size; /* bytes */
+        uint8_t uuid[16];
+        struct fs_numbers numbers;
+        struct fs_inuse *inuse;
+        struct fs_collector *collector; /* NULL: read-only */
+};
+
+static inline struct timespec fs_now(const struct fs *fs)
+{
+        return fs->clock->now(fs->clock);
+}
+
+static inline bool fs_time_before(struct timespec a, struct timespec b)
+{
+        return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+/* A body that only reads. */
+static inline int fs_run_read(struct fs *fs, kv_body body, void *arg)
+{
+        return kv_run(fs->store, KV_READ, body, arg);
+}
+
+/* A body that writes. FLAGS: KV_IDEMPOTENT, KV_RESERVE. */
+static inline int fs_run_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
+{
+        return fs->rdonly ? -EROFS : kv_run(fs->store, KV_WRITE | flags, body, arg);
+}
+
+/* A fresh inode number, never handed out before (numbers.c). */
+int fs_number_take(struct fs *fs, uint64_t *ret);
+
+/* Adds N to the counter 'M' WHICH. */
+int fs_counter_add(struct kv_txn *t, char which, int64_t n);
+
+/* ---- names (name.c) ----------------------------------------------------------------------------- */
+
+/* 0, ENAMETOOLONG, or EINVAL for what no directory can hold ("." and ".." too). */
+int fs_name_check(struct slice name);
+
+/* A directory entry being read. */
+struct fs_dirent_read {
+        struct fmt_key key;
+        struct kv_read read;
+};
+
+void fs_dirent_start(struct kv_txn *t, struct fs_dirent_read *r, uint64_t dir, struct slice name);
+/* 0, ENOENT, ERR_CORRUPT, or an error of the store. */
+int fs_dirent_wait(struct kv_txn *t, struct fs_dirent_read *r, struct fmt_dirent *ret);
+int fs_dirent_set(struct kv_txn *t, uint64_t dir, struct slice name, uint64_t ino, uint32_t mode);
+int fs_dirent_clear(struct kv_txn *t, uint64_t dir, struct slice name);
+
+/* Why DIR holds no entry: ENOTDIR if it is no directory, else ENOENT. */
+int fs_dirent_missing(struct fs *fs, struct kv_txn *t, uint64_t dir);
+
+/* ---- access times (atime.c) --------------------------------------------------------------------- */
+
+struct fs_inode;
+
+/* Whether reading INODE (loaded with its times) now changes its access time under the mount's policy. */
+bool fs_atime_due(const struct fs *fs, const struct fs_inode *inode, struct timespec now);
+/* Sets it, in a transaction of its own. Errors are ignored: the read itself succeeded. */
+void fs_atime_set(struct fs *fs, uint64_t ino, struct timespec now);
+
+#endif

@@ -1,0 +1,161 @@
+/* Opening and closing a file system, and what concerns it as a whole. */
+#include "cleanup.h"
+#include "collect.h"
+#include "inuse.h"
+
+/* What fs_open reads. */
+struct superblock {
+        struct fs *fs;
+        struct fmt_meta meta;
+        struct fmt_scratch scratch;
+        const char *what; /* is damaged or missing */
+};
+
+static int open_body(struct kv_txn *t, void *arg)
+{
+        struct superblock *s = arg;
+        struct kv_read meta_read;
+        struct slice value;
+        struct fmt_key k;
+        int r;
+
+        s->what = "metadata block";
+        fmt_key_meta(&k);
+        kv_get_start(t, &meta_read, fmt_slice(&k), KV_SNAPSHOT);
+        r = kv_get_wait(t, &meta_read, &value);
+        if (r < 0)
+                return r == -ENOENT ? -ERR_NO_FS : r;
+        s->scratch.used = 0;
+        r = fmt_meta_decode(value, &s->scratch, &s->meta);
+        if (r < 0)
+                return r;
+
+        s->what = "root directory";
+        {
+                struct fs_inode root;
+
+                r = fs_inode_load(s->fs, t, FMT_ROOT_INO, FS_INODE_DIR, KV_SNAPSHOT, &root);
+                if (r == -ENOENT || (r >= 0 && (!S_ISDIR(root.rec.mode) || root.rec.nlink == 0)))
+                        r = -ERR_CORRUPT;
+        }
+        return r;
+}
+
+static int open_error(int r, const struct superblock *s, struct err_text *text)
+{
+        switch (r) {
+        case -ERR_NO_FS:
+                return err_set(text, ERR_NO_FS, "the store holds no ashlar file system; make one with 'ashlar mkfs'");
+        case -ERR_NEWER:
+                return err_set(text, ERR_NEWER, "the file system was made by a newer version of ashlar "
+                               "(format %u, features %#llx); this is version " ASHLAR_VERSION,
+                               s->meta.version, (unsigned long long)s->meta.features);
+        case -ERR_CORRUPT:
+                return err_set(text, ERR_CORRUPT, "the file system's %s is damaged", s->what);
+        default:
+                return err_set(text, -r, "cannot read the file system's %s: %s", s->what, err_str(r));
+        }
+}
+
+static void fs_free(struct fs *fs)
+{
+        fs_inuse_free(fs->inuse);
+        pthread_mutex_destroy(&fs->numbers.lock);
+        free(fs);
+}
+
+DEFINE_CLEANUP(struct fs, fs_free);
+
+int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
+            struct err_text *text)
+{
+        _cleanup_(fs_free_ptr) struct fs *fs = calloc(1, sizeof(*fs));
+        struct superblock s;
+        int r;
+
+        if (!fs)
+                return err_set(text, ENOMEM, "no memory");
+        pthread_mutex_init(&fs->numbers.lock, NULL);
+        fs->store = store;
+        fs->limits = kv_limits(store);
+        fs->clock = opts->clock ? opts->clock : &clock_system;
+        fs->rdonly = opts->rdonly;
+        fs->atime = opts->atime;
+        fs->inuse = fs_inuse_new();
+        if (!fs->inuse)
+                return err_set(text, ENOMEM, "no memory");
+        s.fs = fs;
+        r = fs_run_read(fs, open_body, &s);
+        if (r < 0)
+                return open_error(r, &s, text);
+        fs->block_size = s.meta.block_size;
+        memcpy(fs->uuid, s.meta.uuid, sizeof(fs->uuid));
+        if (!fs->rdonly) {
+                r = fs_collector_start(fs);
+                if (r < 0)
+                        return err_set(text, -r, "cannot start a thread: %s", err_str(r));
+        }
+        *ret = steal_ptr(fs);
+        return 0;
+}
+
+void fs_close(struct fs *fs)
+{
+        if (!fs)
+                return;
+        if (fs->collector)
+                fs_collector_stop(fs);
+        fs_free(fs);
+}
+
+uint32_t fs_block_size(const struct fs *fs)
+{
+        return fs->block_size;
+}
+
+int fs_sync(struct fs *fs)
+{
+        return fs->rdonly ? 0 : kv_sync(fs->store);
+}
+
+/* ---- statfs ------------------------------------------------------------------------------------- */
+
+/* Room that a new file takes beside its data: its record, its entry, and their share of the store's pages. */
+#define BYTES_PER_INODE 512u
+
+static int inodes_body(struct kv_txn *t, void *arg)
+{
+        int64_t *ret = arg;
+        struct slice value;
+        struct fmt_key k;
+        int r;
+
+        fmt_key_meta_counter(&k, 'n');
+        r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &value);
+        if (r >= 0)
+                r = fmt_counter_decode(value, ret);
+        if (r == -ENOENT || (r >= 0 && *ret < 0))
+                r = -ERR_CORRUPT;
+        return r;
+}
+
+int fs_statfs(struct fs *fs, struct fs_statfs *ret)
+{
+        struct kv_space space;
+        int64_t inodes;
+        int r = kv_space(fs->store, &space);
+
+        if (r >= 0)
+                r = fs_run_read(fs, inodes_body, &inodes);
+        if (r < 0)
+                return r;
+        *ret = (struct fs_statfs){
+                .block_size = fs->block_size,
+                .blocks = space.total_bytes / fs->block_size,
+                .blocks_free = space.free_bytes / fs->block_size,
+                .inodes = (uint64_t)inodes + space.free_bytes / BYTES_PER_INODE,
+                .inodes_free = space.free_bytes / BYTES_PER_INODE,
+        };
+        memcpy(ret->uuid, fs->uuid, sizeof(ret->uuid));
+        return 0;
+}

@@ -1,0 +1,211 @@
+/* The file system's core: POSIX semantics over a store, free of FUSE.
+ *
+ * All functions may be called from any thread, return 0 (or a count) or a negative error
+ * (base/err.h), and write RET parameters only on success. Permissions are the caller's business (the kernel
+ * checks them: default_permissions); types, limits and existence are checked here.
+ *
+ * References: each function that returns an inode's attributes in a `struct fs_attr *` marked "+ref" also takes
+ * one reference, which keeps the inode alive although its last name goes; fs_forget gives references back.
+ * This is FUSE's lookup count.
+ */
+#ifndef FS_H
+#define FS_H
+
+#include "clock.h"
+#include "err.h"
+#include "kv.h"
+#include "slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+struct fs;
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+struct fs_mkfs_opts {
+        uint32_t block_size;       /* bytes; 0: default for the store */
+        const char *label;         /* may be NULL */
+        uint32_t root_mode;        /* permission bits of the root directory; 0: 0755 */
+        uint32_t root_uid, root_gid;
+        bool force;                /* erase a file system that is already there */
+};
+
+/* Makes an empty file system. EEXIST if the store holds one (without force) or anything else. */
+int fs_mkfs(struct kv_store *store, const struct fs_mkfs_opts *opts, const struct clock *clock,
+            struct err_text *text);
+
+enum fs_atime { FS_RELATIME, FS_NOATIME, FS_STRICTATIME };
+
+struct fs_open_opts {
+        bool rdonly;               /* nothing is written; writing calls give EROFS */
+        enum fs_atime atime;
+        const struct clock *clock; /* NULL: clock_system */
+};
+
+/* Opens the file system in STORE, which stays the caller's, and (unless rdonly) collects what an earlier
+ * mount left under 'g', in the background. Errors with TEXT: ERR_NO_FS, ERR_NEWER, ERR_CORRUPT, ... */
+int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
+            struct err_text *text);
+
+/* Collects all unlinked inodes, whatever references remain, and frees FS. Takes NULL. The caller closes the
+ * store (which waits for it to be durable). */
+void fs_close(struct fs *fs);
+
+uint32_t fs_block_size(const struct fs *fs);
+
+/* ---- inodes ------------------------------------------------------------------------------------- */
+
+struct fs_attr {
+        uint64_t ino;
+        uint32_t mode, nlink, uid, gid;
+        uint64_t rdev, size, blocks; /* blocks of 512 bytes */
+        uint32_t blksize;
+        struct timespec atime, mtime, ctime, btime;
+};
+
+/* Who creates: the owner of a new inode. */
+struct fs_cred {
+        uint32_t uid, gid;
+};
+
+int fs_lookup(struct fs *fs, uint64_t dir, struct slice name, struct fs_attr *ret /* +ref */);
+void fs_forget(struct fs *fs, uint64_t ino, uint64_t n);
+int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret);
+
+enum fs_set {
+        FS_SET_MODE = 1 << 0,
+        FS_SET_UID = 1 << 1,
+        FS_SET_GID = 1 << 2,
+        FS_SET_SIZE = 1 << 3,
+        FS_SET_ATIME = 1 << 4,
+        FS_SET_MTIME = 1 << 5,
+        FS_SET_CTIME = 1 << 6,
+        FS_SET_ATIME_NOW = 1 << 7,
+        FS_SET_MTIME_NOW = 1 << 8,
+        FS_SET_KILL_PRIV = 1 << 9, /* drop setuid, setgid (if group-executable) and security.capability */
+};
+
+struct fs_setattr {
+        unsigned set;              /* enum fs_set */
+        uint32_t mode, uid, gid;   /* mode: permission bits */
+        uint64_t size;
+        struct timespec atime, mtime, ctime;
+};
+
+/* A change of size sets mtime and ctime (also to the same size), any other change ctime. A change of owner
+ * clears setuid and setgid of files as chown(2) says. */
+int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct fs_attr *ret);
+
+/* ---- names -------------------------------------------------------------------------------------- */
+
+/* MODE with its type: regular file, fifo, socket, character or block device (RDEV). */
+int fs_mknod(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
+             uint64_t rdev, struct fs_attr *ret /* +ref */);
+int fs_mkdir(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
+             struct fs_attr *ret /* +ref */);
+int fs_symlink(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name,
+               struct slice target, struct fs_attr *ret /* +ref */);
+int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct fs_attr *ret /* +ref */);
+int fs_unlink(struct fs *fs, uint64_t dir, struct slice name);
+int fs_rmdir(struct fs *fs, uint64_t dir, struct slice name);
+/* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE (linux/fs.h). EINVAL for a directory into itself or below. */
+int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, struct slice new_name,
+              unsigned flags);
+/* Copies the target; returns its length. BUF has room for FMT_SYMLINK_MAX + 1 bytes. */
+int fs_readlink(struct fs *fs, uint64_t ino, char *buf);
+
+/* ---- directories -------------------------------------------------------------------------------- */
+
+struct fs_entry {
+        struct slice name;         /* valid during the callback */
+        uint64_t ino;
+        uint32_t type;             /* st_mode & S_IFMT */
+        const struct fs_attr *attr; /* with FS_READDIR_PLUS, else NULL; +ref if the callback takes it */
+};
+
+/* Called for each entry in order of names (without "." and ".."): 1 took it, 0 has no room for it. */
+typedef int (*fs_entry_fn)(const struct fs_entry *entry, void *arg);
+
+enum fs_readdir_flags { FS_READDIR_PLUS = 1 << 0 };
+
+/* Hands out the entries whose names sort after AFTER (empty: from the beginning), so that a caller who goes on
+ * after the last name that it took neither skips nor repeats one, whatever happens in between.
+ * Returns 1 when the end was reached, 0 when FN stopped it. */
+int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, fs_entry_fn fn, void *arg);
+
+/* The parent of a directory (of the root: itself), for "..". */
+int fs_parent(struct fs *fs, uint64_t dir, uint64_t *ret);
+
+/* ---- data --------------------------------------------------------------------------------------- */
+
+/* Receives what was read, straight from the store's memory; called exactly once, with the data valid only
+ * during the call. Zero ranges point to a static page of zeros. Its result becomes fs_read's. */
+typedef int (*fs_read_fn)(const struct iovec *iov, int n, size_t len, void *arg);
+
+/* Reads up to LEN bytes at OFFSET, fewer only at the end of the file. On an error FN is not called. */
+int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg);
+
+enum fs_write_flags {
+        FS_WRITE_KILL_PRIV = 1 << 0, /* as FS_SET_KILL_PRIV */
+        FS_WRITE_APPEND = 1 << 1,    /* at the end of the file, chosen in the transaction */
+        FS_WRITE_KEEP_TIMES = 1 << 2, /* the kernel's writeback cache owns mtime and ctime */
+};
+
+/* Writes all of it, or as much as was done before an error (> 0), or the error. Each block is atomic. */
+ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data, unsigned flags);
+
+/* MODE as fallocate(2): 0 and KEEP_SIZE (nothing is reserved; size grows unless kept), PUNCH_HOLE |
+ * KEEP_SIZE, ZERO_RANGE. EOPNOTSUPP for others. */
+int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_t len);
+
+/* SEEK_DATA, SEEK_HOLE. ENXIO beyond the end. */
+int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret);
+
+/* Barrier: everything done before, on any file or directory, is durable on success. */
+int fs_sync(struct fs *fs);
+
+/* ---- extended attributes ------------------------------------------------------------------------ */
+
+/* FLAGS: XATTR_CREATE, XATTR_REPLACE. */
+int fs_setxattr(struct fs *fs, uint64_t ino, struct slice name, struct slice value, int flags);
+/* Copies the value if CAP is large enough (ERANGE otherwise); CAP 0 only asks. Returns the length.
+ * ENODATA. */
+int fs_getxattr(struct fs *fs, uint64_t ino, struct slice name, void *buf, size_t cap);
+/* Names with a zero byte after each, as listxattr(2). */
+int fs_listxattr(struct fs *fs, uint64_t ino, char *buf, size_t cap);
+int fs_removexattr(struct fs *fs, uint64_t ino, struct slice name);
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+struct fs_statfs {
+        uint32_t block_size;
+        uint64_t blocks, blocks_free; /* of block_size bytes */
+        uint64_t inodes, inodes_free;
+        uint8_t uuid[16];
+};
+
+int fs_statfs(struct fs *fs, struct fs_statfs *ret);
+
+/* ---- checking (check.c): walks all keys ---------------------------------------------------------- */
+
+/* Called for each violation with one line of text. */
+typedef void (*fs_check_fn)(const char *violation, void *arg);
+
+struct fs_check_result {
+        uint64_t inodes, directories, files, symlinks, others, dirents, blocks, xattrs, garbage;
+        uint64_t data_bytes;
+        uint64_t violations;
+};
+
+/* Checks every key and value of one snapshot: decoding; names without inodes and inodes without names outside
+ * 'g'; link counts; parents; blocks beyond the size, of nobody, overlapping or of the wrong size; allocated bytes;
+ * counters; leftovers. PROGRESS (may be NULL) is called now and then with the number of keys seen.
+ * ERR_NO_FS, ERR_NEWER with TEXT; violations are no error. */
+int fs_check(struct kv_store *store, fs_check_fn fn, void *arg,
+             void (*progress)(uint64_t keys, void *arg), struct fs_check_result *ret,
+             struct err_text *text);
+
+#endif
