@@ -1,0 +1,22 @@
+/* The options of a mount, as -o takes them. */
+#ifndef CMD_MOUNT_OPTIONS_H
+#define CMD_MOUNT_OPTIONS_H
+
+#include "af.h"
+
+struct mount_options {
+        unsigned long flags;   /* MS_*, for mount(2) */
+        bool allow_other;
+        enum fs_atime atime;
+        struct af_opts af;
+};
+
+/* What holds without any option: for root nosuid, nodev and open to all users; for others open to them
+ * alone. */
+void mount_options_init(struct mount_options *o);
+
+/* Adds LIST, words separated by commas; the last of contradicting ones counts. SLOPPY: skip unknown ones.
+ * EINVAL with TEXT for an unknown word or a bad value, EPERM for what only root may ask for. */
+int mount_options_parse(struct mount_options *o, const char *list, bool sloppy, struct err_text *text);
+
+#endif

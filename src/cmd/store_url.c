@@ -1,0 +1,38 @@
+#include "store_url.h"
+
+#include "cleanup.h"
+
+#include <string.h>
+
+#define LMDB "lmdb:"
+
+static const char *lmdb_path(const char *store)
+{
+        const char *colon = strchr(store, ':'), *slash = strchr(store, '/');
+
+        if (strncmp(store, LMDB, strlen(LMDB)) == 0)
+                return store + strlen(LMDB);
+        /* A colon behind a slash is a part of a plain path, as in kv_open(). */
+        return colon && (!slash || colon < slash) ? NULL : store;
+}
+
+char *store_url_absolute(const char *store)
+{
+        const char *path = lmdb_path(store);
+        _cleanup_free_ char *resolved = NULL;
+        char *url;
+
+        if (!path || !*path || !(resolved = realpath(path, NULL)))
+                return strdup(store);
+        return asprintf(&url, LMDB "%s", resolved) < 0 ? NULL : url;
+}
+
+bool store_url_is_inside(const char *url, const char *dir)
+{
+        const char *path = lmdb_path(url);
+        size_t n = strlen(dir);
+
+        if (!path || strncmp(path, dir, n) != 0)
+                return false;
+        return path[n] == '\0' || path[n] == '/' || (n > 0 && dir[n - 1] == '/');
+}

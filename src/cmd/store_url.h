@@ -1,0 +1,15 @@
+/* The name of a store that still means the same from another directory, and in another process's table
+ * of mounts. */
+#ifndef CMD_STORE_URL_H
+#define CMD_STORE_URL_H
+
+#include <stdbool.h>
+
+/* STORE as "lmdb:" and an absolute path without symlinks; of another kind, or not there: as it is. Free it;
+ * NULL: no memory. */
+char *store_url_absolute(const char *store);
+
+/* Whether the files of the store URL (absolute) lie at the path DIR or below. */
+bool store_url_is_inside(const char *url, const char *dir);
+
+#endif

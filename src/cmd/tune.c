@@ -1,0 +1,34 @@
+#include "tune.h"
+
+#include "log.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define READAHEAD_KIB 2048
+
+void tune_process(void)
+{
+        /* The kernel may wait for us to write pages back in order to free memory: then our own
+         * allocations must not wait for that in turn. Needs CAP_SYS_RESOURCE; without it we are as other
+         * processes. */
+        prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+}
+
+void tune_readahead(dev_t dev)
+{
+        char path[64], text[16];
+        int fd, n;
+
+        snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(dev), minor(dev));
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        n = snprintf(text, sizeof(text), "%d", READAHEAD_KIB);
+        if (write(fd, text, (size_t)n) < 0)
+                log_debug("cannot set %s", path);
+        close(fd);
+}

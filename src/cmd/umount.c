@@ -1,0 +1,158 @@
+/* ashlar umount: unmounts and waits until everything is committed.
+ *
+ * umount(2) returns when the kernel has let go, while the process that served may still be committing.
+ * It holds the store until it has done so: when the store can be had, or when somebody else has it, that
+ * is over.
+ */
+#include "cleanup.h"
+#include "cmd.h"
+#include "kv.h"
+#include "mountinfo.h"
+#include "mountpoint.h"
+
+#include <getopt.h>
+#include <string.h>
+
+/* How long one look at the store waits for it. */
+#define LOOK_MS 250u
+/* After how many looks a terminal is told. */
+#define QUIET_LOOKS 4u
+
+struct args {
+        const char *subcommand;
+        bool lazy;
+        const char *dir;
+};
+
+static void print_help(void)
+{
+        printf("Usage: ashlar umount [-l] DIR\n"
+               "Unmount the ashlar file system at DIR and wait until everything is committed.\n"
+               "\n"
+               "  -l, --lazy  detach it now although it is in use; it ends with its last user; do\n"
+               "              not wait\n"
+               "  -h, --help  print this\n"
+               "\n"
+               "Exit code: 0 unmounted and committed, 1 failed, 2 wrong arguments.\n");
+}
+
+/* The exit code to end with, or -1 to go on. */
+static int parse_args(int argc, char **argv, struct args *a)
+{
+        static const struct option options[] = {
+                { "lazy", no_argument, NULL, 'l' },
+                { "help", no_argument, NULL, 'h' },
+                { NULL, 0, NULL, 0 },
+        };
+        int c;
+
+        /* -f, -n, -r, -v and -t are umount(8)'s, when it calls us: nothing to do differently. */
+        while ((c = getopt_long(argc, argv, ":lhfnrvt:", options, NULL)) >= 0) {
+                switch (c) {
+                case 'l':
+                        a->lazy = true;
+                        break;
+                case 'f':
+                case 'n':
+                case 'r':
+                case 'v':
+                case 't':
+                        break;
+                case 'h':
+                        print_help();
+                        return cmd_finish_output(CMD_OK);
+                default:
+                        return cmd_option_error("umount", argv, c);
+                }
+        }
+        if (optind == argc)
+                return cmd_usage_error("umount", "no DIR given");
+        if (optind + 1 < argc)
+                return cmd_usage_error("umount", "more than one DIR given: '%s'", argv[optind + 1]);
+        a->dir = argv[optind];
+        return -1;
+}
+
+static int find_mount(const char *given, struct af_mountinfo *ret, struct err_text *text)
+{
+        _cleanup_free_ char *dir = realpath(given, NULL);
+        int r;
+
+        if (!dir)
+                return err_set(text, errno, "%s: %s", given, err_str(errno));
+        r = af_mountinfo_at(dir, ret);
+        if (r == -ENOENT)
+                return err_set(text, EINVAL, "%s is not a mount point", dir);
+        if (r < 0)
+                return err_set(text, -r, "cannot read the table of mounts: %s", err_str(r));
+        if (!af_mountinfo_is_ashlar(ret))
+                return err_set(text, EINVAL, "%s is not an ashlar file system but %s", dir, ret->type);
+        return 0;
+}
+
+static int unmount(const char *dir, bool lazy, struct err_text *text)
+{
+        int r = af_unmount(dir, lazy, text);
+
+        if (r == -EBUSY)
+                return err_set(text, EBUSY, "%s is busy: a process has a file open or its working directory "
+                               "there ('fuser -vm %s' shows which); end it, or detach with "
+                               "'ashlar umount -l %s'", dir, dir, dir);
+        return r;
+}
+
+static int has_source(const struct af_mountinfo *m, void *arg)
+{
+        return af_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
+}
+
+static void say(bool terminal, const char *line)
+{
+        if (terminal)
+                fprintf(stderr, "\r\033[K%s", line);
+}
+
+static int wait_committed(const char *url, struct err_text *text)
+{
+        bool terminal = isatty(STDERR_FILENO);
+        char owner[256];
+        struct kv_open_opts opts = { .flags = KV_OPEN_EXCLUSIVE, .owner = owner, .wait_ms = LOOK_MS };
+        struct err_text why;
+        struct kv_store *store;
+        int r;
+
+        cmd_owner("umount", owner, sizeof(owner));
+        for (unsigned looks = 0;; looks++) {
+                r = kv_open(url, &opts, &store, &why);
+                /* Mounted again: somewhere else too, or anew. Who comes after the old mount got the
+                 * store from it. */
+                if (r != -EBUSY || af_mountinfo_each(has_source, (void *)url) > 0)
+                        break;
+                if (looks == QUIET_LOOKS)
+                        say(terminal, "unmounted; waiting until everything is committed ...");
+        }
+        say(terminal, "");
+        if (r == 0)
+                kv_close(store);
+        if (r < 0 && r != -EBUSY)
+                return err_set(text, -r, "unmounted, but whether everything is committed cannot be seen: %s",
+                               why.text);
+        return 0;
+}
+
+int cmd_umount(int argc, char **argv)
+{
+        _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
+        struct args a = { .lazy = false };
+        struct err_text text;
+        int r;
+
+        r = parse_args(argc, argv, &a);
+        if (r >= 0)
+                return r;
+        if (find_mount(a.dir, &at, &text) < 0 || unmount(at.target, a.lazy, &text) < 0)
+                return cmd_failed(&text);
+        if (!a.lazy && wait_committed(at.source, &text) < 0)
+                return cmd_failed(&text);
+        return CMD_OK;
+}

@@ -1,0 +1,99 @@
+#include "watcher.h"
+
+#include "mountpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long the kernel may take to close the descriptors of a dead process. */
+#define DEATH_POLLS 100
+#define DEATH_POLL_MS 50
+
+static void leave_everything(int keep)
+{
+        int null = open("/dev/null", O_RDWR);
+
+        for (int fd = 0; fd <= 2; fd++)
+                dup2(null, fd);
+        dup2(keep, 3);
+        close_range(4, ~0U, 0);
+        setsid();
+        if (chdir("/") < 0)
+                _exit(1);
+        /* What ends the mount process is not meant for us: we are needed just then. */
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGINT, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
+        prctl(PR_SET_NAME, "mount-watcher");
+}
+
+/* The connection breaks when the last descriptor of the dead process is closed, which may be a moment
+ * later than ours. A mount point that answers is somebody else's. */
+static void unmount_if_dead(const char *dir)
+{
+        struct timespec pause = { .tv_nsec = DEATH_POLL_MS * 1000000L };
+        struct statfs st;
+
+        for (int i = 0; i < DEATH_POLLS; i++) {
+                /* Not stat(2), which the kernel may answer from what it has cached. */
+                if (statfs(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
+                        af_unmount(dir, true, NULL);
+                        return;
+                }
+                nanosleep(&pause, NULL);
+        }
+}
+
+static void watch(const char *dir, int fd)
+{
+        char byte;
+        ssize_t n;
+
+        leave_everything(fd);
+        do
+                n = read(3, &byte, 1);
+        while (n < 0 && errno == EINTR);
+        if (n == 0)
+                unmount_if_dead(dir);
+        _exit(0);
+}
+
+int watcher_start(const char *dir, int *ret)
+{
+        int fds[2];
+        pid_t pid;
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        pid = fork();
+        if (pid < 0) {
+                int err = errno;
+
+                close(fds[0]);
+                close(fds[1]);
+                return -err;
+        }
+        if (pid == 0) {
+                close(fds[1]);
+                watch(dir, fds[0]);
+        }
+        close(fds[0]);
+        *ret = fds[1];
+        return 0;
+}
+
+void watcher_dismiss(int fd)
+{
+        ssize_t n;
+
+        if (fd < 0)
+                return;
+        n = write(fd, "", 1);
+        (void)n; /* if it is gone already, so be it */
+        close(fd);
+}

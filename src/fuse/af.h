@@ -1,0 +1,48 @@
+/* A file system (fs.h) served to the kernel through FUSE.
+ *
+ * This is the exclusive mode: nothing but this mount changes the file system, so the kernel may cache names,
+ * attributes, directories and pages without end, and is told to stop sending OPEN, RELEASE and what else
+ * only costs.
+ */
+#ifndef AF_H
+#define AF_H
+
+#include "err.h"
+#include "fs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct af_server;
+
+struct af_opts {
+        bool writeback_cache; /* the kernel gathers writes, and owns size and times of files meanwhile */
+        bool noxattr;         /* no extended attributes at all: spares the kernel's questions about them */
+        bool allow_root;      /* only root and the user who mounts are let in (with AF_MOUNT_ALLOW_OTHER) */
+        bool debug;           /* log each request and reply at LOG_LEVEL_DEBUG */
+        bool force_uid, force_gid; /* show every file as UID's or GID's, whatever the store says */
+        uint32_t uid, gid;
+        /* Called for each request that the kernel sends, with its opcode (linux/fuse.h), from any thread,
+         * before it is served. May be NULL. */
+        void (*on_request)(uint32_t opcode, void *arg);
+        void *on_request_arg;
+};
+
+/* Serves FS, which stays the caller's, on FUSE_FD, the open and mounted /dev/fuse that af_mount gave;
+ * takes that over on success. */
+int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct af_server **ret,
+                  struct err_text *text);
+
+/* Answers requests with threads of its own until the file system is unmounted (0), af_stop was called (0),
+ * or the connection fails. Once per server. */
+int af_serve(struct af_server *s);
+
+/* Makes af_serve return although the file system is mounted; whoever still uses it gets errors. Takes
+ * effect when a signal handler runs in the thread that is in af_serve. Any thread, also in a signal
+ * handler. */
+void af_stop(struct af_server *s);
+
+/* Ends the connection to the kernel. af_serve must have returned. Takes NULL. */
+void af_server_free(struct af_server *s);
+
+#endif

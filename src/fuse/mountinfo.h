@@ -1,0 +1,27 @@
+/* What is mounted where: /proc/self/mountinfo. Reading it does not touch the file systems, dead ones
+ * included. */
+#ifndef FUSE_MOUNTINFO_H
+#define FUSE_MOUNTINFO_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct af_mountinfo {
+        dev_t dev;
+        char *target, *type, *source; /* owned */
+};
+
+void af_mountinfo_clear(struct af_mountinfo *m);
+#define _cleanup_mountinfo_ __attribute__((cleanup(af_mountinfo_clear)))
+
+/* Calls FN for each mount, in the order of mounting, until it returns other than 0, which is returned. M
+ * is FN's for the call. Negative: the table cannot be read. */
+typedef int (*af_mountinfo_fn)(const struct af_mountinfo *m, void *arg);
+int af_mountinfo_each(af_mountinfo_fn fn, void *arg);
+
+/* The mount that is visible at exactly the path DIR. ENOENT: it is not a mount point. */
+int af_mountinfo_at(const char *dir, struct af_mountinfo *ret);
+
+bool af_mountinfo_is_ashlar(const struct af_mountinfo *m);
+
+#endif

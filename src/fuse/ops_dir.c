@@ -1,0 +1,150 @@
+/* Listing directories: see dirpos.h for what a position is. */
+#include "cleanup.h"
+#include "ops.h"
+#include "policy.h"
+
+/* No listing gains from larger replies; the kernel asks for 4 to 32 KiB. */
+#define LISTING_BYTES_MAX (64u << 10)
+
+struct listing {
+        const struct af_req *req;
+        bool plus;
+        uint8_t *buf;
+        size_t used, cap;
+        struct dirpos_chunk *names; /* those in buf; NULL if there was no memory for it */
+};
+
+static bool put(struct listing *l, struct slice name, uint64_t ino, uint32_t type, uint64_t next,
+                const struct fs_attr *attr)
+{
+        uint8_t *at = l->buf + l->used;
+        size_t room = l->cap - l->used, n;
+
+        if (l->plus)
+                n = af_put_direntplus(l->req->core, at, room, name, ino, type, next, attr);
+        else
+                n = af_put_dirent(at, room, name, ino, type, next);
+        l->used += n;
+        return n > 0;
+}
+
+/* The kernel gives up on a whole listing that holds an entry which it does not understand. */
+static bool is_presentable(struct slice name)
+{
+        return name.len > 0 && name.len <= DIRPOS_NAME_MAX;
+}
+
+static int put_entry(const struct fs_entry *e, void *arg)
+{
+        struct listing *l = arg;
+        uint64_t next;
+
+        if (!is_presentable(e->name))
+                return 1;
+        next = dirpos_of(l->req->core->positions, e->name);
+        if (!put(l, e->name, e->ino, e->type, next, e->attr))
+                return 0;
+        /* A name that is not remembered is found again by searching, as if it had been evicted. */
+        if (l->names)
+                dirpos_chunk_add(l->names, next, e->name);
+        return 1;
+}
+
+/* "." and "..", which the store does not hold. */
+static int put_dots(struct listing *l, uint64_t dir, uint64_t offset)
+{
+        uint64_t parent;
+        int r;
+
+        if (offset == DIRPOS_START)
+                put(l, slice_str("."), dir, S_IFDIR, DIRPOS_DOT, NULL);
+        if (offset <= DIRPOS_DOT) {
+                r = fs_parent(l->req->core->fs, dir, &parent);
+                if (r < 0)
+                        return r;
+                put(l, slice_str(".."), parent, S_IFDIR, DIRPOS_DOTDOT, NULL);
+        }
+        return 0;
+}
+
+struct search {
+        const struct dirpos *positions;
+        uint64_t pos;
+        bool found;
+        struct dirpos_name name;
+};
+
+static int match_entry(const struct fs_entry *e, void *arg)
+{
+        struct search *s = arg;
+
+        if (!is_presentable(e->name) || dirpos_of(s->positions, e->name) != s->pos)
+                return 1;
+        s->found = true;
+        s->name.len = (uint8_t)e->name.len;
+        memcpy(s->name.data, e->name.data, e->name.len);
+        return 0;
+}
+
+/* The name after which the listing goes on. EINVAL if it is forgotten and gone: an error, not the end,
+ * because a listing that silently lacks names would be taken for complete. */
+static int find_position(struct af_core *core, uint64_t dir, uint64_t offset, struct dirpos_name *ret)
+{
+        struct search s = { .positions = core->positions, .pos = offset };
+        int r;
+
+        if (dirpos_find(core->positions, dir, offset, ret))
+                return 0;
+        r = fs_readdir(core->fs, dir, slice_of(NULL, 0), 0, match_entry, &s);
+        if (r < 0)
+                return r;
+        if (!s.found)
+                return -EINVAL;
+        *ret = s.name;
+        return 0;
+}
+
+static int list(struct listing *l, uint64_t dir, uint64_t offset)
+{
+        struct af_core *core = l->req->core;
+        struct dirpos_name after = { .len = 0 };
+        int r;
+
+        if (offset <= DIRPOS_DOT)
+                r = put_dots(l, dir, offset);
+        else if (offset == DIRPOS_DOTDOT)
+                r = 0;
+        else
+                r = find_position(core, dir, offset, &after);
+        if (r < 0)
+                return r;
+        return fs_readdir(core->fs, dir, slice_of(after.data, after.len), l->plus ? FS_READDIR_PLUS : 0,
+                          put_entry, l);
+}
+
+void af_op_readdir(const struct af_req *r, uint64_t dir, uint64_t offset, size_t cap, bool plus)
+{
+        _cleanup_free_ uint8_t *buf = NULL;
+        struct listing l = { .req = r, .plus = plus };
+        int result;
+
+        l.cap = cap < LISTING_BYTES_MAX ? cap : LISTING_BYTES_MAX;
+        l.buf = buf = malloc(l.cap > 0 ? l.cap : 1);
+        if (!buf) {
+                af_reply_err(r, -ENOMEM);
+                return;
+        }
+        l.names = dirpos_chunk_new(dir);
+        result = list(&l, dir, offset);
+        /* Remembered before the kernel can ask for what follows. */
+        if (l.names)
+                dirpos_remember(r->core->positions, l.names);
+        /* Entries that were taken hold references, so they are sent; the error comes with the next
+         * request. */
+        if (l.used > 0)
+                af_reply_data(r, buf, l.used);
+        else if (result == 0)
+                af_reply_err(r, -EINVAL); /* not even one fits: an empty reply would mean the end */
+        else
+                af_reply_result(r, result < 0 ? result : 0);
+}

@@ -1,0 +1,187 @@
+/* Replies as the kernel reads them. */
+#include "policy.h"
+#include "request.h"
+
+#include <assert.h>
+#include <linux/fuse.h>
+#include <stddef.h>
+
+/* Errors from 512 upwards are the kernel's own; it drops replies that carry them. */
+#define ERRNO_END 512
+
+static void send_one(const struct af_req *r, const void *data, size_t len)
+{
+        af_send(r, 0, &(struct iovec){ .iov_base = (void *)data, .iov_len = len }, 1);
+}
+
+void af_reply_err(const struct af_req *r, int err)
+{
+        int e = err_to_errno(err);
+
+        assert(e > 0 && e < ERRNO_END);
+        assert(e != ENOSYS);
+        af_send(r, e, NULL, 0);
+}
+
+void af_reply_result(const struct af_req *r, int err)
+{
+        if (err < 0)
+                af_reply_err(r, err);
+        else
+                af_send(r, 0, NULL, 0);
+}
+
+void af_reply_never_again(const struct af_req *r)
+{
+        af_send(r, ENOSYS, NULL, 0);
+}
+
+static void fill_attr(const struct af_core *core, const struct fs_attr *a, struct fuse_attr *ret)
+{
+        *ret = (struct fuse_attr){
+                .ino = a->ino,
+                .size = a->size,
+                .blocks = a->blocks,
+                .atime = (uint64_t)a->atime.tv_sec,
+                .mtime = (uint64_t)a->mtime.tv_sec,
+                .ctime = (uint64_t)a->ctime.tv_sec,
+                .atimensec = (uint32_t)a->atime.tv_nsec,
+                .mtimensec = (uint32_t)a->mtime.tv_nsec,
+                .ctimensec = (uint32_t)a->ctime.tv_nsec,
+                .mode = a->mode,
+                .nlink = a->nlink,
+                .uid = core->opts.force_uid ? core->opts.uid : a->uid,
+                .gid = core->opts.force_gid ? core->opts.gid : a->gid,
+                .rdev = (uint32_t)a->rdev,
+                .blksize = a->blksize,
+        };
+}
+
+static void fill_entry(const struct af_core *core, const struct fs_attr *a, struct fuse_entry_out *ret)
+{
+        *ret = (struct fuse_entry_out){
+                .nodeid = a->ino, /* never reused, so that one generation is enough */
+                .entry_valid = AF_VALID_S,
+                .attr_valid = AF_VALID_S,
+        };
+        fill_attr(core, a, &ret->attr);
+}
+
+void af_reply_entry(const struct af_req *r, const struct fs_attr *attr)
+{
+        struct fuse_entry_out out;
+
+        fill_entry(r->core, attr, &out);
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_no_entry(const struct af_req *r)
+{
+        struct fuse_entry_out out = { .nodeid = 0, .entry_valid = AF_VALID_S };
+
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_created(const struct af_req *r, const struct fs_attr *attr)
+{
+        struct {
+                struct fuse_entry_out entry;
+                struct fuse_open_out open;
+        } out = { .open.open_flags = FOPEN_KEEP_CACHE };
+
+        fill_entry(r->core, attr, &out.entry);
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_attr(const struct af_req *r, const struct fs_attr *attr)
+{
+        struct fuse_attr_out out = { .attr_valid = AF_VALID_S };
+
+        fill_attr(r->core, attr, &out.attr);
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_data(const struct af_req *r, const void *data, size_t len)
+{
+        send_one(r, data, len);
+}
+
+void af_reply_iov(const struct af_req *r, const struct iovec *iov, int n)
+{
+        assert(n >= 0 && n <= 1000);
+        af_send(r, 0, iov, n);
+}
+
+void af_reply_written(const struct af_req *r, size_t len)
+{
+        struct fuse_write_out out = { .size = (uint32_t)len };
+
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_statfs(const struct af_req *r, const struct fs_statfs *st)
+{
+        struct fuse_statfs_out out = {
+                .st = {
+                        .blocks = st->blocks,
+                        .bfree = st->blocks_free,
+                        .bavail = st->blocks_free,
+                        .files = st->inodes,
+                        .ffree = st->inodes_free,
+                        .bsize = st->block_size,
+                        .frsize = st->block_size,
+                        .namelen = DIRPOS_NAME_MAX,
+                },
+        };
+
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_xattr_size(const struct af_req *r, size_t len)
+{
+        struct fuse_getxattr_out out = { .size = (uint32_t)len };
+
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_offset(const struct af_req *r, uint64_t offset)
+{
+        struct fuse_lseek_out out = { .offset = offset };
+
+        send_one(r, &out, sizeof(out));
+}
+
+static void fill_dirent(struct fuse_dirent *d, struct slice name, uint64_t ino, uint32_t type, uint64_t next)
+{
+        d->ino = ino;
+        d->off = next;
+        d->namelen = (uint32_t)name.len;
+        d->type = (type & S_IFMT) >> 12; /* DT_* */
+        memcpy(d->name, name.data, name.len);
+}
+
+size_t af_put_dirent(void *buf, size_t cap, struct slice name, uint64_t ino, uint32_t type, uint64_t next)
+{
+        size_t len = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + name.len);
+
+        if (len > cap)
+                return 0;
+        memset(buf, 0, len);
+        fill_dirent(buf, name, ino, type, next);
+        return len;
+}
+
+size_t af_put_direntplus(const struct af_core *core, void *buf, size_t cap, struct slice name, uint64_t ino,
+                         uint32_t type, uint64_t next, const struct fs_attr *attr)
+{
+        struct fuse_direntplus *d = buf;
+        size_t len = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET_DIRENTPLUS + name.len);
+
+        if (len > cap)
+                return 0;
+        memset(buf, 0, len);
+        if (attr)
+                fill_entry(core, attr, &d->entry_out);
+        fill_dirent(&d->dirent, name, ino, type, next);
+        return len;
+}

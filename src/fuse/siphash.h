@@ -1,0 +1,12 @@
+/* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of short strings, so that nobody can choose
+ * names that collide. Any thread. */
+#ifndef FUSE_SIPHASH_H
+#define FUSE_SIPHASH_H
+
+#include "slice.h"
+
+#define SIPHASH_KEY_SIZE 16u
+
+uint64_t siphash(const uint8_t key[SIPHASH_KEY_SIZE], struct slice data);
+
+#endif

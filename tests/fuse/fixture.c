@@ -1,0 +1,96 @@
+#include "fixture.h"
+
+#include "mountpoint.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+void require_fuse(void)
+{
+        int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+        if (fd >= 0) {
+                close(fd);
+                return;
+        }
+        fprintf(stderr, "SKIPPED: FUSE cannot be used here: /dev/fuse: %s\n", err_str(errno));
+        exit(77);
+}
+
+static void count(uint32_t opcode, void *arg)
+{
+        struct mounted *m = arg;
+
+        if (opcode < COUNTED_OPCODES)
+                atomic_fetch_add(&m->counts[opcode], 1);
+}
+
+static void *serve(void *arg)
+{
+        struct mounted *m = arg;
+
+        return (void *)(intptr_t)af_serve(m->server);
+}
+
+struct mounted *mounted_new(const struct af_opts *opts)
+{
+        struct mounted *m = calloc(1, sizeof(*m));
+        struct kv_open_opts open_opts = { .flags = KV_OPEN_CREATE };
+        struct fs_mkfs_opts mkfs_opts = { .root_mode = 0777 };
+        struct fs_open_opts fs_opts = { .atime = FS_RELATIME };
+        struct af_mount_opts mount_opts = {
+                .source = "mem:", .flags = MS_NODEV, .allow_other = geteuid() == 0,
+        };
+        struct af_opts af_opts = *opts;
+        struct err_text text;
+        int fd;
+
+        assert_non_null(m);
+        snprintf(m->dir, sizeof(m->dir), "/tmp/ashlar-fuse-test-XXXXXX");
+        assert_non_null(mkdtemp(m->dir));
+        assert_int_equal(kv_open("mem:", &open_opts, &m->store, &text), 0);
+        assert_int_equal(fs_mkfs(m->store, &mkfs_opts, &clock_system, &text), 0);
+        assert_int_equal(fs_open(m->store, &fs_opts, &m->fs, &text), 0);
+        if (af_mount(m->dir, &mount_opts, &fd, &text) < 0)
+                fail_msg("%s", text.text);
+        af_opts.on_request = count;
+        af_opts.on_request_arg = m;
+        assert_int_equal(af_server_new(m->fs, &af_opts, fd, &m->server, &text), 0);
+        assert_int_equal(pthread_create(&m->thread, NULL, serve, m), 0);
+        return m;
+}
+
+void mounted_free(struct mounted *m)
+{
+        struct err_text text;
+        void *result;
+
+        /* What a failed test left open must not keep us from unmounting. */
+        if (af_unmount(m->dir, true, &text) < 0)
+                fail_msg("%s", text.text);
+        pthread_join(m->thread, &result);
+        assert_null(result);
+        af_server_free(m->server);
+        fs_close(m->fs);
+        assert_int_equal(kv_close(m->store), 0);
+        assert_int_equal(rmdir(m->dir), 0);
+        free(m);
+}
+
+const char *at(const struct mounted *m, const char *name)
+{
+        static char paths[4][512];
+        static unsigned next;
+        char *path = paths[next++ % 4];
+
+        snprintf(path, sizeof(paths[0]), "%s/%s", m->dir, name);
+        return path;
+}

@@ -1,0 +1,34 @@
+/* A file system in memory, mounted at a temporary directory and served by threads of the test itself, with a count
+ * of the requests that the kernel sends. The store is volatile and the file system can also be reached behind
+ * the kernel's back, through `fs`.
+ */
+#ifndef TESTS_FUSE_FIXTURE_H
+#define TESTS_FUSE_FIXTURE_H
+
+#include "af.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define COUNTED_OPCODES 64u
+
+struct mounted {
+        char dir[64];
+        struct kv_store *store;
+        struct fs *fs;
+        struct af_server *server;
+        pthread_t thread;
+        atomic_uint counts[COUNTED_OPCODES]; /* by opcode (linux/fuse.h) */
+};
+
+/* Ends the program with exit code 77 (skipped), saying so, if FUSE cannot be used here. */
+void require_fuse(void);
+
+/* Mount and unmount; failures are assertions. */
+struct mounted *mounted_new(const struct af_opts *opts);
+void mounted_free(struct mounted *m);
+
+/* DIR/NAME, in static storage that the next few calls do not touch. */
+const char *at(const struct mounted *m, const char *name);
+
+#endif
