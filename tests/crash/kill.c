@@ -1,0 +1,461 @@
+/* kill -9 of a mount at random moments under load, again and again. After each the next mount must show, of each
+ * thread's operations, the state after some prefix of them: with everything fsynced in it (an fsync counts for
+ * all threads), nothing from beyond what was begun, and no operation without those that were acknowledged
+ * before it began. Then the store must be clean for fsck. The dead mount must disappear by itself.
+ *
+ * kill ASHLAR [THREADS]: environment ASHLAR_SEED, ASHLAR_KILLS (15). Exit code 77: no /dev/fuse here. */
+#include "kill_tree.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define THREADS_MAX 8u
+#define OPS_MAX     200000u /* of one thread in one round */
+#define SKIPPED     77
+#define FUSE_MAGIC  0x65735546
+
+struct worker {
+        struct test *test;
+        unsigned me;
+        char dir[128];
+        struct rng rng;
+        struct tree base;   /* at the beginning of the round */
+        struct tree live;   /* after the last operation that was begun */
+        struct op *ops;     /* of this round */
+        _Atomic size_t begun, acked;
+        size_t synced;      /* operations that some fsync covers; under test->lock */
+        bool *possible;     /* while judging: by number of operations, whether the tree looks like that */
+};
+
+struct test {
+        const char *ashlar;
+        char root[64], store[80], mount[80];
+        unsigned threads;
+        pid_t daemon;
+        struct worker workers[THREADS_MAX];
+        pthread_mutex_t lock;
+        _Atomic uint64_t events;
+        _Atomic bool killed;
+        uint64_t total_ops;
+};
+
+static void die(const char *what)
+{
+        fprintf(stderr, "kill: %s: %s\n", what, strerror(errno));
+        exit(1);
+}
+
+static void sleep_ms(unsigned ms)
+{
+        nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 }, NULL);
+}
+
+/* ---- the program under test --------------------------------------------------------------------- */
+
+static pid_t start(const char *const argv[])
+{
+        pid_t pid = fork();
+
+        if (pid < 0)
+                die("fork");
+        if (pid == 0) {
+                execv(argv[0], (char *const *)argv);
+                die(argv[0]);
+        }
+        return pid;
+}
+
+static int run(const char *const argv[])
+{
+        pid_t pid = start(argv);
+        int status;
+
+        if (waitpid(pid, &status, 0) < 0)
+                die("waitpid");
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool is_mounted(const struct test *t)
+{
+        struct statfs s;
+
+        return statfs(t->mount, &s) == 0 && s.f_type == FUSE_MAGIC;
+}
+
+static bool mount_start(struct test *t)
+{
+        t->daemon = start((const char *[]){ t->ashlar, "mount", "-f", t->store, t->mount, NULL });
+        for (int i = 0; i < 3000; i++) {
+                if (is_mounted(t))
+                        return true;
+                if (waitpid(t->daemon, NULL, WNOHANG) != 0) {
+                        fprintf(stderr, "kill: the mount ended before it was usable\n");
+                        return false;
+                }
+                sleep_ms(10);
+        }
+        fprintf(stderr, "kill: not mounted after 30 s\n");
+        return false;
+}
+
+/* The kernel still has a mount at the mount point, alive or dead. */
+static bool is_mount_point(const struct test *t)
+{
+        FILE *f = fopen("/proc/self/mountinfo", "re");
+        char line[4096], wanted[100];
+        bool found = false;
+
+        if (!f)
+                die("/proc/self/mountinfo");
+        snprintf(wanted, sizeof(wanted), " %s ", t->mount);
+        while (fgets(line, sizeof(line), f))
+                found = found || strstr(line, wanted);
+        fclose(f);
+        return found;
+}
+
+/* After the daemon was killed its mount point is a plain directory again, soon and without help. */
+static bool dead_mount_goes(struct test *t)
+{
+        for (int i = 0; i < 1000; i++) {
+                if (!is_mount_point(t))
+                        return true;
+                sleep_ms(10);
+        }
+        fprintf(stderr, "kill: a dead mount point is left behind\n");
+        umount2(t->mount, MNT_DETACH);
+        return false;
+}
+
+static bool mount_stop(struct test *t)
+{
+        int status, r = run((const char *[]){ t->ashlar, "umount", t->mount, NULL });
+
+        if (r != 0) {
+                fprintf(stderr, "kill: umount ended with %d\n", r);
+                return false;
+        }
+        if (waitpid(t->daemon, &status, 0) < 0 || status != 0) {
+                fprintf(stderr, "kill: the daemon ended with status %d\n", status);
+                return false;
+        }
+        return true;
+}
+
+/* ---- load --------------------------------------------------------------------------------------- */
+
+static void covered_by_fsync(struct test *t, const size_t *acked)
+{
+        pthread_mutex_lock(&t->lock);
+        for (unsigned i = 0; i < t->threads; i++)
+                if (t->workers[i].synced < acked[i])
+                        t->workers[i].synced = acked[i];
+        pthread_mutex_unlock(&t->lock);
+}
+
+/* One operation: false when the mount is gone. */
+static bool work_once(struct worker *w)
+{
+        struct test *t = w->test;
+        size_t n = w->begun, acked[THREADS_MAX];
+        struct op *op = &w->ops[n];
+        int r;
+
+        op_choose(op, &w->live, &w->rng);
+        op_apply(op, &w->live);
+        for (unsigned i = 0; i < t->threads; i++)
+                acked[i] = t->workers[i].acked;
+        op->begin = atomic_fetch_add(&t->events, 1) + 1;
+        w->begun = n + 1;
+        r = op_perform(op, w->dir);
+        if (r < 0) {
+                if (!t->killed) {
+                        fprintf(stderr, "kill: %s on a living mount:\n", strerror(-r));
+                        op_print(op);
+                        exit(1);
+                }
+                return false;
+        }
+        op->acked = atomic_fetch_add(&t->events, 1) + 1;
+        w->acked = n + 1;
+        if (op_is_fsync(op))
+                covered_by_fsync(t, acked);
+        return true;
+}
+
+static void *work(void *arg)
+{
+        struct worker *w = arg;
+
+        while (w->begun < OPS_MAX && work_once(w))
+                continue;
+        return NULL;
+}
+
+static void load_and_kill(struct test *t, unsigned after_ms)
+{
+        pthread_t threads[THREADS_MAX];
+
+        t->killed = false;
+        t->events = 0;
+        for (unsigned i = 0; i < t->threads; i++) {
+                struct worker *w = &t->workers[i];
+
+                w->begun = w->acked = w->synced = 0;
+                tree_copy(&w->live, &w->base);
+                if (pthread_create(&threads[i], NULL, work, w) != 0)
+                        die("pthread_create");
+        }
+        sleep_ms(after_ms);
+        t->killed = true;
+        kill(t->daemon, SIGKILL);
+        waitpid(t->daemon, NULL, 0);
+        for (unsigned i = 0; i < t->threads; i++)
+                pthread_join(threads[i], NULL);
+}
+
+/* ---- judging ------------------------------------------------------------------------------------ */
+
+/* After how many operations W's directory may look as it does; false if after none. */
+static bool find_possible(struct worker *w)
+{
+        static struct tree found, replay;
+        uint64_t digest;
+        char where[512];
+        bool any = false;
+        int r = tree_load(&found, w->dir, where);
+
+        if (r < 0) {
+                fprintf(stderr, "kill: %s: %s\n", where, strerror(-r));
+                return false;
+        }
+        digest = tree_digest(&found);
+        tree_copy(&replay, &w->base);
+        for (size_t n = 0;; n++) {
+                w->possible[n] = n >= w->synced && tree_digest(&replay) == digest;
+                any = any || w->possible[n];
+                if (n == w->acked && !any) {
+                        fprintf(stderr, "kill: thread %u: against the state after all %zu acknowledged operations:\n",
+                                w->me, n);
+                        tree_print_differences(&replay, &found);
+                }
+                if (n == w->begun)
+                        break;
+                op_apply(&w->ops[n], &replay);
+        }
+        if (!any) {
+                fprintf(stderr, "kill: thread %u: no prefix of %zu to %zu operations looks like this; the last:\n",
+                        w->me, w->synced, (size_t)w->begun);
+                for (size_t n = w->begun > 10 ? w->begun - 10 : 0; n < w->begun; n++)
+                        op_print(&w->ops[n]);
+        }
+        return any;
+}
+
+/* The first possible number of operations that is not below N; begun + 1 if there is none. */
+static size_t next_possible(const struct worker *w, size_t n)
+{
+        while (n <= w->begun && !w->possible[n])
+                n++;
+        return n;
+}
+
+/* How many operations of W were acknowledged before EVENT. */
+static size_t acked_before(const struct worker *w, uint64_t event)
+{
+        size_t n = 0;
+
+        while (n < w->acked && w->ops[n].acked < event)
+                n++;
+        return n;
+}
+
+/* Chooses for each thread the shortest possible prefix such that together they keep the order in which operations
+ * followed each other across threads: what is there needs what was acknowledged before it began. Longer prefixes only
+ * need more, so that raising them step by step finds the solution if there is one. */
+static bool choose_prefixes(struct test *t, size_t *prefix)
+{
+        bool changed = true;
+
+        for (unsigned i = 0; i < t->threads; i++)
+                prefix[i] = next_possible(&t->workers[i], 0);
+        while (changed) {
+                changed = false;
+                for (unsigned a = 0; a < t->threads; a++)
+                        for (unsigned b = 0; b < t->threads; b++) {
+                                struct worker *w = &t->workers[b];
+                                size_t needed;
+
+                                if (prefix[a] == 0)
+                                        continue;
+                                needed = acked_before(w, t->workers[a].ops[prefix[a] - 1].begin);
+                                if (needed <= prefix[b])
+                                        continue;
+                                prefix[b] = next_possible(w, needed);
+                                changed = true;
+                                if (prefix[b] > w->begun) {
+                                        fprintf(stderr, "kill: thread %u shows an operation that began after one "
+                                                "of thread %u that is lost\n", a, b);
+                                        return false;
+                                }
+                        }
+        }
+        return true;
+}
+
+static bool judge(struct test *t)
+{
+        size_t prefix[THREADS_MAX];
+
+        for (unsigned i = 0; i < t->threads; i++)
+                if (!find_possible(&t->workers[i]))
+                        return false;
+        if (!choose_prefixes(t, prefix))
+                return false;
+        for (unsigned i = 0; i < t->threads; i++) {
+                struct worker *w = &t->workers[i];
+
+                for (size_t n = 0; n < prefix[i]; n++)
+                        op_apply(&w->ops[n], &w->base);
+                t->total_ops += w->begun;
+        }
+        return true;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+static bool one_round(struct test *t, struct rng *rng)
+{
+        bool gone;
+
+        if (!mount_start(t))
+                return false;
+        load_and_kill(t, (unsigned)(5 + rng_below(rng, rng_below(rng, 3) ? 150 : 800)));
+        gone = dead_mount_goes(t);
+        if (!mount_start(t))
+                return false;
+        if (!judge(t)) {
+                mount_stop(t);
+                return false;
+        }
+        if (!mount_stop(t))
+                return false;
+        if (run((const char *[]){ t->ashlar, "fsck", t->store, NULL }) != 0) {
+                fprintf(stderr, "kill: fsck found violations\n");
+                return false;
+        }
+        return gone;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        return remove(path);
+}
+
+static void prepare(struct test *t, struct rng *rng)
+{
+        const char *tmp = getenv("TMPDIR");
+
+        umask(022);
+        snprintf(t->root, sizeof(t->root), "%s/ashlar-kill-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+        if (!mkdtemp(t->root))
+                die(t->root);
+        snprintf(t->store, sizeof(t->store), "%s/store", t->root);
+        snprintf(t->mount, sizeof(t->mount), "%s/mnt", t->root);
+        if (mkdir(t->mount, 0755) < 0)
+                die(t->mount);
+        pthread_mutex_init(&t->lock, NULL);
+        for (unsigned i = 0; i < t->threads; i++) {
+                struct worker *w = &t->workers[i];
+
+                w->test = t;
+                w->me = i;
+                snprintf(w->dir, sizeof(w->dir), "%s/w%u", t->mount, i);
+                w->ops = calloc(OPS_MAX, sizeof(w->ops[0]));
+                w->possible = calloc(OPS_MAX + 1, sizeof(w->possible[0]));
+                if (!w->ops || !w->possible)
+                        die("calloc");
+                rng_seed(&w->rng, rng_next(rng));
+        }
+}
+
+/* A file system with a directory for each thread, unmounted in good order. */
+static bool make_directories(struct test *t)
+{
+        if (run((const char *[]){ t->ashlar, "mkfs", t->store, NULL }) != 0 || !mount_start(t))
+                return false;
+        for (unsigned i = 0; i < t->threads; i++)
+                if (mkdir(t->workers[i].dir, 0755) < 0)
+                        die(t->workers[i].dir);
+        return mount_stop(t);
+}
+
+static void clean_up(struct test *t)
+{
+        if (is_mount_point(t))
+                umount2(t->mount, MNT_DETACH);
+        for (unsigned i = 0; i < t->threads; i++) {
+                tree_clear(&t->workers[i].base);
+                tree_clear(&t->workers[i].live);
+                free(t->workers[i].ops);
+                free(t->workers[i].possible);
+        }
+        nftw(t->root, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static uint64_t number(const char *name, uint64_t n)
+{
+        const char *value = getenv(name);
+
+        return value && *value ? strtoull(value, NULL, 0) : n;
+}
+
+int main(int argc, char **argv)
+{
+        static struct test test;
+        uint64_t seed, kills = number("ASHLAR_KILLS", 15);
+        struct rng rng;
+        bool ok;
+
+        if (argc < 2 || argc > 3)
+                return fprintf(stderr, "usage: kill ASHLAR [THREADS]\n"), 2;
+        test.ashlar = argv[1];
+        test.threads = argc > 2 ? (unsigned)atoi(argv[2]) : 1;
+        if (test.threads < 1 || test.threads > THREADS_MAX)
+                return fprintf(stderr, "kill: 1 to %u threads\n", THREADS_MAX), 2;
+        if (access("/dev/fuse", R_OK | W_OK) < 0) {
+                fprintf(stderr, "kill: SKIPPED: no access to /dev/fuse\n");
+                return SKIPPED;
+        }
+        rng_system(&seed, sizeof(seed));
+        seed = number("ASHLAR_SEED", seed & 0xffffffff);
+        printf("replay: ASHLAR_SEED=%llu ASHLAR_KILLS=%llu %s %s %u\n", (unsigned long long)seed,
+               (unsigned long long)kills, argv[0], argv[1], test.threads);
+        fflush(stdout);
+        rng_seed(&rng, seed);
+        prepare(&test, &rng);
+        ok = make_directories(&test);
+        for (uint64_t i = 0; ok && i < kills; i++) {
+                ok = one_round(&test, &rng);
+                if (!ok)
+                        fprintf(stderr, "kill: round %llu failed; the store is %s\n", (unsigned long long)i,
+                                test.store);
+        }
+        if (!ok)
+                return 1; /* the store stays for a look */
+        printf("%llu kills, %llu operations\n", (unsigned long long)kills, (unsigned long long)test.total_ops);
+        clean_up(&test);
+        return 0;
+}

@@ -1,0 +1,47 @@
+#!/bin/bash
+# This project, cloned into a mount, builds there and passes its unit tests there.
+# Environment: SOURCE_ROOT (the tree, set by meson).
+. "$(dirname "$0")/lib.sh"
+
+SOURCE_ROOT=${SOURCE_ROOT:?the source tree}
+need_command git meson ninja
+need_space 1500
+# As root some unit tests act as another user, who is to be let in.
+options=()
+[[ $(id -u) -ne 0 ]] || options=(-o allow_other)
+mount_store "${options[@]}"
+
+git config --file "$WORK/gitconfig" safe.directory '*'
+export GIT_CONFIG_GLOBAL=$WORK/gitconfig
+if git -C "$SOURCE_ROOT" rev-parse -q --verify HEAD >/dev/null 2>&1; then
+        git clone -q --no-hardlinks "$SOURCE_ROOT" "$MNT/ashlar"
+else
+        mkdir "$MNT/ashlar"
+        tar -C "$SOURCE_ROOT" --exclude='./build*' --exclude=./.git -cf - . | tar -C "$MNT/ashlar" -xf -
+fi
+cd "$MNT/ashlar"
+if [[ -d .git ]]; then
+        git fsck --full --no-progress 2>&1 || fail "git fsck"
+        [[ -z $(git status --porcelain) ]] || fail "a fresh clone is not clean"
+fi
+meson setup build >"$WORK/log" 2>&1 || { cat "$WORK/log"; fail "meson setup"; }
+ninja -C build >"$WORK/log" 2>&1 || { tail -n 50 "$WORK/log"; fail "build"; }
+ninja -C build | grep -q 'no work to do' || fail "a second build finds work to do"
+# The tests' own files, LMDB's memory maps among them, lie on the mount too.
+mkdir "$MNT/tmp"
+TMPDIR=$MNT/tmp meson test -C build --no-rebuild --suite unit -t 4 >"$WORK/log" 2>&1 ||
+        { tail -n 50 "$WORK/log"; fail "unit tests on the mount"; }
+grep -E '^(Ok|Fail|Skipped):' "$WORK/log"
+sums_of "$MNT/ashlar" >"$WORK/sums"
+
+cd /
+remount_store
+same_tree "$MNT/ashlar" "$WORK/sums"
+cd "$MNT/ashlar"
+build/ashlar --version || fail "the program built on the mount does not run"
+if [[ -d .git ]]; then
+        [[ -z $(git status --porcelain) ]] || fail "the clone is not clean after a new mount"
+fi
+cd /
+umount_store
+check_clean

@@ -1,0 +1,40 @@
+#!/bin/bash
+# Some thousand real files, unpacked by tar, are what they were: at once, after a cold mount, and after half
+# of them was deleted again.
+. "$(dirname "$0")/lib.sh"
+
+need_space 1500
+mount_store
+
+# Real trees differ between machines; take what is there, but not gigabytes.
+sources=()
+for dir in /usr/include /usr/share/doc /usr/share/perl; do
+        [[ -d $dir ]] && sources+=("${dir#/}")
+done
+[[ ${#sources[@]} -gt 0 ]] || skip "no real files found"
+# Only what everybody can read, and no files of packages that are just being installed.
+(cd / && find "${sources[@]}" -readable \( -type f -o -type d -o -type l \) -print0 |
+        tar --format=posix -cf "$WORK/real.tar" --null --no-recursion --files-from=-)
+mkdir "$WORK/native" "$MNT/copy"
+tar -xf "$WORK/real.tar" -C "$WORK/native"
+tar -xf "$WORK/real.tar" -C "$MNT/copy"
+sums_of "$WORK/native" >"$WORK/sums"
+say "$(find "$MNT/copy" -type f | wc -l) files unpacked"
+
+same_tree "$MNT/copy" "$WORK/sums"
+# Times too, of all that is in the archive (the directories above it are just made).
+times_of() {
+        (cd "$1" && find "${sources[@]}" -printf '%T@ %p\n' | LC_ALL=C sort)
+}
+cmp <(times_of "$WORK/native") <(times_of "$MNT/copy") || fail "times differ"
+
+remount_store
+same_tree "$MNT/copy" "$WORK/sums"
+
+rm -rf "$MNT/copy/${sources[0]}" "$WORK/native/${sources[0]}"
+sums_of "$WORK/native" >"$WORK/sums"
+same_tree "$MNT/copy" "$WORK/sums"
+remount_store
+same_tree "$MNT/copy" "$WORK/sums"
+umount_store
+check_clean
