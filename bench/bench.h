@@ -55,6 +55,8 @@ int target_settle(const struct target *t);
 int target_make_cold(const struct target *t, int dir_fd);
 /* Only entries and attributes, of everything on the machine. */
 int target_drop_entries(const struct target *t);
+/* CPU time that the daemon has used so far, in seconds; 0 for native. */
+double target_cpu_s(const struct target *t);
 /* Anonymous resident memory of the daemon in KiB, or -errno. */
 int64_t target_rss_anon_kib(const struct target *t);
 
@@ -115,6 +117,8 @@ struct bench {
         uint64_t seed;
         /* In the row's unit; 0: not measured. */
         double samples[ROW_COUNT][BENCH_THREADS_MAX][TARGET_COUNT][BENCH_ROUNDS_MAX];
+        /* CPU of the daemon in microseconds per operation, MiB or run: says more than time on a busy machine. */
+        double cpu_us[ROW_COUNT][BENCH_THREADS_MAX][TARGET_COUNT][BENCH_ROUNDS_MAX];
         bool git_ready[TARGET_COUNT];
         unsigned failures;
 };
@@ -140,6 +144,12 @@ struct worker {
         int result;
 };
 
+/* What a step took. */
+struct cost {
+        double seconds;
+        double cpu_s;           /* of the daemon, until the step's end */
+};
+
 /* One operation; 0 or -errno. */
 typedef int (*worker_op)(struct worker *w, uint64_t i);
 
@@ -157,14 +167,17 @@ int pass_begin(struct pass *p, struct bench *b, struct target *t, unsigned threa
 /* Removes it all. */
 void pass_end(struct pass *p);
 
-/* Runs OP TOTAL times, shared out between the workers that start together, and returns the seconds until the last was
+/* Runs OP TOTAL times, shared out between the workers that start together, and returns the cost until the last was
  * ready. FINISH (may be NULL) runs once per worker inside the time. */
-int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, double *ret_seconds);
+int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, struct cost *ret);
 /* The same, as a sample of ROW; AMOUNT counts in the row's unit (operations, or MiB). Does nothing if the row is not
  * wanted. */
 int pass_measure(struct pass *p, enum row_id row, uint64_t total, double amount, worker_op op,
                  worker_op finish);
-void pass_record(struct pass *p, enum row_id row, double amount, double seconds);
+void pass_record(struct pass *p, enum row_id row, double amount, struct cost cost);
+/* For steps that are not run by workers: called before and, with what that gave, after the step. */
+struct cost pass_clock(const struct pass *p);
+struct cost pass_clock_since(const struct pass *p, struct cost begin);
 bool pass_wants(const struct pass *p, enum row_id row);
 
 /* Once, at the start: the names of files 0 to N - 1, and the buffers. */
@@ -200,9 +213,10 @@ int tree_load(struct bench *b, struct err_text *text);
 
 /* ---- special runs, and the report ----------------------------------------------------------------- */
 
-/* Cost of create, lookup and unlink against the size of a directory (flat.c); of memory (memory.c). They print
- * their own tables. */
-int flat_run(struct bench *b, struct target *t, uint64_t files_max);
+/* Both print tables of their own. Cost of create, lookup and unlink against the size of the file system, on mounts
+ * that it makes itself: */
+int flat_run(struct bench *b, enum target_id id, uint64_t files_max);
+/* Memory of a daemon that writes much and holds many files: */
 int memory_run(struct bench *b, struct target *t, uint64_t data_mib, uint64_t files);
 
 void report_markdown(const struct bench *b, FILE *f);

@@ -1,4 +1,5 @@
-/* What one operation costs in a directory of a thousand files, and of a million. */
+/* What one operation costs in a file system of a thousand files, and of a million. Each size has a mount of its own,
+ * and the batches go through them in turn, so that a noisy moment hits all sizes alike. */
 #include "bench.h"
 
 #include "rng.h"
@@ -8,9 +9,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH = 1000, REPEATS = 5 };
+enum { BATCH = 1000, REPEATS = 9, SIZES_MAX = 4 };
 
 enum flat_op { FLAT_CREATE, FLAT_LOOKUP, FLAT_UNLINK, FLAT_OPS };
+
+/* One size: a directory with FILES files on a mount of its own. */
+struct flat {
+        struct target target;
+        char name[32];
+        uint64_t files;
+        int dir_fd;
+        double seconds[FLAT_OPS][REPEATS];
+};
 
 static int compare(const void *a, const void *b)
 {
@@ -56,79 +66,102 @@ static int lookup_some(int dir_fd, uint64_t files, struct rng *rng)
         return 0;
 }
 
-/* Times each operation on BATCH files, in a directory that has FILES others. */
-static int measure(struct target *t, int dir_fd, uint64_t files, struct rng *rng,
-                   double us[static FLAT_OPS])
+static int settle_all(struct flat *all, unsigned n)
 {
-        double values[FLAT_OPS][REPEATS], begin;
         int r = 0;
 
-        for (unsigned n = 0; n < REPEATS && r == 0; n++) {
-                r = target_settle(t);
-                begin = bench_now();
-                if (r == 0)
-                        r = create_range(dir_fd, files, files + BATCH);
-                values[FLAT_CREATE][n] = bench_now() - begin;
-                if (r == 0)
-                        r = target_settle(t);
-                if (r == 0)
-                        r = target_drop_entries(t);
-                begin = bench_now();
-                if (r == 0)
-                        r = lookup_some(dir_fd, files, rng);
-                values[FLAT_LOOKUP][n] = bench_now() - begin;
-                begin = bench_now();
-                if (r == 0)
-                        r = unlink_range(dir_fd, files, files + BATCH);
-                values[FLAT_UNLINK][n] = bench_now() - begin;
-        }
-        for (int op = 0; op < FLAT_OPS; op++) {
-                qsort(values[op], REPEATS, sizeof(double), compare);
-                us[op] = values[op][REPEATS / 2] * 1e6 / BATCH;
-        }
+        for (unsigned i = 0; i < n && r == 0; i++)
+                r = target_settle(&all[i].target);
         return r;
 }
 
-static int grow_and_measure(struct bench *b, struct target *t, int dir_fd, uint64_t files_max)
+/* The N-th batch on one size. The caches are dropped for all mounts, so all must be idle again. */
+static int batch(struct flat *all, unsigned n_all, struct flat *f, struct rng *rng, unsigned n)
 {
-        double first[FLAT_OPS], us[FLAT_OPS];
-        uint64_t files = 0;
+        double begin;
+        int r = settle_all(all, n_all);
+
+        begin = bench_now();
+        if (r == 0)
+                r = create_range(f->dir_fd, f->files, f->files + BATCH);
+        f->seconds[FLAT_CREATE][n] = bench_now() - begin;
+        if (r == 0)
+                r = settle_all(all, n_all);
+        if (r == 0)
+                r = target_drop_entries(&f->target);
+        if (r == 0)
+                r = settle_all(all, n_all);
+        begin = bench_now();
+        if (r == 0)
+                r = lookup_some(f->dir_fd, f->files, rng);
+        f->seconds[FLAT_LOOKUP][n] = bench_now() - begin;
+        begin = bench_now();
+        if (r == 0)
+                r = unlink_range(f->dir_fd, f->files, f->files + BATCH);
+        f->seconds[FLAT_UNLINK][n] = bench_now() - begin;
+        return r;
+}
+
+static int start_one(struct bench *b, enum target_id id, uint64_t files, struct flat *f)
+{
+        struct err_text text;
+        int r;
+
+        *f = (struct flat){ .target = b->targets[id], .files = files, .dir_fd = -1 };
+        snprintf(f->name, sizeof(f->name), "%s-%llu", b->targets[id].name, (unsigned long long)files);
+        f->target.name = f->name;
+        r = target_start(&f->target, &b->paths, &text);
+        if (r < 0) {
+                bench_warn("%s", text.text);
+                return r;
+        }
+        if (mkdirat(f->target.fd, "flat", 0755) < 0)
+                return -errno;
+        f->dir_fd = openat(f->target.fd, "flat", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return f->dir_fd < 0 ? -errno : create_range(f->dir_fd, 0, files);
+}
+
+static void print_all(struct flat *all, unsigned n, const char *name)
+{
+        double first[FLAT_OPS];
+
+        printf("\nMicroseconds per operation on %s (times that of 1000 files), medians of %d batches of %d:\n\n"
+               "| files | create | cold lookup | unlink |\n| --- | --- | --- | --- |\n", name, REPEATS, BATCH);
+        for (unsigned i = 0; i < n; i++) {
+                printf("| %llu |", (unsigned long long)all[i].files);
+                for (int op = 0; op < FLAT_OPS; op++) {
+                        double us;
+
+                        qsort(all[i].seconds[op], REPEATS, sizeof(double), compare);
+                        us = all[i].seconds[op][REPEATS / 2] * 1e6 / BATCH;
+                        if (i == 0)
+                                first[op] = us;
+                        printf(" %.1f (%.2f) |", us, us / first[op]);
+                }
+                printf("\n");
+        }
+        fflush(stdout);
+}
+
+int flat_run(struct bench *b, enum target_id id, uint64_t files_max)
+{
+        struct flat all[SIZES_MAX];
         struct rng rng;
+        unsigned n = 0;
         int r = 0;
 
         rng_seed(&rng, b->seed);
-        printf("\nMicroseconds per operation on %s (times that at 1000 files), medians of %d batches of %d:\n\n"
-               "| files in the directory | create | cold lookup | unlink |\n| --- | --- | --- | --- |\n",
-               t->name, REPEATS, BATCH);
-        for (uint64_t size = 1000; size <= files_max && r == 0; size *= 10) {
-                r = create_range(dir_fd, files, size);
-                files = size;
-                if (r == 0)
-                        r = measure(t, dir_fd, size, &rng, us);
-                if (r < 0)
-                        break;
-                printf("| %llu |", (unsigned long long)size);
-                for (int op = 0; op < FLAT_OPS; op++) {
-                        if (size == 1000)
-                                first[op] = us[op];
-                        printf(" %.1f (%.2f) |", us[op], us[op] / first[op]);
-                }
-                printf("\n");
-                fflush(stdout);
+        for (uint64_t files = 1000; files <= files_max && n < SIZES_MAX && r == 0; files *= 10)
+                r = start_one(b, id, files, &all[n++]);
+        for (unsigned k = 0; k < REPEATS && r == 0; k++)
+                for (unsigned i = 0; i < n && r == 0; i++)
+                        r = batch(all, n, &all[i], &rng, k);
+        if (r == 0)
+                print_all(all, n, b->targets[id].name);
+        for (unsigned i = 0; i < n; i++) {
+                if (all[i].dir_fd >= 0)
+                        close(all[i].dir_fd);
+                target_stop(&all[i].target);
         }
-        return r;
-}
-
-int flat_run(struct bench *b, struct target *t, uint64_t files_max)
-{
-        int dir_fd, r;
-
-        if (mkdirat(t->fd, "flat", 0755) < 0)
-                return -errno;
-        dir_fd = openat(t->fd, "flat", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dir_fd < 0)
-                return -errno;
-        r = grow_and_measure(b, t, dir_fd, files_max);
-        close(dir_fd);
         return r;
 }

@@ -29,15 +29,26 @@ static struct range range_of(double *values, unsigned n)
                                .median = (values[(n - 1) / 2] + values[n / 2]) / 2 };
 }
 
-static struct range samples_range(const struct bench *b, enum row_id row, unsigned threads, enum target_id t)
+/* Of the samples of one row on one file system. */
+static struct range range_of_rounds(const struct bench *b, const double samples[static BENCH_ROUNDS_MAX])
 {
         double values[BENCH_ROUNDS_MAX];
         unsigned n = 0;
 
         for (unsigned i = 0; i < b->rounds; i++)
-                if (b->samples[row][threads - 1][t][i] > 0)
-                        values[n++] = b->samples[row][threads - 1][t][i];
+                if (samples[i] > 0)
+                        values[n++] = samples[i];
         return range_of(values, n);
+}
+
+static struct range samples_range(const struct bench *b, enum row_id row, unsigned threads, enum target_id t)
+{
+        return range_of_rounds(b, b->samples[row][threads - 1][t]);
+}
+
+static struct range cpu_range(const struct bench *b, enum row_id row, unsigned threads, enum target_id t)
+{
+        return range_of_rounds(b, b->cpu_us[row][threads - 1][t]);
 }
 
 /* How many times as fast T is as BASE, round by round. */
@@ -111,12 +122,15 @@ static void print_header(FILE *f, const char *const columns[], unsigned n)
         fprintf(f, "|\n");
 }
 
-static void print_values(const struct bench *b, FILE *f)
+typedef struct range (*range_fn)(const struct bench *b, enum row_id row, unsigned threads, enum target_id t);
+
+/* One table of all rows; UNIT NULL: the row's. */
+static void print_values(const struct bench *b, FILE *f, enum target_id first, const char *unit, range_fn range)
 {
         const char *columns[3 + TARGET_COUNT] = { "row", "threads", "unit" };
         unsigned n = 3;
 
-        for (int t = 0; t < TARGET_COUNT; t++)
+        for (int t = (int)first; t < TARGET_COUNT; t++)
                 if (b->targets[t].wanted)
                         columns[n++] = b->targets[t].name;
         print_header(f, columns, n);
@@ -125,11 +139,10 @@ static void print_values(const struct bench *b, FILE *f)
                         if (!row_measured(b, (enum row_id)row, threads))
                                 continue;
                         fprintf(f, "| %s | %u | %s |", bench_rows[row].name, threads,
-                                unit_text(bench_rows[row].unit));
-                        for (int t = 0; t < TARGET_COUNT; t++)
+                                unit ? unit : unit_text(bench_rows[row].unit));
+                        for (int t = (int)first; t < TARGET_COUNT; t++)
                                 if (b->targets[t].wanted)
-                                        print_range(f, samples_range(b, (enum row_id)row, threads,
-                                                                     (enum target_id)t));
+                                        print_range(f, range(b, (enum row_id)row, threads, (enum target_id)t));
                         fprintf(f, "\n");
                 }
         }
@@ -208,9 +221,12 @@ void report_markdown(const struct bench *b, FILE *f)
         print_machine(b, f);
         print_notes(b, f);
         fprintf(f, "\n");
-        print_values(b, f);
+        print_values(b, f, TARGET_NATIVE, NULL, samples_range);
         print_ratios(b, f, TARGET_ASHLAR, TARGET_MEMFS);
         print_ratios(b, f, TARGET_ASHLAR_WB, TARGET_MEMFS_WB);
+        fprintf(f, "\nCPU time of the daemon per operation, MiB or run, which other load on the machine disturbs less "
+                   "(without what it does after the step, such as bringing metadata down):\n\n");
+        print_values(b, f, TARGET_BINDFS, "us", cpu_range);
 }
 
 void report_json(const struct bench *b, FILE *f)
@@ -230,6 +246,10 @@ void report_json(const struct bench *b, FILE *f)
                                 for (unsigned i = 0; i < b->rounds; i++)
                                         fprintf(f, "%s%.6g", i > 0 ? ", " : "",
                                                 b->samples[row][threads - 1][t][i]);
+                                fprintf(f, "], \"daemon_cpu_us\": [");
+                                for (unsigned i = 0; i < b->rounds; i++)
+                                        fprintf(f, "%s%.6g", i > 0 ? ", " : "",
+                                                b->cpu_us[row][threads - 1][t][i]);
                                 fprintf(f, "]}");
                                 separator = ",";
                         }

@@ -118,25 +118,25 @@ static int read_twice(struct pass *p, enum row_id cold, enum row_id warm, uint64
 int group_stream(struct pass *p)
 {
         uint64_t mib = p->b->sizes.stream_mib;
-        double seconds;
+        struct cost cost;
         int r = open_data(p, O_WRONLY);
 
         if (r == 0)
-                r = pass_run(p, mib, op_stream_write, op_fsync, &seconds);
+                r = pass_run(p, mib, op_stream_write, op_fsync, &cost);
         if (r < 0)
                 return r;
-        pass_record(p, ROW_SEQ_WRITE, (double)mib, seconds);
+        pass_record(p, ROW_SEQ_WRITE, (double)mib, cost);
         return read_twice(p, ROW_SEQ_READ_COLD, ROW_SEQ_READ_WARM, mib, (double)mib, op_stream_read);
 }
 
 int group_random(struct pass *p)
 {
         uint64_t ops = p->b->sizes.random_ops;
-        double seconds;
+        struct cost cost;
         int r = open_data(p, O_RDWR);
 
         if (r == 0)
-                r = pass_run(p, p->b->sizes.random_mib, op_stream_write, op_fsync, &seconds);
+                r = pass_run(p, p->b->sizes.random_mib, op_stream_write, op_fsync, &cost);
         if (r == 0)
                 r = target_settle(p->t);
         if (r == 0)

@@ -125,7 +125,7 @@ static int op_ls(struct worker *w, uint64_t i)
 /* TIMES times: drops the caches, and takes the time of the step. */
 static int measure_cold(struct pass *p, enum row_id row, uint64_t total, unsigned times, worker_op op)
 {
-        double sum = 0, seconds;
+        struct cost sum = { 0 }, cost;
         int r = 0;
 
         if (!p->b->can_drop || !pass_wants(p, row))
@@ -133,8 +133,11 @@ static int measure_cold(struct pass *p, enum row_id row, uint64_t total, unsigne
         for (unsigned n = 0; n < times && r == 0; n++) {
                 r = target_make_cold(p->t, p->dir_fd);
                 if (r == 0)
-                        r = pass_run(p, total, op, NULL, &seconds);
-                sum += r == 0 ? seconds : 0;
+                        r = pass_run(p, total, op, NULL, &cost);
+                if (r == 0) {
+                        sum.seconds += cost.seconds;
+                        sum.cpu_s += cost.cpu_s;
+                }
         }
         if (r == 0)
                 pass_record(p, row, (double)p->b->sizes.files * times, sum);
@@ -144,48 +147,48 @@ static int measure_cold(struct pass *p, enum row_id row, uint64_t total, unsigne
 /* Once for the caches, and then the step with TIMES as many operations. */
 static int measure_warm(struct pass *p, enum row_id row, uint64_t total, unsigned times, worker_op op)
 {
-        double seconds;
+        struct cost cost;
         int r;
 
         if (!pass_wants(p, row))
                 return 0;
-        r = pass_run(p, total, op, NULL, &seconds);
+        r = pass_run(p, total, op, NULL, &cost);
         return r < 0 ? r : pass_measure(p, row, total * times, (double)p->b->sizes.files * times, op, NULL);
 }
 
 static int empty_files(struct pass *p)
 {
         uint64_t n = p->b->sizes.files;
-        double seconds;
+        struct cost cost;
         int r;
 
         if (!pass_wants(p, ROW_CREATE) && !pass_wants(p, ROW_RENAME))
                 return 0;
-        r = pass_run(p, n, op_create, NULL, &seconds);
+        r = pass_run(p, n, op_create, NULL, &cost);
         if (r < 0)
                 return r;
-        pass_record(p, ROW_CREATE, (double)n, seconds);
+        pass_record(p, ROW_CREATE, (double)n, cost);
         r = target_settle(p->t);
         if (r == 0 && pass_wants(p, ROW_RENAME)) {
                 r = pass_measure(p, ROW_RENAME, n, (double)n, op_rename, NULL);
-                return r < 0 ? r : pass_run(p, n, op_unlink_renamed, NULL, &seconds);
+                return r < 0 ? r : pass_run(p, n, op_unlink_renamed, NULL, &cost);
         }
-        return r < 0 ? r : pass_run(p, n, op_unlink, NULL, &seconds);
+        return r < 0 ? r : pass_run(p, n, op_unlink, NULL, &cost);
 }
 
 int group_files(struct pass *p)
 {
         uint64_t n = p->b->sizes.files;
-        double seconds;
+        struct cost cost;
         int r = empty_files(p);
 
         if (r == 0)
                 r = target_settle(p->t);
         if (r == 0)
-                r = pass_run(p, n, op_create_4k, NULL, &seconds);
+                r = pass_run(p, n, op_create_4k, NULL, &cost);
         if (r < 0)
                 return r;
-        pass_record(p, ROW_CREATE_4K, (double)n, seconds);
+        pass_record(p, ROW_CREATE_4K, (double)n, cost);
         r = target_settle(p->t);
         if (r == 0)
                 r = measure_cold(p, ROW_STAT_COLD, n, 1, op_stat);
@@ -211,12 +214,12 @@ int group_files(struct pass *p)
 int group_dirs(struct pass *p)
 {
         uint64_t n = p->b->sizes.dirs;
-        double seconds;
-        int r = pass_run(p, n, op_mkdir, NULL, &seconds);
+        struct cost cost;
+        int r = pass_run(p, n, op_mkdir, NULL, &cost);
 
         if (r < 0)
                 return r;
-        pass_record(p, ROW_MKDIR, (double)n, seconds);
+        pass_record(p, ROW_MKDIR, (double)n, cost);
         r = target_settle(p->t);
         return r < 0 ? r : pass_measure(p, ROW_RMDIR, n, (double)n, op_rmdir, NULL);
 }

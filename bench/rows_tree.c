@@ -45,24 +45,24 @@ static int unpack(struct bench *b, const char *dir)
 int group_tree(struct pass *p)
 {
         char dir[PATH_MAX + 16];
-        double begin;
+        struct cost begin;
         int r;
 
         snprintf(dir, sizeof(dir), "%s/tree", p->dir);
         if (mkdir(dir, 0755) < 0)
                 return -errno;
-        begin = bench_now();
+        begin = pass_clock(p);
         r = unpack(p->b, dir);
         if (r < 0)
                 return r;
-        pass_record(p, ROW_UNTAR, p->b->tree_files, bench_now() - begin);
+        pass_record(p, ROW_UNTAR, p->b->tree_files, pass_clock_since(p, begin));
         r = target_settle(p->t);
         if (r < 0 || !pass_wants(p, ROW_RM))
                 return r;
-        begin = bench_now();
+        begin = pass_clock(p);
         r = bench_spawn((const char *[]){ "rm", "-r", dir, NULL }, NULL, -1, -1);
         if (r == 0)
-                pass_record(p, ROW_RM, p->b->tree_files, bench_now() - begin);
+                pass_record(p, ROW_RM, p->b->tree_files, pass_clock_since(p, begin));
         return r;
 }
 
@@ -106,7 +106,7 @@ int group_git(struct pass *p)
 {
         char dir[PATH_MAX];
         _cleanup_close_ int fd = -1;
-        double begin;
+        struct cost begin;
         int r;
 
         if (snprintf(dir, sizeof(dir), "%s/git", p->t->dir) >= (int)sizeof(dir))
@@ -115,19 +115,19 @@ int group_git(struct pass *p)
         if (r == 0 && p->b->can_drop && pass_wants(p, ROW_GIT_STATUS_COLD)) {
                 fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 r = fd >= 0 ? target_make_cold(p->t, fd) : -errno;
-                begin = bench_now();
+                begin = pass_clock(p);
                 if (r == 0)
                         r = git_status(dir);
                 if (r == 0)
-                        pass_record(p, ROW_GIT_STATUS_COLD, 1, bench_now() - begin);
+                        pass_record(p, ROW_GIT_STATUS_COLD, 1, pass_clock_since(p, begin));
         }
         if (r < 0 || !pass_wants(p, ROW_GIT_STATUS_WARM))
                 return r;
         r = git_status(dir);
-        begin = bench_now();
+        begin = pass_clock(p);
         if (r == 0)
                 r = git_status(dir);
         if (r == 0)
-                pass_record(p, ROW_GIT_STATUS_WARM, 1, bench_now() - begin);
+                pass_record(p, ROW_GIT_STATUS_WARM, 1, pass_clock_since(p, begin));
         return r;
 }

@@ -232,20 +232,20 @@ void target_stop(struct target *t)
 
 /* ---- while it runs -------------------------------------------------------------------------------- */
 
-static uint64_t cpu_ns(pid_t pid)
+double target_cpu_s(const struct target *t)
 {
         struct timespec ts;
         clockid_t clock;
 
-        if (pid == 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+        if (t->pid == 0 || clock_getcpuclockid(t->pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
                 return 0;
-        return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+        return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 int target_settle(const struct target *t)
 {
-        uint64_t before = 0;
         unsigned quiet = 0;
+        double before = 0;
 
         /* The first for native and for dirty pages in front of a mount; the second reaches a daemon. */
         if (syncfs(t->fd) < 0 || fsync(t->fd) < 0)
@@ -253,11 +253,11 @@ int target_settle(const struct target *t)
         if (t->pid == 0)
                 return 0;
         for (double end = bench_now() + SETTLE_S; quiet < 3 && bench_now() < end; sleep_ms(10)) {
-                uint64_t now = cpu_ns(t->pid);
+                double now = target_cpu_s(t);
 
                 if (bench_interrupted())
                         return -EINTR;
-                quiet = now - before < 500000 ? quiet + 1 : 0;
+                quiet = now - before < 0.0005 ? quiet + 1 : 0;
                 before = now;
         }
         return 0;

@@ -126,12 +126,12 @@ static void *step_work(void *arg)
         return NULL;
 }
 
-int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, double *ret_seconds)
+int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, struct cost *ret)
 {
         struct step step = { .op = op, .finish = finish };
         struct step_worker sw[BENCH_THREADS_MAX];
         pthread_t threads[BENCH_THREADS_MAX];
-        double end = 0;
+        double end = 0, cpu_begin = target_cpu_s(p->t), cpu_end;
 
         pthread_barrier_init(&step.start, NULL, p->threads);
         for (unsigned i = 0; i < p->threads; i++) {
@@ -144,6 +144,7 @@ int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, dou
         step_work(&sw[0]);
         for (unsigned i = 1; i < p->threads; i++)
                 pthread_join(threads[i], NULL);
+        cpu_end = target_cpu_s(p->t);
         pthread_barrier_destroy(&step.start);
         for (unsigned i = 0; i < p->threads; i++) {
                 if (p->workers[i].result < 0)
@@ -151,7 +152,7 @@ int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, dou
                 if (step.end[i] > end)
                         end = step.end[i];
         }
-        *ret_seconds = end - step.begin;
+        *ret = (struct cost){ .seconds = end - step.begin, .cpu_s = cpu_end - cpu_begin };
         return 0;
 }
 
@@ -160,37 +161,50 @@ bool pass_wants(const struct pass *p, enum row_id row)
         return p->b->rows_wanted[row];
 }
 
-void pass_record(struct pass *p, enum row_id row, double amount, double seconds)
+struct cost pass_clock(const struct pass *p)
+{
+        return (struct cost){ .seconds = bench_now(), .cpu_s = target_cpu_s(p->t) };
+}
+
+struct cost pass_clock_since(const struct pass *p, struct cost begin)
+{
+        struct cost now = pass_clock(p);
+
+        return (struct cost){ .seconds = now.seconds - begin.seconds, .cpu_s = now.cpu_s - begin.cpu_s };
+}
+
+void pass_record(struct pass *p, enum row_id row, double amount, struct cost cost)
 {
         double value = 0;
 
         switch (bench_rows[row].unit) {
         case UNIT_KOPS:
-                value = amount / seconds / 1000;
+                value = amount / cost.seconds / 1000;
                 break;
         case UNIT_MIBS:
-                value = amount / seconds;
+                value = amount / cost.seconds;
                 break;
         case UNIT_US:
-                value = seconds * 1e6 / amount;
+                value = cost.seconds * 1e6 / amount;
                 break;
         case UNIT_MS:
-                value = seconds * 1e3 / amount;
+                value = cost.seconds * 1e3 / amount;
                 break;
         }
         p->b->samples[row][p->threads - 1][p->t->id][p->round] = value;
+        p->b->cpu_us[row][p->threads - 1][p->t->id][p->round] = cost.cpu_s * 1e6 / amount;
 }
 
 int pass_measure(struct pass *p, enum row_id row, uint64_t total, double amount, worker_op op,
                  worker_op finish)
 {
-        double seconds;
+        struct cost cost;
         int r;
 
         if (!pass_wants(p, row))
                 return 0;
-        r = pass_run(p, total, op, finish, &seconds);
+        r = pass_run(p, total, op, finish, &cost);
         if (r == 0)
-                pass_record(p, row, amount, seconds);
+                pass_record(p, row, amount, cost);
         return r;
 }

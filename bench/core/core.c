@@ -18,7 +18,8 @@
 
 struct options {
         const char *url; /* NULL: lmdb in a directory of our own, removed in the end */
-        unsigned files;
+        unsigned files; /* of the rates */
+        unsigned large; /* files of the large directory; 0: no comparison */
         uint32_t block_size;
         bool writebehind;
         int cpu; /* everything runs on this one; -1: everywhere */
@@ -36,9 +37,12 @@ static void check(const char *what, int r)
                 die(what, r);
 }
 
-static double seconds(void)
+static double seconds(clockid_t clock)
 {
-        return (double)clock_system.monotonic_ns(&clock_system) / 1e9;
+        struct timespec t;
+
+        clock_gettime(clock, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* A whole core: the store, what lies over it, and the file system. */
@@ -49,19 +53,21 @@ struct core {
 
 static void core_open(struct core *c, const struct options *o, const char *url)
 {
+        const struct kv_open_opts open_opts = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE,
+                                                .owner = "core_bench" };
+        const struct kv_writebehind_opts behind = { 0 };
+        const struct fs_mkfs_opts mkfs_opts = { .block_size = o->block_size, .force = true };
         struct err_text text = { "" };
 
-        if (kv_open(url, &(struct kv_open_opts){ .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE, .owner = "core_bench" },
-                    &c->store, &text) < 0 ||
-            fs_mkfs(c->store, &(struct fs_mkfs_opts){ .block_size = o->block_size, .force = true }, NULL,
-                    &text) < 0) {
+        if (kv_open(url, &open_opts, &c->store, &text) < 0 ||
+            fs_mkfs(c->store, &mkfs_opts, NULL, &text) < 0) {
                 fprintf(stderr, "core_bench: %s\n", text.text);
                 exit(1);
         }
         if (o->writebehind) {
                 struct kv_store *below = c->store;
 
-                check("writebehind", kv_writebehind_open(below, &(struct kv_writebehind_opts){ 0 }, &c->store));
+                check("writebehind", kv_writebehind_open(below, &behind, &c->store));
         }
         if (fs_open(c->store, &(struct fs_open_opts){ .atime = FS_NOATIME }, &c->fs, &text) < 0) {
                 fprintf(stderr, "core_bench: %s\n", text.text);
@@ -108,18 +114,13 @@ static void op_lookup(struct place *p, unsigned n)
         struct fs_attr attr;
         char buf[16];
 
-        (void)n;
-        check("lookup", fs_lookup(p->fs, p->dir, name_of((unsigned)rng_below(&p->rng, p->files), buf), &attr));
+        check("lookup", fs_lookup(p->fs, p->dir, name_of(n % p->files, buf), &attr));
         fs_forget(p->fs, attr.ino, 1);
 }
 
-static void op_lookup_in_order(struct place *p, unsigned n)
+static void op_lookup_random(struct place *p, unsigned n)
 {
-        struct fs_attr attr;
-        char buf[16];
-
-        check("lookup", fs_lookup(p->fs, p->dir, name_of(n % p->files, buf), &attr));
-        fs_forget(p->fs, attr.ino, 1);
+        op_lookup(p, (unsigned)rng_below(&p->rng, p->files));
 }
 
 static void op_unlink(struct place *p, unsigned n)
@@ -177,21 +178,26 @@ static void op_mebibyte(struct place *p, unsigned n)
 
 /* ---- measuring ----------------------------------------------------------------------------------- */
 
-/* Operations FIRST to FIRST + COUNT, and if SYNC also until they are durable: ns for each. */
-static double run(struct place *p, operation op, unsigned first, unsigned count, bool sync)
+/* Operations FIRST to FIRST + COUNT, and if SYNC also until they are durable: microseconds for each, and
+ * (RET_CPU may be NULL) those of all threads' processor time. */
+static double run(struct place *p, operation op, unsigned first, unsigned count, bool sync, double *ret_cpu)
 {
-        double start = seconds();
+        double start = seconds(CLOCK_MONOTONIC), cpu_start = seconds(CLOCK_PROCESS_CPUTIME_ID);
 
         for (unsigned i = 0; i < count; i++)
                 op(p, first + i);
         if (sync)
                 check("sync", fs_sync(p->fs));
-        return (seconds() - start) * 1e9 / count;
+        if (ret_cpu)
+                *ret_cpu = (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start) * 1e6 / count;
+        return (seconds(CLOCK_MONOTONIC) - start) * 1e6 / count;
 }
 
-static void row(const char *what, double ns)
+static void row(struct place *p, const char *what, operation op, unsigned count, bool sync)
 {
-        printf("| %s | %.0f | %.2f |\n", what, 1e9 / ns, ns / 1000);
+        double cpu, us = run(p, op, 0, count, sync, &cpu);
+
+        printf("| %s | %.0f | %.2f | %.2f | %.0f |\n", what, 1e6 / us, us, cpu, 1e6 / cpu);
         fflush(stdout);
 }
 
@@ -213,55 +219,43 @@ static void rates(const struct options *o, const char *url)
         p.fs = core.fs;
         rng_seed(&p.rng, 1);
         memset(p.block, 'x', sizeof(p.block));
-        printf("| operation (%u files) | per second | microseconds |\n| --- | ---: | ---: |\n", o->files);
+        printf("| operation (%u files) | per second | us | us of processor | per second of processor |\n"
+               "| --- | ---: | ---: | ---: | ---: |\n", o->files);
 
         p.dir = make(&p, "empty", S_IFDIR | 0755);
-        row("create", run(&p, op_create, 0, o->files, true));
-        row("lookup in order", run(&p, op_lookup_in_order, 0, o->files, false));
-        row("lookup at random", run(&p, op_lookup, 0, o->files, false));
-        row("unlink", run(&p, op_unlink, 0, o->files, true));
+        row(&p, "create", op_create, o->files, true);
+        row(&p, "lookup in order", op_lookup, o->files, false);
+        row(&p, "lookup at random", op_lookup_random, o->files, false);
+        row(&p, "unlink", op_unlink, o->files, true);
         p.dir = make(&p, "small", S_IFDIR | 0755);
-        row("create and write 4 KiB", run(&p, op_create_write, 0, o->files, true));
-        row("unlink with 4 KiB", run(&p, op_unlink, 0, o->files, true));
+        row(&p, "create and write 4 KiB", op_create_write, o->files, true);
+        row(&p, "unlink with 4 KiB", op_unlink, o->files, true);
         p.file = make(&p, "file", S_IFREG | 0644);
-        row("append 4 KiB", run(&p, op_append, 0, o->files, true));
-        row("overwrite 4 KiB at random", run(&p, op_overwrite, 0, o->files / 4, true));
-        row("read 4 KiB at random", run(&p, op_read, 0, o->files, false));
+        row(&p, "append 4 KiB", op_append, o->files, true);
+        row(&p, "overwrite 4 KiB at random", op_overwrite, o->files / 4, true);
+        row(&p, "read 4 KiB at random", op_read, o->files, false);
         p.file = make(&p, "bulk", S_IFREG | 0644);
-        row("write 1 MiB", run(&p, op_mebibyte, 0, o->files / 200 + 1, true));
+        row(&p, "write 1 MiB", op_mebibyte, o->files / 200 + 1, true);
         core_close(&core);
 }
 
-/* Cost of one operation in a directory that holds P->files files, the best of a few rounds: what else runs on
- * the machine only adds. */
-static double best(struct place *p, operation op, operation undo)
+/* Microseconds of one operation in a directory that holds P->files files, the best of a few rounds: what else
+ * runs on the machine only adds. BEFORE and AFTER (may be NULL) make room for the next round. */
+static double best(struct place *p, operation op, operation before, operation after)
 {
         double least = 0;
 
         for (unsigned round = 0; round < 10; round++) {
-                double ns = run(p, op, p->files, SMALL, false);
+                double us;
 
-                if (undo)
-                        run(p, undo, p->files, SMALL, false);
+                if (before)
+                        run(p, before, p->files, SMALL, true, NULL);
+                us = run(p, op, p->files, SMALL, false, NULL);
+                if (after)
+                        run(p, after, p->files, SMALL, false, NULL);
                 check("sync", fs_sync(p->fs));
-                if (round == 0 || ns < least)
-                        least = ns;
-        }
-        return least;
-}
-
-static double best_unlink(struct place *p)
-{
-        double least = 0;
-
-        for (unsigned round = 0; round < 10; round++) {
-                double ns;
-
-                run(p, op_create, p->files, SMALL, true);
-                ns = run(p, op_unlink, p->files, SMALL, false);
-                check("sync", fs_sync(p->fs));
-                if (round == 0 || ns < least)
-                        least = ns;
+                if (round == 0 || us < least)
+                        least = us;
         }
         return least;
 }
@@ -276,11 +270,11 @@ static void costs(const struct options *o, const char *url, unsigned files, doub
         p.fs = core.fs;
         rng_seed(&p.rng, 1);
         p.dir = make(&p, "files", S_IFDIR | 0755);
-        run(&p, op_create, 0, files, true);
-        ret[0] = best(&p, op_create, op_unlink);
-        ret[1] = best(&p, op_lookup_in_order, NULL);
-        ret[2] = best(&p, op_lookup, NULL);
-        ret[3] = best_unlink(&p);
+        run(&p, op_create, 0, files, true, NULL);
+        ret[0] = best(&p, op_create, NULL, op_unlink);
+        ret[1] = best(&p, op_lookup, NULL, NULL);
+        ret[2] = best(&p, op_lookup_random, NULL, NULL);
+        ret[3] = best(&p, op_unlink, op_create, NULL);
         core_close(&core);
 }
 
@@ -289,12 +283,14 @@ static void flatness(const struct options *o, const char *url)
         static const char *const names[] = { "create", "lookup in order", "lookup at random", "unlink" };
         double small[4], large[4];
 
+        if (o->large == 0)
+                return;
         costs(o, url, SMALL, small);
-        costs(o, url, o->files, large);
+        costs(o, url, o->large, large);
         printf("\n| cost in microseconds | %u files | %u files | ratio |\n| --- | ---: | ---: | ---: |\n",
-               SMALL, o->files);
+               SMALL, o->large);
         for (unsigned i = 0; i < 4; i++)
-                printf("| %s | %.2f | %.2f | %.2f |\n", names[i], small[i] / 1000, large[i] / 1000,
+                printf("| %s | %.2f | %.2f | %.2f |\n", names[i], small[i], large[i],
                        large[i] / small[i]);
 }
 
@@ -310,15 +306,19 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void usage(FILE *out)
 {
-        fprintf(out, "Usage: core_bench [--files N] [--store URL] [--block-size BYTES] [--no-writebehind] [--cpu N]\n"
-                     "Measures the core of ashlar without FUSE. The store at URL is erased; without one it is a\n"
-                     "directory below $TMPDIR, removed afterwards. With --cpu all threads share one core.\n");
+        fputs("Usage: core_bench [--files N] [--large N] [--store URL] [--block-size BYTES] [--cpu N]\n"
+              "                  [--no-writebehind]\n"
+              "Measures the core of ashlar without FUSE: rates with N files (200,000), and the cost of an\n"
+              "operation in a directory of 1,000 files beside one of N (1,000,000; 0: not). The store at URL\n"
+              "is erased; without one it is a directory below $TMPDIR, removed afterwards. With --cpu all\n"
+              "threads share one core.\n", out);
 }
 
 static void parse(int argc, char **argv, struct options *o)
 {
         static const struct option longs[] = {
                 { "files", required_argument, NULL, 'n' },
+                { "large", required_argument, NULL, 'l' },
                 { "store", required_argument, NULL, 's' },
                 { "block-size", required_argument, NULL, 'b' },
                 { "no-writebehind", no_argument, NULL, 'w' },
@@ -332,6 +332,9 @@ static void parse(int argc, char **argv, struct options *o)
                 switch (c) {
                 case 'n':
                         o->files = (unsigned)strtoul(optarg, NULL, 10);
+                        break;
+                case 'l':
+                        o->large = (unsigned)strtoul(optarg, NULL, 10);
                         break;
                 case 's':
                         o->url = optarg;
@@ -350,7 +353,7 @@ static void parse(int argc, char **argv, struct options *o)
                         exit(c == 'h' ? 0 : 2);
                 }
         }
-        if (o->files < SMALL) {
+        if (o->files < SMALL || (o->large != 0 && o->large < SMALL)) {
                 fprintf(stderr, "core_bench: at least %u files\n", SMALL);
                 exit(2);
         }
@@ -358,7 +361,7 @@ static void parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-        struct options o = { .files = 200000, .writebehind = true, .cpu = -1 };
+        struct options o = { .files = 200000, .large = 1000000, .writebehind = true, .cpu = -1 };
         const char *tmp = getenv("TMPDIR");
         char dir[4096];
 

@@ -1,5 +1,6 @@
 /* ashlar mkfs: makes an empty file system. */
 #include "cmd.h"
+#include "format.h"
 #include "fs.h"
 
 #include <getopt.h>
@@ -8,9 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BLOCK_SIZE_MIN 4096u
-#define BLOCK_SIZE_MAX 65536u
-#define LABEL_MAX      255u
+#define LABEL_MAX 255u
 
 /* Options without a short form. */
 enum { OPT_FORCE = 256 };
@@ -27,14 +26,14 @@ static void print_help(void)
                "Make an empty file system in STORE (lmdb:PATH or a plain path), which is created if it\n"
                "does not exist. Its root directory belongs to the caller.\n"
                "\n"
-               "  -b, --block-size N  bytes in a block: power of two from 4096 to 65536, or 4k to 64k\n"
+               "  -b, --block-size N  bytes in a block: a multiple of 16 from 4080 to 65536; 4k to 64k\n"
                "  -L, --label TEXT    a name for the file system, at most 255 bytes\n"
                "      --force         erase a file system that is already there\n"
                "  -q, --quiet         say nothing on success\n"
                "      --help          print this\n");
 }
 
-/* "4096", "64k", "64K" or "64KiB". */
+/* "32752", "64k", "64K" or "64KiB". */
 static bool parse_block_size(const char *s, uint32_t *ret)
 {
         unsigned long n;
@@ -43,13 +42,13 @@ static bool parse_block_size(const char *s, uint32_t *ret)
         if (*s < '0' || *s > '9')
                 return false;
         n = strtoul(s, &end, 10);
-        if (n > BLOCK_SIZE_MAX)
+        if (n > FMT_BLOCK_SIZE_MAX)
                 return false;
         if (strcasecmp(end, "k") == 0 || strcasecmp(end, "kib") == 0)
                 n *= 1024;
         else if (*end != '\0')
                 return false;
-        if (n < BLOCK_SIZE_MIN || n > BLOCK_SIZE_MAX || (n & (n - 1)) != 0)
+        if (!fmt_block_size_valid((uint32_t)n))
                 return false;
         *ret = (uint32_t)n;
         return true;
@@ -73,8 +72,9 @@ static int parse_args(int argc, char **argv, struct mkfs_args *a)
                 case 'b':
                         if (parse_block_size(optarg, &a->fs.block_size))
                                 break;
-                        return cmd_usage_error("mkfs", "block size '%s' is not a power of two from %u to %u",
-                                               optarg, BLOCK_SIZE_MIN, BLOCK_SIZE_MAX);
+                        return cmd_usage_error("mkfs", "block size '%s' is not a multiple of %u from %u to %u",
+                                               optarg, FMT_BLOCK_SIZE_UNIT, FMT_BLOCK_SIZE_MIN,
+                                               FMT_BLOCK_SIZE_MAX);
                 case 'L':
                         if (strlen(optarg) <= LABEL_MAX) {
                                 a->fs.label = optarg;

@@ -207,10 +207,16 @@ static int report_ready(void *arg)
         return n == 1 ? 0 : -1;
 }
 
-static void leave_terminal(void)
+/* Keeps nothing of the caller's but the descriptor REPORT: whoever waits for the end of a pipe that the
+ * caller had open would wait as long as the mount lives. */
+static void leave_caller(int report)
 {
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        int null;
 
+        if (report > 3)
+                close_range(3, (unsigned)report - 1, 0);
+        close_range((unsigned)report + 1, ~0U, 0);
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
         setsid();
         if (chdir("/") < 0 || null < 0)
                 _exit(CMD_FAILED);
@@ -225,7 +231,7 @@ static int run_background(struct mount_job *job, int report)
         struct err_text text;
         int r;
 
-        leave_terminal();
+        leave_caller(report);
         log_setup(LOG_TARGET_SYSLOG, job->options.af.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
         job->ready = report_ready;
         job->arg = &report;

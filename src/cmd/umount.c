@@ -152,7 +152,7 @@ int cmd_umount(int argc, char **argv)
                 return r;
         if (find_mount(a.dir, &at, &text) < 0 || unmount(at.target, a.lazy, &text) < 0)
                 return cmd_failed(&text);
-        if (!a.lazy && wait_committed(at.source, &text) < 0)
+        if (!a.lazy && !at.rdonly && wait_committed(at.source, &text) < 0)
                 return cmd_failed(&text);
         return CMD_OK;
 }

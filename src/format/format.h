@@ -25,6 +25,17 @@
 #define FMT_PID_SIZE    16u   /* a mount's id: random, first byte never 'l' */
 #define FMT_VERSION     1u
 
+/* Block sizes: bytes. A value in LMDB takes whole pages of 4,096 with a header of 16 in front, so
+ * n * 4096 - 16 fills them exactly. */
+#define FMT_BLOCK_SIZE_MIN  4080u
+#define FMT_BLOCK_SIZE_MAX  65536u
+#define FMT_BLOCK_SIZE_UNIT 16u
+
+static inline bool fmt_block_size_valid(uint32_t size)
+{
+        return size >= FMT_BLOCK_SIZE_MIN && size <= FMT_BLOCK_SIZE_MAX && size % FMT_BLOCK_SIZE_UNIT == 0;
+}
+
 /* ---- keys --------------------------------------------------------------------------------------- */
 
 /* Longest key: 'f' inode offset 'p' with 512 bytes of parity. */
@@ -111,7 +122,7 @@ struct fmt_scratch {
 
 struct fmt_meta {
         uint32_t version;     /* FMT_VERSION; newer gives ERR_NEWER */
-        uint32_t block_size;  /* bytes, power of two, 4096 to 65536 */
+        uint32_t block_size;  /* bytes, fmt_block_size_valid */
         uint8_t uuid[16];
         uint64_t features;    /* bits that a program must know to mount; unknown ones give ERR_NEWER */
         struct timespec created;
@@ -123,7 +134,7 @@ struct fmt_inode {
         uint32_t uid, gid;
         uint32_t nlink;       /* directories: 1 (2 plus FMT_ATTR_NLINK is computed) */
         uint64_t size;        /* bytes; directories: 0 */
-        uint64_t allocated;   /* bytes of blocks present, for st_blocks */
+        uint64_t allocated;   /* bytes stored in blocks, each rounded up to 512, for st_blocks */
         uint64_t rdev;        /* device files */
         uint64_t parent;      /* directories: the directory that holds it (root: itself) */
         uint64_t trim_from;   /* files, if not 0: blocks at and beyond this offset are dead and still to be

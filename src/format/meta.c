@@ -11,10 +11,8 @@ enum { LABEL_MAX = 255 };
 
 static bool meta_valid(const struct fmt_meta *m)
 {
-        bool power_of_two = (m->block_size & (m->block_size - 1)) == 0;
-
-        return m->version != 0 && power_of_two && m->block_size >= 4096 && m->block_size <= 65536 &&
-               m->label.len <= LABEL_MAX && fmt_timestamp_valid(m->created);
+        return m->version != 0 && fmt_block_size_valid(m->block_size) && m->label.len <= LABEL_MAX &&
+               fmt_timestamp_valid(m->created);
 }
 
 size_t fmt_meta_encode(const struct fmt_meta *m, uint8_t *out)

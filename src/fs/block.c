@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-const uint8_t fs_zeros[FS_BLOCK_MAX];
+const uint8_t fs_zeros[FMT_BLOCK_SIZE_MAX];
 
 void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uint64_t offset,
                     unsigned flags)
@@ -27,6 +27,18 @@ int fs_block_wait(const struct fs *fs, struct kv_txn *t, struct fs_block_read *r
         if (q < 0)
                 return q;
         return ret->len > fs->block_size ? -ERR_CORRUPT : 1;
+}
+
+/* What a block of LEN stored bytes counts in st_blocks. */
+static uint64_t allocation(size_t len)
+{
+        return (len + 511) / 512 * 512;
+}
+
+/* Of a damaged record, nothing is taken that is not there. */
+static void take_allocation(uint64_t *allocated, uint64_t bytes)
+{
+        *allocated -= bytes < *allocated ? bytes : *allocated;
 }
 
 static struct slice head(struct slice s, size_t len)
@@ -72,10 +84,10 @@ int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const stru
 
         assert(end <= fs->block_size);
         assert(e->offset % fs->block_size == 0);
-        if (len == 0)
-                return e->existed ? fs_block_clear(fs, t, ino, e->offset, e->offset + fs->block_size, 1,
-                                                   allocated) : 0;
+        take_allocation(allocated, allocation(e->old_len));
         fmt_key_block(&k, ino, e->offset);
+        if (len == 0)
+                return e->existed ? kv_clear(t, fmt_slice(&k)) : 0;
         r = kv_set_reserve(t, fmt_slice(&k), len, &out);
         if (r < 0)
                 return r;
@@ -84,20 +96,20 @@ int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const stru
                 memset((uint8_t *)out + before.len, 0, (e->from < len ? e->from : len) - before.len);
         fill(out, len, e->from, e->data);
         fill(out, len, end, tail(e->old, end));
-        if (!e->existed)
-                *allocated += fs->block_size;
+        *allocated += allocation(len);
         return 0;
 }
 
-int fs_block_count(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
-                   unsigned limit, uint64_t *ret_last)
+int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
+                  unsigned limit, struct fs_block_found *ret)
 {
         struct fmt_key begin_key, end_key;
         struct fmt_parsed_key parsed;
         struct slice key, value;
         struct kv_range range;
-        int r, n = 0;
+        int r;
 
+        *ret = (struct fs_block_found){ .count = 0 };
         fmt_key_block(&begin_key, ino, begin);
         fmt_key_block(&end_key, ino, end);
         kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin_key),
@@ -107,21 +119,22 @@ int fs_block_count(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end,
                 r = fmt_key_parse(key, &parsed);
                 if (r < 0)
                         break;
-                *ret_last = parsed.offset;
-                n++;
+                ret->last = parsed.offset;
+                ret->allocated += allocation(value.len);
+                ret->count++;
         }
         kv_range_end(&range);
-        return r < 0 ? r : n;
+        return r;
 }
 
 int fs_block_clear(const struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end,
-                   unsigned count, uint64_t *allocated)
+                   const struct fs_block_found *found, uint64_t *allocated)
 {
-        uint64_t bytes = (uint64_t)count * fs->block_size;
         struct fmt_key begin_key, end_key;
 
-        /* Of a damaged record, nothing is taken that is not there. */
-        *allocated -= bytes < *allocated ? bytes : *allocated;
+        if (found->count == 0)
+                return 0;
+        take_allocation(allocated, found->allocated);
         fmt_key_block(&begin_key, ino, begin);
         if (end == begin + fs->block_size)
                 return kv_clear(t, fmt_slice(&begin_key));

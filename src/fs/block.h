@@ -7,11 +7,11 @@
 #include "core.h"
 
 /* As long as the largest block. */
-extern const uint8_t fs_zeros[FS_BLOCK_MAX];
+extern const uint8_t fs_zeros[FMT_BLOCK_SIZE_MAX];
 
 static inline uint64_t fs_block_down(const struct fs *fs, uint64_t offset)
 {
-        return offset & ~(uint64_t)(fs->block_size - 1);
+        return offset - offset % fs->block_size;
 }
 
 /* OFFSET at most FS_SIZE_MAX. */
@@ -34,31 +34,40 @@ void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uin
 /* 1 and the stored bytes (zeros follow up to the block size), 0 if absent: all zeros, and an empty slice. */
 int fs_block_wait(const struct fs *fs, struct kv_txn *t, struct fs_block_read *r, struct slice *ret);
 
-/* A block about to be changed: DATA replaces what is at FROM. The slices must not point into the store: OLD is
- * a copy of the former bytes, of which those that DATA covers are not looked at; zeros follow it. */
+/* A block about to be changed: DATA replaces what is at FROM. OLD is the former bytes, of which those that
+ * DATA covers are not looked at; zeros follow it. It is a copy, because writing may move what was read,
+ * unless limits->stable_reads says otherwise. */
 struct fs_block_edit {
         uint64_t offset; /* of the block */
         bool existed;
+        size_t old_len;  /* as it was stored; 0 if it did not exist */
         struct slice old;
         size_t from;
         struct slice data;
 };
 
 /* Writes the changed block in its stored form, without trailing zeros and absent if it is all zeros, and
- * changes ALLOCATED, the bytes of the inode's blocks, accordingly. */
+ * changes ALLOCATED (fmt_inode) accordingly. */
 int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e,
                  uint64_t *allocated);
 
-/* The count of existing blocks in [begin, end) (offsets of blocks), up to LIMIT: the first of them, or with
- * REVERSE the last. *RET_LAST is the offset of the last one counted. */
-int fs_block_count(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
-                   unsigned limit, uint64_t *ret_last);
+/* Existing blocks that fs_block_find met. */
+struct fs_block_found {
+        unsigned count;
+        uint64_t allocated; /* their part of fmt_inode's */
+        uint64_t last;      /* offset of the last one; of none, undefined */
+};
 
-/* Clears the blocks in [begin, end), of which COUNT exist. */
+/* Finds existing blocks in [begin, end) (offsets of blocks), at most LIMIT: the first of them, or with
+ * REVERSE the last. */
+int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
+                  unsigned limit, struct fs_block_found *ret);
+
+/* Clears the blocks in [begin, end), which are those FOUND, and takes them from ALLOCATED. */
 int fs_block_clear(const struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end,
-                   unsigned count, uint64_t *allocated);
+                   const struct fs_block_found *found, uint64_t *allocated);
 
-/* How many existing blocks one transaction should clear or count at most. */
+/* How many existing blocks one transaction should find or clear at most. */
 unsigned fs_block_step(const struct fs *fs);
 
 #endif

@@ -117,31 +117,27 @@ static int judge(const struct fs *fs, struct kv_txn *t, struct fs_inode_read *re
         return 0;
 }
 
-/* Clears blocks of INO, as many as *BUDGET says, and counts them off it. 1 if more remain. */
+/* Clears blocks of INO, as many as *BUDGET says, and counts them off it. 1 if more may remain. */
 static int clear_blocks(struct fs *fs, struct kv_txn *t, uint64_t ino, unsigned *budget)
 {
-        uint64_t end = fs_block_up(fs, FS_SIZE_MAX), last = 0;
+        uint64_t end = fs_block_up(fs, FS_SIZE_MAX), unused = 0;
+        struct fs_block_found found;
         struct fs_inode inode;
-        int n, r;
+        int r;
 
         if (*budget == 0)
                 return 1;
-        n = fs_block_count(t, ino, 0, end, false, *budget, &last);
-        if (n <= 0)
-                return n;
-        if ((unsigned)n < *budget) {
-                struct fmt_key begin_key, end_key;
-
-                *budget -= (unsigned)n;
-                fmt_key_block(&begin_key, ino, 0);
-                fmt_key_block_end(&end_key, ino);
-                return kv_clear_range(t, fmt_slice(&begin_key), fmt_slice(&end_key));
+        r = fs_block_find(t, ino, 0, end, false, *budget, &found);
+        if (r < 0)
+                return r;
+        if (found.count < *budget) {
+                *budget -= found.count;
+                return fs_block_clear(fs, t, ino, 0, end, &found, &unused);
         }
         *budget = 0;
         r = fs_inode_load(fs, t, ino, FS_INODE_RECORD, 0, &inode);
         if (r >= 0)
-                r = fs_block_clear(fs, t, ino, 0, last + fs->block_size, (unsigned)n,
-                                   &inode.rec.allocated);
+                r = fs_block_clear(fs, t, ino, 0, found.last + fs->block_size, &found, &inode.rec.allocated);
         if (r >= 0)
                 r = fs_inode_store_new(t, ino, &inode.rec);
         return r < 0 ? r : 1;
@@ -236,8 +232,10 @@ static int collect(struct fs_collector *c, const uint64_t *inos, unsigned n, boo
         /* Before the table is looked at: see fs_collector_generation. */
         atomic_fetch_add(&c->generation, 1);
         for (unsigned i = 0; i < n; i++)
-                b.jobs[i] = (struct job){ .ino = inos[i],
-                                          .in_use = !last_collection && fs_inuse_orphan(c->fs->inuse, inos[i]) };
+                b.jobs[i] = (struct job){
+                        .ino = inos[i],
+                        .in_use = !last_collection && fs_inuse_orphan(c->fs->inuse, inos[i]),
+                };
         r = fs_run_write(c->fs, KV_RESERVE, collect_body, &b);
         for (unsigned i = 0; r >= 0 && i < n; i++) {
                 if (b.jobs[i].verdict == JOB_TRIM || b.jobs[i].more)
@@ -269,8 +267,9 @@ static int scan_body(struct kv_txn *t, void *arg)
         s->count = 0;
         fmt_key_garbage(&begin, s->from);
         fmt_key_garbage_end(&end);
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin), .end = fmt_slice(&end),
-                                                           .limit = BATCH, .snapshot = true, .mode = KV_ALL });
+        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin),
+                                                           .end = fmt_slice(&end), .limit = BATCH,
+                                                           .snapshot = true, .mode = KV_ALL });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
                 r = fmt_key_parse(key, &parsed);
                 if (r < 0)

@@ -7,12 +7,13 @@
 
 #include <pthread.h>
 
-#define FS_BLOCK_MAX 65536u                /* bytes, the largest block size the format knows */
-#define FS_SIZE_MAX  ((uint64_t)INT64_MAX) /* bytes of a file: what off_t can say */
-#define FS_LINK_MAX  (UINT32_MAX / 2)
+#define FS_SIZE_MAX ((uint64_t)INT64_MAX) /* bytes of a file: what off_t can say */
+#define FS_LINK_MAX (UINT32_MAX / 2)
 
-struct fs_inuse;     /* inuse.h */
-struct fs_collector; /* collect.h */
+struct fs_inode;      /* inode.h */
+struct fs_inode_read; /* inode.h */
+struct fs_inuse;      /* inuse.h */
+struct fs_collector;  /* collect.h */
 
 /* Inode numbers that this mount took from the store and has not used: [next, end). */
 struct fs_numbers {
@@ -80,10 +81,10 @@ int fs_dirent_clear(struct kv_txn *t, uint64_t dir, struct slice name);
 
 /* Why DIR holds no entry: ENOTDIR if it is no directory, else ENOENT. */
 int fs_dirent_missing(struct fs *fs, struct kv_txn *t, uint64_t dir);
+/* The same of a directory whose record is being read. */
+int fs_dirent_missing_wait(struct kv_txn *t, struct fs_inode_read *dir);
 
 /* ---- access times (atime.c) --------------------------------------------------------------------- */
-
-struct fs_inode;
 
 /* Whether reading INODE (loaded with its times) now changes its access time under the mount's policy. */
 bool fs_atime_due(const struct fs *fs, const struct fs_inode *inode, struct timespec now);

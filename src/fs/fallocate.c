@@ -18,7 +18,7 @@ struct zero {
 static int zero_in_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t from,
                          uint64_t to)
 {
-        uint8_t copy[FS_BLOCK_MAX];
+        uint8_t copy[FMT_BLOCK_SIZE_MAX];
         struct fs_block_edit e = { .offset = fs_block_down(fs, from) };
         struct fs_block_read read;
         struct slice value;
@@ -30,6 +30,7 @@ static int zero_in_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode
                 return r;
         memcpy(copy, value.data, value.len);
         e.existed = true;
+        e.old_len = value.len;
         e.old = slice_of(copy, value.len);
         e.from = (size_t)(from - e.offset);
         e.data = slice_of(fs_zeros, (size_t)(to - from));
@@ -41,14 +42,13 @@ static int clear_blocks(struct fs *fs, struct kv_txn *t, struct fs_inode *inode,
                         uint64_t end, uint64_t *ret_next)
 {
         unsigned step = fs_block_step(fs);
-        uint64_t last = begin;
-        int n = fs_block_count(t, inode->ino, begin, end, false, step, &last);
+        struct fs_block_found found;
+        int r = fs_block_find(t, inode->ino, begin, end, false, step, &found);
 
-        if (n < 0)
-                return n;
-        *ret_next = (unsigned)n == step ? last + fs->block_size : end;
-        return n == 0 ? 0 : fs_block_clear(fs, t, inode->ino, begin, *ret_next, (unsigned)n,
-                                           &inode->rec.allocated);
+        if (r < 0)
+                return r;
+        *ret_next = found.count == step ? found.last + fs->block_size : end;
+        return fs_block_clear(fs, t, inode->ino, begin, *ret_next, &found, &inode->rec.allocated);
 }
 
 /* Zeros from Z->FROM on, within the file: the first edge, whole blocks, the last edge. */

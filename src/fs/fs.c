@@ -7,22 +7,21 @@
 struct superblock {
         struct fs *fs;
         struct fmt_meta meta;
-        struct fmt_scratch scratch;
-        const char *what; /* is damaged or missing */
+        struct fmt_scratch scratch; /* of the meta */
+        struct fs_inode root;
+        const char *what; /* is damaged or cannot be read */
 };
 
 static int open_body(struct kv_txn *t, void *arg)
 {
         struct superblock *s = arg;
-        struct kv_read meta_read;
         struct slice value;
         struct fmt_key k;
         int r;
 
         s->what = "metadata block";
         fmt_key_meta(&k);
-        kv_get_start(t, &meta_read, fmt_slice(&k), KV_SNAPSHOT);
-        r = kv_get_wait(t, &meta_read, &value);
+        r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &value);
         if (r < 0)
                 return r == -ENOENT ? -ERR_NO_FS : r;
         s->scratch.used = 0;
@@ -31,13 +30,9 @@ static int open_body(struct kv_txn *t, void *arg)
                 return r;
 
         s->what = "root directory";
-        {
-                struct fs_inode root;
-
-                r = fs_inode_load(s->fs, t, FMT_ROOT_INO, FS_INODE_DIR, KV_SNAPSHOT, &root);
-                if (r == -ENOENT || (r >= 0 && (!S_ISDIR(root.rec.mode) || root.rec.nlink == 0)))
-                        r = -ERR_CORRUPT;
-        }
+        r = fs_inode_load(s->fs, t, FMT_ROOT_INO, FS_INODE_DIR, KV_SNAPSHOT, &s->root);
+        if (r == -ENOENT || (r >= 0 && (!S_ISDIR(s->root.rec.mode) || s->root.rec.nlink == 0)))
+                r = -ERR_CORRUPT;
         return r;
 }
 
@@ -45,7 +40,8 @@ static int open_error(int r, const struct superblock *s, struct err_text *text)
 {
         switch (r) {
         case -ERR_NO_FS:
-                return err_set(text, ERR_NO_FS, "the store holds no ashlar file system; make one with 'ashlar mkfs'");
+                return err_set(text, ERR_NO_FS,
+                               "the store holds no ashlar file system; make one with 'ashlar mkfs'");
         case -ERR_NEWER:
                 return err_set(text, ERR_NEWER, "the file system was made by a newer version of ashlar "
                                "(format %u, features %#llx); this is version " ASHLAR_VERSION,
@@ -120,6 +116,9 @@ int fs_sync(struct fs *fs)
 
 /* ---- statfs ------------------------------------------------------------------------------------- */
 
+/* The unit in which room is told: of no other meaning, but programs expect a power of two. */
+#define STATFS_UNIT 4096u
+
 /* Room that a new file takes beside its data: its record, its entry, and their share of the store's pages. */
 #define BYTES_PER_INODE 512u
 
@@ -150,9 +149,9 @@ int fs_statfs(struct fs *fs, struct fs_statfs *ret)
         if (r < 0)
                 return r;
         *ret = (struct fs_statfs){
-                .block_size = fs->block_size,
-                .blocks = space.total_bytes / fs->block_size,
-                .blocks_free = space.free_bytes / fs->block_size,
+                .block_size = STATFS_UNIT,
+                .blocks = space.total_bytes / STATFS_UNIT,
+                .blocks_free = space.free_bytes / STATFS_UNIT,
                 .inodes = (uint64_t)inodes + space.free_bytes / BYTES_PER_INODE,
                 .inodes_free = space.free_bytes / BYTES_PER_INODE,
         };

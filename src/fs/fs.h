@@ -26,7 +26,7 @@ struct fs;
 /* ---- life --------------------------------------------------------------------------------------- */
 
 struct fs_mkfs_opts {
-        uint32_t block_size;       /* bytes; 0: default for the store */
+        uint32_t block_size;       /* bytes, fmt_block_size_valid(); 0: default for the store */
         const char *label;         /* may be NULL */
         uint32_t root_mode;        /* permission bits of the root directory; 0: 0755 */
         uint32_t root_uid, root_gid;
@@ -123,7 +123,8 @@ struct fs_entry {
         struct slice name;         /* valid during the callback */
         uint64_t ino;
         uint32_t type;             /* st_mode & S_IFMT */
-        const struct fs_attr *attr; /* with FS_READDIR_PLUS, else NULL; +ref if the callback takes it */
+        const struct fs_attr *attr; /* with FS_READDIR_PLUS, else NULL (also for an inode that is missing or
+                                     * damaged); +ref if the callback takes it */
 };
 
 /* Called for each entry in order of names (without "." and ".."): 1 took it, 0 has no room for it. */
@@ -181,7 +182,7 @@ int fs_removexattr(struct fs *fs, uint64_t ino, struct slice name);
 /* ---- the whole ---------------------------------------------------------------------------------- */
 
 struct fs_statfs {
-        uint32_t block_size;
+        uint32_t block_size;          /* a unit for what follows, not that of files */
         uint64_t blocks, blocks_free; /* of block_size bytes */
         uint64_t inodes, inodes_free;
         uint8_t uuid[16];

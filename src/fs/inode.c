@@ -3,6 +3,10 @@
 
 #include <assert.h>
 
+/* st_blksize: a size of requests that costs little, whatever the blocks are. A power of two, which programs
+ * take for granted. */
+#define BLKSIZE 65536u
+
 /* The reads of many inodes are kept at once, so their keys are small copies. */
 static struct slice small_key(const struct fmt_key *k, uint8_t out[FS_INODE_KEY_MAX])
 {
@@ -223,7 +227,7 @@ static void record_attr(const struct fs *fs, uint64_t ino, const struct fmt_inod
                 .rdev = rec->rdev,
                 .size = rec->size,
                 .blocks = rec->allocated / 512,
-                .blksize = fs->block_size,
+                .blksize = BLKSIZE,
                 .atime = rec->atime,
                 .mtime = rec->mtime,
                 .ctime = rec->ctime,

@@ -55,14 +55,22 @@ int fs_dirent_clear(struct kv_txn *t, uint64_t dir, struct slice name)
         return kv_clear(t, fmt_slice(&k));
 }
 
-int fs_dirent_missing(struct fs *fs, struct kv_txn *t, uint64_t dir)
+int fs_dirent_missing_wait(struct kv_txn *t, struct fs_inode_read *dir)
 {
         struct fs_inode inode;
-        int r = fs_inode_load(fs, t, dir, FS_INODE_RECORD, KV_SNAPSHOT, &inode);
+        int r = fs_inode_wait(t, dir, &inode);
 
         if (r < 0)
                 return r;
         return S_ISDIR(inode.rec.mode) ? -ENOENT : -ENOTDIR;
+}
+
+int fs_dirent_missing(struct fs *fs, struct kv_txn *t, uint64_t dir)
+{
+        struct fs_inode_read read;
+
+        fs_inode_start(fs, t, &read, dir, FS_INODE_RECORD, KV_SNAPSHOT);
+        return fs_dirent_missing_wait(t, &read);
 }
 
 /* ---- lookup ------------------------------------------------------------------------------------- */
@@ -91,15 +99,19 @@ static int lookup_dots(struct kv_txn *t, struct lookup *l, struct fs_inode *inod
 
 static int lookup_name(struct kv_txn *t, struct lookup *l, struct fs_inode *inode)
 {
-        struct fs_inode_read inode_read;
+        struct fs_inode_read inode_read, dir_read;
+        bool ahead = l->fs->limits->remote;
         struct fs_dirent_read dirent;
         struct fmt_dirent d;
         int r;
 
+        /* The directory only matters where there is no entry, which is worth a read but not a round. */
+        if (ahead)
+                fs_inode_start(l->fs, t, &dir_read, l->dir, FS_INODE_RECORD, KV_SNAPSHOT);
         fs_dirent_start(t, &dirent, l->dir, l->name);
         r = fs_dirent_wait(t, &dirent, &d);
         if (r == -ENOENT)
-                return fs_dirent_missing(l->fs, t, l->dir);
+                return ahead ? fs_dirent_missing_wait(t, &dir_read) : fs_dirent_missing(l->fs, t, l->dir);
         if (r < 0)
                 return r;
         fs_inode_start(l->fs, t, &inode_read, d.ino, fs_inode_want_dirent(&d), KV_SNAPSHOT);

@@ -18,8 +18,8 @@ struct readdir {
         void *arg;
         struct timespec now;
         uint64_t generation; /* of the collector, from before the transaction */
-        bool first_run;      /* nothing was handed out since GENERATION was taken */
         bool again;          /* run again: the collector came between */
+        uint64_t held;       /* an inode with a reference from before the transaction; 0: none */
         bool atime_due;
         bool delivered;      /* something was taken */
         int broken;          /* the error of the entry after the last one read */
@@ -82,37 +82,46 @@ static int fill_attrs(struct readdir *d, struct kv_txn *t, struct item *items, u
         return 0;
 }
 
-/* Hands out one entry: 1 if it was taken, 0 to stop. The reference is taken first, and counts from the
- * read on if the collector has not looked since (see fs_lookup). */
+/* Takes the reference that goes with an entry's attributes. It counts from the read on if the collector has
+ * not looked since (see fs_lookup); otherwise 0: it is held, and the inode to be read again. */
+static int take_reference(struct readdir *d, uint64_t ino)
+{
+        int r;
+
+        if (ino == d->held) {
+                d->held = 0;
+                return 1;
+        }
+        r = fs_inuse_add(d->fs->inuse, ino);
+        if (r < 0)
+                return r;
+        if (fs_collector_generation(d->fs) == d->generation)
+                return 1;
+        if (d->held != 0)
+                fs_forget(d->fs, d->held, 1);
+        d->held = ino;
+        d->again = true;
+        return 0;
+}
+
+/* Hands out one entry: 1 if it was taken, 0 to stop. */
 static int deliver(struct readdir *d, struct item *item)
 {
-        struct fs_entry entry = { .name = slice_of(item->name, item->name_len), .ino = item->dirent.ino,
-                                  .type = item->dirent.type };
-        int r = 0;
+        const struct fs_entry entry = { .name = slice_of(item->name, item->name_len),
+                                        .ino = item->dirent.ino, .type = item->dirent.type,
+                                        .attr = item->has_attr ? &item->attr : NULL };
+        int r;
 
         if (item->has_attr) {
-                r = fs_inuse_add(d->fs->inuse, entry.ino);
-                if (r < 0)
+                r = take_reference(d, entry.ino);
+                if (r <= 0)
                         return r;
-                entry.attr = &item->attr;
-                if (fs_collector_generation(d->fs) != d->generation) {
-                        fs_forget(d->fs, entry.ino, 1);
-                        entry.attr = NULL;
-                        if (!d->first_run) {
-                                d->again = true;
-                                return 0;
-                        }
-                        /* Once per transaction a name goes out without attributes, so that a busy
-                         * collector cannot keep it from getting on. */
-                }
         }
-        r = d->fn(&entry, d->arg);
-        if (r <= 0) {
-                if (entry.attr)
+        if (d->fn(&entry, d->arg) <= 0) {
+                if (item->has_attr)
                         fs_forget(d->fs, entry.ino, 1);
                 return 0;
         }
-        d->first_run = false;
         d->delivered = true;
         d->after_len = item->name_len;
         memcpy(d->after, item->name, item->name_len);
@@ -192,10 +201,11 @@ int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, 
         d.after_len = after.len;
         do {
                 d.again = false;
-                d.first_run = true;
                 d.generation = fs_collector_generation(fs);
                 r = fs_run_read(fs, readdir_body, &d);
         } while (r >= 0 && d.again);
+        if (d.held != 0)
+                fs_forget(fs, d.held, 1);
         if (r < 0)
                 /* What was handed out stays so; the error comes again with the next call. */
                 return d.delivered ? 0 : r;

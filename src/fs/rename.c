@@ -22,7 +22,8 @@ struct ends {
 };
 
 /* EINVAL if the way up from DIR leads through INO. Each step is read with conflict, so that two renames
- * cannot make a loop together. In a damaged store the way may be a loop already: Brent's algorithm finds it. */
+ * cannot make a loop together. In a damaged store the way may be a loop already: Brent's algorithm finds
+ * it. */
 static int check_not_below(struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t dir)
 {
         uint64_t marked = 0, steps = 0, power = 1;
@@ -68,6 +69,9 @@ static int read_entries(struct kv_txn *t, struct rename *n, struct ends *e)
                 if (r < 0)
                         return r;
         }
+        r = n->new_dir == n->dir ? 0 : fs_parent_wait(t, &parent_read, &parent);
+        if (r < 0)
+                return r;
         r = fs_dirent_wait(t, &source_read, &e->source_entry);
         if (r < 0)
                 return r == -ENOENT ? fs_dirent_missing(n->fs, t, n->dir) : r;
@@ -75,10 +79,7 @@ static int read_entries(struct kv_txn *t, struct rename *n, struct ends *e)
         if (r < 0 && r != -ENOENT)
                 return r;
         e->has_target = r == 0;
-        r = fs_epoch_wait(t, &epoch_read, &e->epoch);
-        if (r >= 0 && n->new_dir != n->dir)
-                r = fs_parent_wait(t, &parent_read, &parent);
-        return r;
+        return fs_epoch_wait(t, &epoch_read, &e->epoch);
 }
 
 static int read_inodes(struct kv_txn *t, struct rename *n, struct ends *e)

@@ -16,7 +16,7 @@ static uint64_t blocks_end(const struct fs *fs)
 /* Cuts the block in which the new end lies, so that what was behind it cannot come back. */
 static int cut_last_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t size)
 {
-        uint8_t kept[FS_BLOCK_MAX];
+        uint8_t kept[FMT_BLOCK_SIZE_MAX];
         struct fs_block_edit e = { .offset = fs_block_down(fs, size) };
         struct fs_block_read read;
         struct slice value;
@@ -29,52 +29,49 @@ static int cut_last_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inod
                 return r < 0 ? r : 0;
         memcpy(kept, value.data, keep);
         e.existed = true;
+        e.old_len = value.len;
         e.old = slice_of(kept, keep);
         e.from = keep;
         return fs_block_put(fs, t, inode->ino, &e, &inode->rec.allocated);
 }
 
-/* Leaves all blocks from BEGIN on to later steps. Block 0 is cleared at once, because a mark of 0 means none. */
+/* Leaves all blocks from BEGIN on to later steps. Block 0 is cleared at once, because a mark of 0 means
+ * none. */
 static int mark(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t begin)
 {
+        struct fs_block_found first = { .count = 0 };
         struct fs_epoch_read epoch_read;
-        struct fs_block_read read;
-        struct slice value;
         uint64_t epoch;
-        int r, first = 0;
+        int r = 0;
 
         fs_epoch_start(t, &epoch_read);
-        if (begin == 0) {
-                fs_block_start(t, &read, inode->ino, 0, 0);
-                first = fs_block_wait(fs, t, &read, &value);
-                if (first < 0)
-                        return first;
-        }
-        r = fs_epoch_wait(t, &epoch_read, &epoch);
+        if (begin == 0)
+                r = fs_block_find(t, inode->ino, 0, fs->block_size, false, 1, &first);
+        if (r >= 0)
+                r = fs_epoch_wait(t, &epoch_read, &epoch);
         if (r >= 0)
                 r = fs_garbage_set(t, inode->ino, epoch);
-        if (r >= 0 && first > 0)
-                r = fs_block_clear(fs, t, inode->ino, 0, fs->block_size, 1, &inode->rec.allocated);
+        if (r >= 0)
+                r = fs_block_clear(fs, t, inode->ino, 0, fs->block_size, &first, &inode->rec.allocated);
         inode->rec.trim_from = begin == 0 ? fs->block_size : begin;
         return r;
 }
 
 static int shrink(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t size)
 {
-        uint64_t begin = fs_block_up(fs, size), last;
+        uint64_t begin = fs_block_up(fs, size), end = blocks_end(fs);
+        struct fs_block_found found = { .count = 0 };
         unsigned step = fs_block_step(fs);
-        int n = 0, r;
+        int r = 0;
 
-        if (inode->rec.trim_from == 0) {
-                n = fs_block_count(t, inode->ino, begin, blocks_end(fs), true, step, &last);
-                if (n < 0)
-                        return n;
-        }
-        if (inode->rec.trim_from != 0 || (unsigned)n == step)
+        if (inode->rec.trim_from == 0)
+                r = fs_block_find(t, inode->ino, begin, end, true, step, &found);
+        if (r < 0)
+                return r;
+        if (inode->rec.trim_from != 0 || found.count == step)
                 r = mark(fs, t, inode, begin);
         else
-                r = n == 0 ? 0 : fs_block_clear(fs, t, inode->ino, begin, blocks_end(fs), (unsigned)n,
-                                                &inode->rec.allocated);
+                r = fs_block_clear(fs, t, inode->ino, begin, end, &found, &inode->rec.allocated);
         if (r >= 0 && size != begin)
                 r = cut_last_block(fs, t, inode, size);
         if (r >= 0)
@@ -106,10 +103,11 @@ static int trim_body(struct kv_txn *t, void *arg)
         struct trim *trim = arg;
         struct fs *fs = trim->fs;
         unsigned step = fs_block_step(fs);
+        struct fs_block_found found;
         struct fs_inode inode;
         struct fmt_key garbage;
-        uint64_t begin, last = 0;
-        int n, r = fs_inode_load(fs, t, trim->ino, FS_INODE_RECORD, 0, &inode);
+        uint64_t begin;
+        int r = fs_inode_load(fs, t, trim->ino, FS_INODE_RECORD, 0, &inode);
 
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
@@ -121,14 +119,13 @@ static int trim_body(struct kv_txn *t, void *arg)
 
         /* From the end, so that what remains is what the mark says at every moment. */
         begin = fs_block_up(fs, inode.rec.trim_from);
-        n = fs_block_count(t, trim->ino, begin, blocks_end(fs), true, step, &last);
-        if (n < 0)
-                return n;
-        if ((unsigned)n == step)
-                begin = last;
-        r = n == 0 ? 0 : fs_block_clear(fs, t, trim->ino, begin, blocks_end(fs), (unsigned)n,
-                                        &inode.rec.allocated);
-        if (r >= 0 && (unsigned)n < step) {
+        r = fs_block_find(t, trim->ino, begin, blocks_end(fs), true, step, &found);
+        if (r < 0)
+                return r;
+        if (found.count == step)
+                begin = found.last;
+        r = fs_block_clear(fs, t, trim->ino, begin, blocks_end(fs), &found, &inode.rec.allocated);
+        if (r >= 0 && found.count < step) {
                 inode.rec.trim_from = 0;
                 /* That of an unlinked inode stays: it is still to be collected. */
                 fmt_key_garbage(&garbage, trim->ino);
@@ -137,7 +134,7 @@ static int trim_body(struct kv_txn *t, void *arg)
         }
         if (r >= 0)
                 r = fs_inode_store(t, &inode, 0);
-        return r < 0 ? r : (unsigned)n == step;
+        return r < 0 ? r : found.count == step;
 }
 
 int fs_trim_step(struct fs *fs, uint64_t ino)

@@ -15,9 +15,10 @@ struct write {
         size_t written; /* by this run */
 };
 
-/* The bytes around what is written in the first and last block, copied out of the store. */
+/* The bytes around what is written in the first and last block, copied out of the store if they would not
+ * stay there. */
 struct edges {
-        uint8_t first[FS_BLOCK_MAX], last[FS_BLOCK_MAX];
+        uint8_t first[FMT_BLOCK_SIZE_MAX], last[FMT_BLOCK_SIZE_MAX];
 };
 
 /* The blocks that a transaction writes to. */
@@ -26,6 +27,7 @@ struct span {
         unsigned count;
         struct fs_block_read reads[WRITE_BLOCKS];
         struct slice old[WRITE_BLOCKS]; /* only of blocks that are written in part */
+        size_t old_len[WRITE_BLOCKS]; /* as stored */
         bool existed[WRITE_BLOCKS];
 };
 
@@ -75,13 +77,22 @@ static void covered(const struct fs *fs, const struct span *s, unsigned i, uint6
         *ret_to = end - block < fs->block_size ? (size_t)(end - block) : fs->block_size;
 }
 
-/* Waits for the first COUNT blocks, and keeps what is not covered of those at the edges: their bytes are
- * gone from the store's memory with the first write. */
+/* Keeps the bytes of VALUE outside of [from, to) beyond the first write. */
+static struct slice keep(const struct fs *fs, struct slice value, size_t from, size_t to, uint8_t *copy)
+{
+        if (fs->limits->stable_reads)
+                return value;
+        memcpy(copy, value.data, from < value.len ? from : value.len);
+        if (to < value.len)
+                memcpy(copy + to, value.data + to, value.len - to);
+        return slice_of(copy, value.len);
+}
+
+/* Waits for the first COUNT blocks, and keeps what is not covered of those at the edges. */
 static int span_wait(const struct fs *fs, struct kv_txn *t, struct span *s, unsigned count,
                      uint64_t offset, uint64_t end, struct edges *edges)
 {
         for (unsigned i = 0; i < count; i++) {
-                uint8_t *copy = i == 0 ? edges->first : edges->last;
                 struct slice value;
                 size_t from, to;
                 int r = fs_block_wait(fs, t, &s->reads[i], &value);
@@ -89,17 +100,15 @@ static int span_wait(const struct fs *fs, struct kv_txn *t, struct span *s, unsi
                 if (r < 0)
                         return r;
                 s->existed[i] = r > 0;
+                s->old_len[i] = value.len;
                 s->old[i] = slice_of(NULL, 0);
                 covered(fs, s, i, offset, end, &from, &to);
-                if (r == 0 || (from == 0 && to >= value.len))
-                        continue;
-                memcpy(copy, value.data, from < value.len ? from : value.len);
-                if (to < value.len)
-                        memcpy(copy + to, value.data + to, value.len - to);
-                s->old[i] = slice_of(copy, value.len);
+                if (r > 0 && (from > 0 || to < value.len))
+                        s->old[i] = keep(fs, value, from, to, i == 0 ? edges->first : edges->last);
         }
         for (unsigned i = count; i < s->count; i++) {
                 s->existed[i] = false;
+                s->old_len[i] = 0;
                 s->old[i] = slice_of(NULL, 0);
         }
         return 0;
@@ -112,7 +121,8 @@ static int span_put(const struct fs *fs, struct kv_txn *t, const struct span *s,
 
         for (unsigned i = 0; i < s->count; i++) {
                 struct fs_block_edit e = { .offset = s->begin + (uint64_t)i * fs->block_size,
-                                           .existed = s->existed[i], .old = s->old[i] };
+                                           .existed = s->existed[i], .old_len = s->old_len[i],
+                                           .old = s->old[i] };
                 size_t to;
                 int r;
 
@@ -145,7 +155,8 @@ static int write_body(struct kv_txn *t, void *arg)
 {
         struct write *w = arg;
         struct fs *fs = w->fs;
-        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which exist. */
+        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
+         * exist. */
         bool ahead = fs->limits->remote && !(w->flags & FS_WRITE_APPEND);
         struct fs_inode_read inode_read;
         struct fs_priv_read priv_read;

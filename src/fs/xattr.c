@@ -96,15 +96,18 @@ static int get_body(struct kv_txn *t, void *arg)
         struct get *g = arg;
         struct fs_inode_read inode_read;
         struct fs_inode inode;
+        struct kv_read read;
         struct slice value;
         struct fmt_key k;
         int r;
 
+        /* Only an inode that exists can lack an attribute, and most attributes that are asked for are
+         * lacking (security.capability, with each first write): read both at once. */
+        fs_inode_start(g->fs, t, &inode_read, g->ino, FS_INODE_RECORD, KV_SNAPSHOT);
         fmt_key_xattr(&k, g->ino, g->name);
-        r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &value);
+        kv_get_start(t, &read, fmt_slice(&k), KV_SNAPSHOT);
+        r = kv_get_wait(t, &read, &value);
         if (r == -ENOENT) {
-                /* Only an inode that exists can lack an attribute. */
-                fs_inode_start(g->fs, t, &inode_read, g->ino, FS_INODE_RECORD, KV_SNAPSHOT);
                 r = fs_inode_wait(t, &inode_read, &inode);
                 return r < 0 ? r : -ENODATA;
         }

@@ -1,21 +1,23 @@
 /* The transport and the codec of requests: libfuse's low-level API. The only file that knows it.
  *
+ * FUSE_USE_VERSION (312 or 317) is set by the build after the library that is there.
+ *
  * libfuse 3.14 neither passes on nor sends everything that matters here, so reads and writes of the
  * device go through hooks of ours (fuse_session_custom_io): the read keeps the raw request, for what
  * libfuse drops of it, and the write completes the reply to INIT with the features that libfuse does not
  * know or has no say in.
  */
-#define FUSE_USE_VERSION 312
-
 #include "cleanup.h"
 #include "log.h"
 #include "ops.h"
 #include "policy.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 
 /* Threads exist as long as the server, and as many as there were requests at the same time; an fsync
  * keeps its thread until the disk is done. */
@@ -91,7 +93,34 @@ static ssize_t write_reply(int fd, struct iovec *iov, int n, void *arg)
         return writev(fd, iov, n);
 }
 
-static const struct fuse_custom_io device_io = { .read = read_request, .writev = write_reply };
+#if FUSE_USE_VERSION >= 317
+/* Another descriptor of the same connection, with a queue of its own; from 3.17 on libfuse leaves that
+ * to us. */
+static int clone_device(int fd)
+{
+        _cleanup_close_ int clone = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+        uint32_t original = (uint32_t)fd;
+
+        if (clone < 0 || ioctl(clone, FUSE_DEV_IOC_CLONE, &original) < 0)
+                return -1;
+        return steal_fd(&clone);
+}
+
+static int use_device(struct fuse_session *session, int fd)
+{
+        const struct fuse_custom_io io = { .read = read_request, .writev = write_reply,
+                                           .clone_fd = clone_device };
+
+        return fuse_session_custom_io(session, &io, sizeof(io), fd);
+}
+#else
+static int use_device(struct fuse_session *session, int fd)
+{
+        const struct fuse_custom_io io = { .read = read_request, .writev = write_reply };
+
+        return fuse_session_custom_io(session, &io, fd);
+}
+#endif
 
 void af_send(const struct af_req *r, int error, const struct iovec *iov, int n)
 {
@@ -453,7 +482,7 @@ int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct
         s->core.opts = *opts;
         fuse_set_log_func(log_libfuse);
         if (dirpos_new(st.uuid, POSITIONS_BYTES, &s->core.positions) < 0 || !(s->session = session_new(s)) ||
-            fuse_session_custom_io(s->session, &device_io, fuse_fd) < 0) {
+            use_device(s->session, fuse_fd) < 0) {
                 af_server_free(s);
                 return err_set(text, ENOMEM, "cannot set up the FUSE session: out of memory");
         }

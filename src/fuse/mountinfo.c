@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 void af_mountinfo_clear(struct af_mountinfo *m)
 {
@@ -44,7 +43,6 @@ static void unescape(char *s)
 static int parse_line(char *line, struct af_mountinfo *ret)
 {
         char *save, *word[6], *tail = strstr(line, " - "), *type, *source;
-        unsigned major_number, minor_number;
 
         if (!tail)
                 return -EINVAL;
@@ -55,10 +53,14 @@ static int parse_line(char *line, struct af_mountinfo *ret)
                         return -EINVAL;
         type = strtok_r(tail + 3, " \n", &save);
         source = strtok_r(NULL, " \n", &save);
-        if (!type || !source || sscanf(word[2], "%u:%u", &major_number, &minor_number) != 2)
+        if (!type || !source)
                 return -EINVAL;
-        *ret = (struct af_mountinfo){ .dev = makedev(major_number, minor_number), .target = word[4],
-                                      .type = type, .source = source };
+        *ret = (struct af_mountinfo){
+                .rdonly = strncmp(word[5], "ro", 2) == 0 && (word[5][2] == ',' || word[5][2] == '\0'),
+                .target = word[4],
+                .type = type,
+                .source = source,
+        };
         unescape(ret->target);
         unescape(ret->type);
         unescape(ret->source);
@@ -96,8 +98,12 @@ static int match_target(const struct af_mountinfo *m, void *arg)
         if (strcmp(m->target, l->dir) != 0)
                 return 0;
         af_mountinfo_clear(&l->found);
-        l->found = (struct af_mountinfo){ .dev = m->dev, .target = strdup(m->target), .type = strdup(m->type),
-                                          .source = strdup(m->source) };
+        l->found = (struct af_mountinfo){
+                .rdonly = m->rdonly,
+                .target = strdup(m->target),
+                .type = strdup(m->type),
+                .source = strdup(m->source),
+        };
         return l->found.target && l->found.type && l->found.source ? 0 : -ENOMEM;
 }
 

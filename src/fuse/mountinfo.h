@@ -4,10 +4,9 @@
 #define FUSE_MOUNTINFO_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 struct af_mountinfo {
-        dev_t dev;
+        bool rdonly;
         char *target, *type, *source; /* owned */
 };
 

@@ -95,7 +95,7 @@ static int find_position(struct af_core *core, uint64_t dir, uint64_t offset, st
 
         if (dirpos_find(core->positions, dir, offset, ret))
                 return 0;
-        r = fs_readdir(core->fs, dir, slice_of(NULL, 0), 0, match_entry, &s);
+        r = fs_readdir(core->fs, dir, slice_str(""), 0, match_entry, &s);
         if (r < 0)
                 return r;
         if (!s.found)

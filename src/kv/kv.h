@@ -7,7 +7,8 @@
  *
  * Threads: a store may be used by any number of threads, a transaction by one at a time.
  * Lifetimes: a slice returned by a read stays valid until the transaction writes again or ends,
- * whichever comes first; slices handed in are copied before the call returns, except where said.
+ * whichever comes first (but see stable_reads); slices handed in are copied before the call returns,
+ * except where said.
  * Errors: negative, see base/err.h.
  * What each function may be called with is asserted by the front door (kv.c); breaking a rule that is
  * marked "asserted" aborts.
@@ -41,6 +42,8 @@ struct kv_limits {
         bool unknown_results;    /* kv_commit may give ERR_UNKNOWN_RESULT */
         bool remote;             /* a read costs a round trip: start reads together, read ahead */
         bool optimistic;         /* bodies that write may run at the same time and conflict */
+        bool stable_reads;       /* values stay valid until the transaction ends, although it writes (but not
+                                  * those that it wrote itself) */
 };
 
 /* Room in the store. free_bytes is what can still be written; total = used + free. */

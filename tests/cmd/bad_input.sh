@@ -19,7 +19,7 @@ bad 2 'keys: more than one PREFIX' keys "$WORK/x" i d
 bad 2 "keys: .*PREFIX" keys "$WORK/x" 'i\xg0'
 bad 2 "keys: .*PREFIX" keys "$WORK/x" 'i\'
 bad 2 "option '--label' needs an argument" mkfs --label
-for n in 0 3 4095 5000 128k 65537 -4096 4k4 99999999999999999999 ''; do
+for n in 0 3 4079 4095 5001 128k 65537 -4096 4k4 99999999999999999999 ''; do
         bad 2 "block size '$n'" mkfs --block-size "$n" "$WORK/x"
 done
 bad 2 'label is longer' mkfs --label "$(printf '%300s' x)" "$WORK/x"

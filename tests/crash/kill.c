@@ -1,7 +1,8 @@
-/* kill -9 of a mount at random moments under load, again and again. After each the next mount must show, of each
- * thread's operations, the state after some prefix of them: with everything fsynced in it (an fsync counts for
- * all threads), nothing from beyond what was begun, and no operation without those that were acknowledged
- * before it began. Then the store must be clean for fsck. The dead mount must disappear by itself.
+/* kill -9 of a mount at random moments under load, again and again. After each the next mount must show, of
+ * each thread's operations, the state after some prefix of them: with everything fsynced in it (an fsync
+ * counts for all threads), nothing from beyond what was begun, and no operation without those that were
+ * acknowledged before it began. Then the store must be clean for fsck. The dead mount must disappear by
+ * itself.
  *
  * kill ASHLAR [THREADS]: environment ASHLAR_SEED, ASHLAR_KILLS (15). Exit code 77: no /dev/fuse here. */
 #include "kill_tree.h"
@@ -47,7 +48,7 @@ struct test {
         struct worker workers[THREADS_MAX];
         pthread_mutex_t lock;
         _Atomic uint64_t events;
-        _Atomic bool killed;
+        _Atomic bool killed, broken;
         uint64_t total_ops;
 };
 
@@ -101,6 +102,7 @@ static bool mount_start(struct test *t)
                 if (is_mounted(t))
                         return true;
                 if (waitpid(t->daemon, NULL, WNOHANG) != 0) {
+                        t->daemon = 0;
                         fprintf(stderr, "kill: the mount ended before it was usable\n");
                         return false;
                 }
@@ -139,10 +141,16 @@ static bool dead_mount_goes(struct test *t)
         return false;
 }
 
+/* Unmounts in good order. Somebody else on the machine may be looking into the directory just now. */
 static bool mount_stop(struct test *t)
 {
-        int status, r = run((const char *[]){ t->ashlar, "umount", t->mount, NULL });
+        int status, r = 1;
 
+        for (int attempt = 0; r != 0 && attempt < 5; attempt++) {
+                if (attempt > 0)
+                        sleep_ms(500);
+                r = run((const char *[]){ t->ashlar, "umount", t->mount, NULL });
+        }
         if (r != 0) {
                 fprintf(stderr, "kill: umount ended with %d\n", r);
                 return false;
@@ -151,6 +159,7 @@ static bool mount_stop(struct test *t)
                 fprintf(stderr, "kill: the daemon ended with status %d\n", status);
                 return false;
         }
+        t->daemon = 0;
         return true;
 }
 
@@ -169,28 +178,31 @@ static void covered_by_fsync(struct test *t, const size_t *acked)
 static bool work_once(struct worker *w)
 {
         struct test *t = w->test;
-        size_t n = w->begun, acked[THREADS_MAX];
-        struct op *op = &w->ops[n];
+        size_t first = w->begun, parts, acked[THREADS_MAX];
+        struct op op;
         int r;
 
-        op_choose(op, &w->live, &w->rng);
-        op_apply(op, &w->live);
+        op_choose(&op, &w->live, &w->rng);
+        op_apply(&op, &w->live);
         for (unsigned i = 0; i < t->threads; i++)
                 acked[i] = t->workers[i].acked;
-        op->begin = atomic_fetch_add(&t->events, 1) + 1;
-        w->begun = n + 1;
-        r = op_perform(op, w->dir);
+        op.begin = atomic_fetch_add(&t->events, 1) + 1;
+        parts = op_split(&op, &w->ops[first]);
+        w->begun = first + parts;
+        r = op_perform(&op, w->dir);
         if (r < 0) {
                 if (!t->killed) {
                         fprintf(stderr, "kill: %s on a living mount:\n", strerror(-r));
-                        op_print(op);
-                        exit(1);
+                        op_print(&op);
+                        t->broken = true;
                 }
                 return false;
         }
-        op->acked = atomic_fetch_add(&t->events, 1) + 1;
-        w->acked = n + 1;
-        if (op_is_fsync(op))
+        op.acked = atomic_fetch_add(&t->events, 1) + 1;
+        for (size_t i = 0; i < parts; i++)
+                w->ops[first + i].acked = op.acked;
+        w->acked = first + parts;
+        if (op_is_fsync(&op))
                 covered_by_fsync(t, acked);
         return true;
 }
@@ -199,7 +211,7 @@ static void *work(void *arg)
 {
         struct worker *w = arg;
 
-        while (w->begun < OPS_MAX && work_once(w))
+        while (w->begun + OP_PARTS <= OPS_MAX && work_once(w))
                 continue;
         return NULL;
 }
@@ -215,13 +227,15 @@ static void load_and_kill(struct test *t, unsigned after_ms)
 
                 w->begun = w->acked = w->synced = 0;
                 tree_copy(&w->live, &w->base);
-                if (pthread_create(&threads[i], NULL, work, w) != 0)
-                        die("pthread_create");
         }
+        for (unsigned i = 0; i < t->threads; i++)
+                if (pthread_create(&threads[i], NULL, work, &t->workers[i]) != 0)
+                        die("pthread_create");
         sleep_ms(after_ms);
         t->killed = true;
         kill(t->daemon, SIGKILL);
         waitpid(t->daemon, NULL, 0);
+        t->daemon = 0;
         for (unsigned i = 0; i < t->threads; i++)
                 pthread_join(threads[i], NULL);
 }
@@ -234,7 +248,7 @@ static bool find_possible(struct worker *w)
         static struct tree found, replay;
         uint64_t digest;
         char where[512];
-        bool any = false;
+        bool any = false, lost = false; /* the state is from before an fsync */
         int r = tree_load(&found, w->dir, where);
 
         if (r < 0) {
@@ -244,11 +258,15 @@ static bool find_possible(struct worker *w)
         digest = tree_digest(&found);
         tree_copy(&replay, &w->base);
         for (size_t n = 0;; n++) {
-                w->possible[n] = n >= w->synced && tree_digest(&replay) == digest;
+                w->possible[n] = tree_digest(&replay) == digest;
+                if (w->possible[n] && n < w->synced) {
+                        w->possible[n] = false;
+                        lost = true;
+                }
                 any = any || w->possible[n];
                 if (n == w->acked && !any) {
-                        fprintf(stderr, "kill: thread %u: against the state after all %zu acknowledged operations:\n",
-                                w->me, n);
+                        fprintf(stderr, "kill: thread %u: against the state after all %zu acknowledged "
+                                "operations:\n", w->me, n);
                         tree_print_differences(&replay, &found);
                 }
                 if (n == w->begun)
@@ -256,8 +274,8 @@ static bool find_possible(struct worker *w)
                 op_apply(&w->ops[n], &replay);
         }
         if (!any) {
-                fprintf(stderr, "kill: thread %u: no prefix of %zu to %zu operations looks like this; the last:\n",
-                        w->me, w->synced, (size_t)w->begun);
+                fprintf(stderr, "kill: thread %u: no prefix of %zu to %zu operations looks like this%s; the "
+                        "last:\n", w->me, w->synced, (size_t)w->begun, lost ? ", but a shorter one" : "");
                 for (size_t n = w->begun > 10 ? w->begun - 10 : 0; n < w->begun; n++)
                         op_print(&w->ops[n]);
         }
@@ -282,9 +300,9 @@ static size_t acked_before(const struct worker *w, uint64_t event)
         return n;
 }
 
-/* Chooses for each thread the shortest possible prefix such that together they keep the order in which operations
- * followed each other across threads: what is there needs what was acknowledged before it began. Longer prefixes only
- * need more, so that raising them step by step finds the solution if there is one. */
+/* Chooses for each thread the shortest possible prefix such that together they keep the order in which
+ * operations followed each other across threads: what is there needs what was acknowledged before it began.
+ * Longer prefixes only need more, so that raising them step by step finds the solution if there is one. */
 static bool choose_prefixes(struct test *t, size_t *prefix)
 {
         bool changed = true;
@@ -306,8 +324,8 @@ static bool choose_prefixes(struct test *t, size_t *prefix)
                                 prefix[b] = next_possible(w, needed);
                                 changed = true;
                                 if (prefix[b] > w->begun) {
-                                        fprintf(stderr, "kill: thread %u shows an operation that began after one "
-                                                "of thread %u that is lost\n", a, b);
+                                        fprintf(stderr, "kill: thread %u shows an operation that began "
+                                                "after one of thread %u that is lost\n", a, b);
                                         return false;
                                 }
                         }
@@ -344,15 +362,11 @@ static bool one_round(struct test *t, struct rng *rng)
                 return false;
         load_and_kill(t, (unsigned)(5 + rng_below(rng, rng_below(rng, 3) ? 150 : 800)));
         gone = dead_mount_goes(t);
-        if (!mount_start(t))
+        if (t->broken || !mount_start(t))
                 return false;
-        if (!judge(t)) {
-                mount_stop(t);
+        if (!judge(t) || !mount_stop(t))
                 return false;
-        }
-        if (!mount_stop(t))
-                return false;
-        if (run((const char *[]){ t->ashlar, "fsck", t->store, NULL }) != 0) {
+        if (run((const char *[]){ t->ashlar, "fsck", "-q", t->store, NULL }) != 0) {
                 fprintf(stderr, "kill: fsck found violations\n");
                 return false;
         }
@@ -402,10 +416,19 @@ static bool make_directories(struct test *t)
         return mount_stop(t);
 }
 
-static void clean_up(struct test *t)
+/* No process and no mount is left behind, whatever happened. */
+static void let_go(struct test *t)
 {
+        if (t->daemon > 0) {
+                kill(t->daemon, SIGKILL);
+                waitpid(t->daemon, NULL, 0);
+        }
         if (is_mount_point(t))
                 umount2(t->mount, MNT_DETACH);
+}
+
+static void clean_up(struct test *t)
+{
         for (unsigned i = 0; i < t->threads; i++) {
                 tree_clear(&t->workers[i].base);
                 tree_clear(&t->workers[i].live);
@@ -442,7 +465,7 @@ int main(int argc, char **argv)
         rng_system(&seed, sizeof(seed));
         seed = number("ASHLAR_SEED", seed & 0xffffffff);
         printf("replay: ASHLAR_SEED=%llu ASHLAR_KILLS=%llu %s %s %u\n", (unsigned long long)seed,
-               (unsigned long long)kills, argv[0], argv[1], test.threads);
+               (unsigned long long)kills, argv[0], test.ashlar, test.threads);
         fflush(stdout);
         rng_seed(&rng, seed);
         prepare(&test, &rng);
@@ -450,12 +473,14 @@ int main(int argc, char **argv)
         for (uint64_t i = 0; ok && i < kills; i++) {
                 ok = one_round(&test, &rng);
                 if (!ok)
-                        fprintf(stderr, "kill: round %llu failed; the store is %s\n", (unsigned long long)i,
-                                test.store);
+                        fprintf(stderr, "kill: round %llu failed; the store is %s\n",
+                                (unsigned long long)i, test.store);
         }
+        let_go(&test);
         if (!ok)
                 return 1; /* the store stays for a look */
-        printf("%llu kills, %llu operations\n", (unsigned long long)kills, (unsigned long long)test.total_ops);
+        printf("%llu kills, %llu operations\n", (unsigned long long)kills,
+               (unsigned long long)test.total_ops);
         clean_up(&test);
         return 0;
 }

@@ -205,8 +205,10 @@ bool op_is_fsync(const struct op *op)
 
 void op_print(const struct op *op)
 {
-        static const char *const names[] = { "create", "mkdir", "symlink", "write", "append", "truncate", "chmod",
-                                             "rename", "unlink", "rmdir", "fsync", "fsync of directory" };
+        static const char *const names[] = {
+                "create", "mkdir", "symlink", "write", "append", "truncate", "chmod", "rename", "unlink",
+                "rmdir", "fsync", "fsync of directory",
+        };
 
         fprintf(stderr, "  %s %s %s offset %llu len %zu mode %o%s\n", names[op->kind], op->path, op->to,
                 (unsigned long long)op->offset, op->len, op->mode, op->acked ? "" : " (in flight)");
@@ -224,17 +226,21 @@ static const struct tree_entry *some(const struct tree *t, struct rng *rng, mode
         return NULL;
 }
 
-/* A path of at most two names that is free. */
-static void free_path(const struct tree *t, struct rng *rng, char *path)
+/* A free path below DIR, or at the top if it is NULL. */
+static void free_path(const struct tree *t, struct rng *rng, const struct tree_entry *dir, char *path)
 {
-        const struct tree_entry *dir = rng_below(rng, 2) ? some(t, rng, S_IFDIR) : NULL;
-
-        if (dir && strchr(dir->path, '/'))
-                dir = NULL;
         do
                 snprintf(path, TREE_PATH, "%.30s%sn%llu", dir ? dir->path : "", dir ? "/" : "",
                          (unsigned long long)rng_below(rng, 1000));
         while (find((struct tree *)t, path));
+}
+
+/* A directory at the top, or NULL, so that no path gets longer than two names. */
+static const struct tree_entry *some_place(const struct tree *t, struct rng *rng)
+{
+        const struct tree_entry *dir = rng_below(rng, 2) ? some(t, rng, S_IFDIR) : NULL;
+
+        return dir && !strchr(dir->path, '/') ? dir : NULL;
 }
 
 static bool has_children(const struct tree *t, const char *path)
@@ -253,32 +259,31 @@ static void choose_rename(struct op *op, const struct tree *t, struct rng *rng)
 
         op->kind = OP_RENAME;
         strcpy(op->path, from->path);
-        if (!S_ISDIR(from->mode) && to && rng_below(rng, 2)) {
+        if (S_ISDIR(from->mode))
+                free_path(t, rng, NULL, op->to); /* never into itself */
+        else if (to && rng_below(rng, 2))
                 strcpy(op->to, to->path);
-        } else {
-                free_path(t, rng, op->to);
-                /* Never into itself, never deeper than two names. */
-                if (S_ISDIR(from->mode))
-                        snprintf(op->to, sizeof(op->to), "m%llu", (unsigned long long)rng_next(rng) % 100000);
-        }
+        else
+                free_path(t, rng, some_place(t, rng), op->to);
 }
 
 static void choose_new(struct op *op, const struct tree *t, struct rng *rng)
 {
-        static const enum op_kind kinds[] = { OP_CREATE, OP_CREATE, OP_CREATE, OP_MKDIR, OP_SYMLINK };
+        static const enum op_kind kinds[] = { OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_MKDIR,
+                                              OP_SYMLINK };
 
-        op->kind = kinds[rng_below(rng, 5)];
+        op->kind = kinds[rng_below(rng, 6)];
         op->mode = op->kind == OP_MKDIR ? 0755 : 0644;
         strcpy(op->to, "where it points");
-        free_path(t, rng, op->path);
+        free_path(t, rng, some_place(t, rng), op->path);
 }
 
 static void choose_file_op(struct op *op, const struct tree_entry *file, struct rng *rng)
 {
         static const enum op_kind kinds[] = { OP_WRITE, OP_WRITE, OP_WRITE, OP_APPEND, OP_APPEND, OP_TRUNCATE,
-                                              OP_CHMOD, OP_UNLINK, OP_FSYNC_FILE };
+                                              OP_CHMOD, OP_FSYNC_FILE };
 
-        op->kind = kinds[rng_below(rng, 9)];
+        op->kind = kinds[rng_below(rng, 8)];
         strcpy(op->path, file->path);
         op->mode = (mode_t)(0600 + rng_below(rng, 0200));
         op->seed = rng_next(rng);
@@ -299,9 +304,9 @@ void op_choose(struct op *op, const struct tree *t, struct rng *rng)
         const struct tree_entry *file = some(t, rng, S_IFREG), *dir = some(t, rng, S_IFDIR);
 
         *op = (struct op){ .kind = OP_FSYNC_DIR };
-        if (t->n < 10 || (dice < 15 && t->n + 2 < TREE_ENTRIES)) {
+        if (t->n < 10 || (dice < 20 && t->n + 2 < TREE_ENTRIES)) {
                 choose_new(op, t, rng);
-        } else if (dice < 30 || t->n + 2 >= TREE_ENTRIES) {
+        } else if (dice < 32 || t->n + 2 >= TREE_ENTRIES) {
                 const struct tree_entry *e = &t->entries[rng_below(rng, t->n)];
 
                 strcpy(op->path, e->path);
@@ -311,21 +316,46 @@ void op_choose(struct op *op, const struct tree *t, struct rng *rng)
                         op->kind = OP_RMDIR;
                 else
                         choose_rename(op, t, rng);
-        } else if (dice < 45) {
+        } else if (dice < 42) {
                 choose_rename(op, t, rng);
-        } else if (dice < 46 && dir) {
+        } else if (dice < 43 && dir) {
                 strcpy(op->path, dir->path);
         } else if (file) {
                 choose_file_op(op, file, rng);
         }
 }
 
+#define PAGE 4096u
+
+size_t op_split(const struct op *op, struct op *parts)
+{
+        size_t n = 0, done = 0;
+
+        if (op->kind != OP_WRITE && op->kind != OP_APPEND) {
+                parts[0] = *op;
+                return 1;
+        }
+        while (done < op->len) {
+                size_t room = PAGE - (op->offset + done) % PAGE;
+
+                assert(n < OP_PARTS);
+                parts[n] = *op;
+                parts[n].offset = op->offset + done;
+                parts[n].skip = done;
+                parts[n].len = op->len - done < room ? op->len - done : room;
+                done += parts[n++].len;
+        }
+        return n;
+}
+
 static void fill(const struct op *op, uint8_t *data)
 {
+        static _Thread_local uint8_t whole[TREE_FILE];
         struct rng rng;
 
         rng_seed(&rng, op->seed);
-        rng_fill(&rng, data, op->len);
+        rng_fill(&rng, whole, op->skip + op->len);
+        memcpy(data, whole + op->skip, op->len);
 }
 
 static void apply_rename(const struct op *op, struct tree *t)

@@ -36,8 +36,10 @@ struct op {
         enum op_kind kind;
         char path[TREE_PATH], to[TREE_PATH];
         mode_t mode;
-        uint64_t offset, seed; /* of the bytes written */
+        uint64_t offset;
         size_t len;
+        uint64_t seed;         /* of the bytes written */
+        size_t skip;           /* so many of them come before this part */
         uint64_t begin, acked; /* global order of events; acked 0: not */
 };
 
@@ -53,6 +55,10 @@ void tree_print_differences(struct tree *expected, struct tree *found);
 /* An operation that will succeed on T. */
 void op_choose(struct op *op, const struct tree *t, struct rng *rng);
 void op_apply(const struct op *op, struct tree *t);
+/* The kernel cuts a write(2) into requests at edges of pages, and each is an operation of its own for the
+ * file system. Splits OP into such parts, of which there are at most OP_PARTS; returns their number. */
+#define OP_PARTS 12u
+size_t op_split(const struct op *op, struct op *parts);
 /* The same on the directory DIR: 0 or a negative errno. */
 int op_perform(const struct op *op, const char *dir);
 bool op_is_fsync(const struct op *op);

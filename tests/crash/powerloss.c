@@ -1,10 +1,11 @@
-/* Power loss: records what LMDB and we do to the store's file while transactions run, builds states that a crash may
- * have left (powerloss_record.h), and opens each: it opens, its structure is sound, it holds exactly what some
- * prefix of the transactions leaves, and everything that was promised to be durable is in the prefix.
+/* Power loss: records what LMDB and we do to the store's file while transactions run, builds states that a
+ * crash may have left (powerloss_record.h), and opens each: it opens, its structure is sound, it holds
+ * exactly what some prefix of the transactions leaves, and everything that was promised to be durable is in
+ * the prefix.
  *
- * ASHLAR_POWERLOSS_STATES: how many states (default 1500); ASHLAR_SEED: replays a run; ASHLAR_POWERLOSS_STATE: only
- * this one of them. The recording of the lmdb run follows from the seed; that of the writebehind run also from how its
- * threads were scheduled, so a failed state is kept as a file.
+ * ASHLAR_POWERLOSS_STATES: how many states (default 1500); ASHLAR_SEED: replays a run;
+ * ASHLAR_POWERLOSS_STATE: only this one of them. The recording of the lmdb run follows from the seed; that of
+ * the writebehind run also from how its threads were scheduled, so a failed state is kept as a file.
  */
 #include "backend.h"
 #include "internal.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -246,8 +248,8 @@ static void check_contents(const struct run *u, struct kv_store *s, const struct
         kv_range_end(&range);
         kv_end(t);
         if (number < c->durable)
-                die("transaction %llu was durable, but the last one here is %llu", (unsigned long long)c->durable,
-                    (unsigned long long)number);
+                die("transaction %llu was durable, but the last one here is %llu",
+                    (unsigned long long)c->durable, (unsigned long long)number);
         if (number > c->started)
                 die("transaction %llu is there before it began", (unsigned long long)number);
         if (digest != u->digests[number])
@@ -311,7 +313,8 @@ static void check_state(const struct run *u, const struct crash_state *c, struct
 }
 
 /* COUNT states, numbered from FIRST, of the moments before event END, in order. */
-static void check_states(const struct run *u, const struct recording *r, uint64_t first, uint64_t count, size_t end)
+static void check_states(const struct run *u, const struct recording *r, uint64_t first, uint64_t count,
+                         size_t end)
 {
         const char *only = getenv("ASHLAR_POWERLOSS_STATE");
         struct replay p = { 0 };
@@ -337,7 +340,9 @@ static void check_states(const struct run *u, const struct recording *r, uint64_
 
 static void remove_store(const struct run *u)
 {
-        static const char *const names[] = { "data.mdb", "data.mdb.new", "lock.mdb", "ashlar.lock", "ashlar.bell" };
+        static const char *const names[] = {
+                "data.mdb", "data.mdb.new", "lock.mdb", "ashlar.lock", "ashlar.bell",
+        };
         char path[128];
 
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -370,8 +375,8 @@ static void run(const char *name, bool writebehind, unsigned txns, uint64_t stat
         /* The making of the store is few events and has states of its own. */
         check_states(&u, &r, 0, states / 8, made);
         check_states(&u, &r, states / 8, states - states / 8, r.n);
-        printf("%s: %llu states of %zu events, %u transactions: sound\n", name, (unsigned long long)states, r.n,
-               txns);
+        printf("%s: %llu states of %zu events, %u transactions: sound\n", name, (unsigned long long)states,
+               r.n, txns);
         record_free(&r);
         free(u.digests);
         remove_store(&u);

@@ -1,3 +1,7 @@
+/* The functions below are defined under their plain names, as LMDB calls them, and under those for 64-bit
+ * offsets. */
+#undef _FILE_OFFSET_BITS
+
 #include "powerloss_record.h"
 
 #include <assert.h>
@@ -6,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -226,6 +231,11 @@ int sync_file_range(int fd, off_t offset, off_t len, unsigned flags)
         return (int)syscall(SYS_sync_file_range, fd, offset, len, flags);
 }
 
+ssize_t pwrite64(int fd, const void *data, size_t len, off_t offset) __attribute__((alias("pwrite")));
+ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t offset) __attribute__((alias("pwritev")));
+int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
+int fallocate64(int fd, int mode, off_t offset, off_t len) __attribute__((alias("fallocate")));
+
 /* ---- crash states ------------------------------------------------------------------------------- */
 
 /* Bytes beyond `size` are kept zero. */
@@ -276,7 +286,8 @@ void replay_to(struct replay *p, const struct recording *r, size_t at)
                                 apply(&r->events[p->flushed], &p->disk, &p->disk_size, &p->disk_cap);
                         break;
                 case EVENT_WRITE:
-                        /* Nothing is pending before a synced write in what LMDB does, or the order would be lost. */
+                        /* Nothing is pending before a synced write in what LMDB does, or the order would be
+                         * lost. */
                         if (e->synced) {
                                 for (size_t i = p->flushed; i < p->at; i++)
                                         assert(!changes_file(&r->events[i]));
@@ -360,13 +371,12 @@ void replay_crash(const struct replay *p, struct rng *g, struct crash_state *sta
                 default:
                         apply(e, &bytes, &size, &cap);
                 }
-                smallest = end < smallest ? end : smallest;
+                if (e->kind == EVENT_TRUNCATE && end < smallest)
+                        smallest = end;
                 largest = end > largest ? end : largest;
         }
         free(pending);
         /* The size is written by itself: any between, mostly what the writes say. */
-        if (smallest > p->disk_size)
-                smallest = p->disk_size;
         if (largest > smallest && rng_below(g, 4) == 0) {
                 grow(&bytes, &cap, largest);
                 size = smallest + rng_below(g, (largest - smallest) / SECTOR + 1) * SECTOR;

@@ -1,9 +1,11 @@
-/* Records what is done to a store's data file, so that every state in which a power failure could have left it can be
- * built. The recorder stands in for the C library's write and flush calls in this program, LMDB included.
+/* Records what is done to a store's data file, so that every state in which a power failure could have left
+ * it can be built. The recorder stands in for the C library's write and flush calls in this program, LMDB
+ * included.
  *
- * The model: when a flush (fsync, fdatasync, the end of a write through O_DSYNC) returns, what it covers is on the disk
- * for good. Of everything else any part may be there, in any order, torn at sectors, and the file's size may be any that
- * it had or grew through since. A rename is there for certain only after its directory was flushed.
+ * The model: when a flush (fsync, fdatasync, the end of a write through O_DSYNC) returns, what it covers is
+ * on the disk for good. Of everything else any part may be there, in any order, torn at sectors, and the
+ * file's size may be any that it had or grew through since. A rename is there for certain only after its
+ * directory was flushed.
  */
 #ifndef POWERLOSS_RECORD_H
 #define POWERLOSS_RECORD_H

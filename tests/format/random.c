@@ -112,7 +112,7 @@ struct fmt_meta random_meta(struct rng *r, uint8_t *buf)
 {
         struct fmt_meta m = {
                 .version = FMT_VERSION,
-                .block_size = UINT32_C(4096) << rng_below(r, 5),
+                .block_size = FMT_BLOCK_SIZE_MIN + 16 * (uint32_t)rng_below(r, 3841),
                 .created = random_time(r),
                 .label = random_text(r, buf, 0, 255),
         };

@@ -393,12 +393,14 @@ static void test_meta_rules(void **state)
         struct wire w = { .len = 0 };
         struct fmt_meta m;
 
-        assert_int_equal(decode_meta(1, 4096, 16, 255, &m), 0);
+        assert_int_equal(decode_meta(1, 4080, 16, 255, &m), 0);
+        assert_int_equal(decode_meta(1, 32752, 16, 0, &m), 0);
         assert_int_equal(decode_meta(1, 65536, 16, 0, &m), 0);
         assert_int_equal(decode_meta(0, 4096, 16, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 2048, 16, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 131072, 16, 0, &m), -ERR_CORRUPT);
-        assert_int_equal(decode_meta(1, 12288, 16, 0, &m), -ERR_CORRUPT);
+        assert_int_equal(decode_meta(1, 4064, 16, 0, &m), -ERR_CORRUPT);
+        assert_int_equal(decode_meta(1, 4097, 16, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 0, 16, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 4096, 15, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 4096, 0, 0, &m), -ERR_CORRUPT);

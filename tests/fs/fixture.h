@@ -30,7 +30,8 @@ struct test_clock {
 };
 
 struct fixture {
-        const char *spec;            /* "mem", "lmdb", with "+fault", "+stats", "+writebehind" behind */
+        const char *spec;            /* "mem", "lmdb", with "+fault", "+stats", "+writebehind" behind; "+odd":
+                                      * blocks of a size that is no power of two */
         char dir[64];                /* of an lmdb store; "" otherwise */
         struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */
         struct kv_store *store;      /* the whole stack */
@@ -75,7 +76,8 @@ struct timespec now(const struct fixture *f);
 void assert_result(int64_t got, int64_t expected, const char *what, const char *file, int line);
 #define assert_ok(r)       assert_result((r), 0, #r, __FILE__, __LINE__)
 #define assert_fails(r, e) assert_result((r), -(e), #r, __FILE__, __LINE__)
-void assert_time(struct timespec got, struct timespec expected, const char *what, const char *file, int line);
+void assert_time(struct timespec got, struct timespec expected, const char *what, const char *file,
+                 int line);
 #define assert_times(a, b) assert_time((a), (b), #a, __FILE__, __LINE__)
 
 /* ---- short names: names are C strings; what they make keeps no reference ------------------------- */

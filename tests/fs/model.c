@@ -391,7 +391,8 @@ struct model_xattr *model_find_xattr(struct model_inode *inode, const char *name
         return NULL;
 }
 
-void model_setxattr(struct model *m, struct model_inode *inode, const char *name, const void *value, size_t len)
+void model_setxattr(struct model *m, struct model_inode *inode, const char *name, const void *value,
+                    size_t len)
 {
         struct model_xattr *x = model_find_xattr(inode, name);
 

@@ -86,7 +86,8 @@ void model_truncate(struct model *m, struct model_inode *inode, uint64_t size);
 void model_zero(struct model_inode *inode, uint64_t offset, uint64_t len, bool keep_size);
 void model_chown(struct model *m, struct model_inode *inode, uint32_t uid, uint32_t gid);
 struct model_xattr *model_find_xattr(struct model_inode *inode, const char *name);
-void model_setxattr(struct model *m, struct model_inode *inode, const char *name, const void *value, size_t len);
+void model_setxattr(struct model *m, struct model_inode *inode, const char *name, const void *value,
+                    size_t len);
 void model_removexattr(struct model *m, struct model_inode *inode, const char *name);
 
 /* Drops references; an inode that nothing holds any more is gone. */

@@ -88,7 +88,8 @@ static void test_utimens(void **state)
         tick(f);
         new_file(f, dir, "b");
         assert_times(attr(f, dir).mtime, now(f));
-        set_attr(f, dir, (struct fs_setattr){ .set = FS_SET_MTIME | FS_SET_ATIME, .mtime = past, .atime = past });
+        set_attr(f, dir, (struct fs_setattr){ .set = FS_SET_MTIME | FS_SET_ATIME, .mtime = past,
+                                              .atime = past });
         assert_times(attr(f, dir).mtime, past);
         assert_times(attr(f, dir).atime, past);
         assert_times(attr(f, dir).ctime, now(f));

@@ -27,7 +27,7 @@ static int make_tree(void **state)
         tree.sub = new_dir(f, tree.dir, "sub");
         tree.file = new_file(f, ROOT, "file");
         assert_ok(hardlink(f, tree.file, tree.dir, "link"));
-        assert_int_equal(fs_write(f->fs, tree.file, 0, slice_of(data, sizeof(data) - 10), 0), sizeof(data) - 10);
+        assert_int_equal(fs_write(f->fs, tree.file, 0, slice_of(data, 3 * 4096 - 10), 0), 3 * 4096 - 10);
         assert_ok(fs_setxattr(f->fs, tree.file, str("user.a"), str("v"), 0));
         tree.symlink = new_symlink(f, ROOT, "symlink", "file");
         new_node(f, ROOT, "fifo", S_IFIFO | 0600, 0);
@@ -378,10 +378,11 @@ static void test_every_pair_counts(void **state)
                 bool decoration;
 
                 assert_ok(fmt_key_parse(key, &parsed));
-                decoration = parsed.kind == FMT_XATTR || parsed.kind == FMT_PROCESS || parsed.kind == FMT_STATUS ||
+                decoration = parsed.kind == FMT_META || parsed.kind == FMT_XATTR ||
+                             parsed.kind == FMT_PROCESS || parsed.kind == FMT_STATUS ||
                              (parsed.kind == FMT_ATTR && parsed.which != FMT_ATTR_NLINK) ||
                              (parsed.kind == FMT_BLOCK && parsed.ino == tree.held) ||
-                             (parsed.kind == FMT_META_COUNTER && parsed.which == 'e') || parsed.kind == FMT_META;
+                             (parsed.kind == FMT_META_COUNTER && parsed.which == 'e');
                 if (parsed.kind == FMT_ATTR && parsed.which == FMT_ATTR_NLINK) {
                         int64_t n;
 

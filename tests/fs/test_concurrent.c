@@ -1,6 +1,6 @@
-/* Several threads in the same directories and files, over a store that adds conflicts, unknown results and failed
- * reads. What must hold whatever the order: each race has one winner, a rename never shows neither name, nothing
- * is lost, nothing is there twice, and the checker finds nothing at the end.
+/* Several threads in the same directories and files, over a store that adds conflicts, unknown results and
+ * failed reads. What must hold whatever the order: each race has one winner, a rename never shows neither
+ * name, nothing is lost, nothing is there twice, and the checker finds nothing at the end.
  *
  * test_concurrent SPEC: environment ASHLAR_SEED (of the faults), ASHLAR_ROUNDS. */
 #include "fixture.h"
@@ -110,7 +110,8 @@ static void race_unlink(struct team *t, unsigned me)
 
                 snprintf(name, sizeof(name), "race%llu", (unsigned long long)i);
                 pthread_barrier_wait(&t->barrier);
-                r = i % 3 == 0 ? fs_rmdir(t->f.fs, t->dir_a, str(name)) : fs_unlink(t->f.fs, t->dir_a, str(name));
+                r = i % 3 == 0 ? fs_rmdir(t->f.fs, t->dir_a, str(name))
+                               : fs_unlink(t->f.fs, t->dir_a, str(name));
                 EXPECT(t, r == 0 || r == -ENOENT);
                 if (r == 0)
                         atomic_fetch_add(&t->wins, 1);
@@ -200,7 +201,8 @@ static void exchange_or_look(struct team *t, unsigned me)
                 struct fs_attr a;
 
                 if (me % 2 == 0) {
-                        EXPECT(t, fs_rename(t->f.fs, t->dir_a, str("x"), t->dir_b, str("x"), RENAME_EXCHANGE) == 0);
+                        EXPECT(t, fs_rename(t->f.fs, t->dir_a, str("x"), t->dir_b, str("x"),
+                                            RENAME_EXCHANGE) == 0);
                 } else {
                         int r = fs_lookup(t->f.fs, i % 2 ? t->dir_a : t->dir_b, str("x"), &a);
 
@@ -228,8 +230,8 @@ static void move_token(struct team *t, unsigned me)
 {
         for (uint64_t i = 0; i < rounds; i++) {
                 bool forth = (i + me) % 2;
-                int r = fs_rename(t->f.fs, forth ? t->dir_a : t->dir_b, str("token"), forth ? t->dir_b : t->dir_a,
-                                  str("token"), 0);
+                int r = fs_rename(t->f.fs, forth ? t->dir_a : t->dir_b, str("token"),
+                                  forth ? t->dir_b : t->dir_a, str("token"), 0);
 
                 EXPECT(t, r == 0 || r == -ENOENT);
         }

@@ -1,5 +1,5 @@
-/* Damaged stores: every pair in turn is replaced by garbage, cut, flipped, exchanged or taken away, and then every
- * call is made on every inode. Only errors may follow; the sanitizers watch.
+/* Damaged stores: every pair in turn is replaced by garbage, cut, flipped, exchanged or taken away, and then
+ * every call is made on every inode. Only errors may follow; the sanitizers watch.
  *
  * test_damage: environment ASHLAR_SEED. */
 #include "dump.h"

@@ -1,4 +1,5 @@
-/* Seeded random operations on fs and on the model beside it: the same results, the same errors, the same tree.
+/* Seeded random operations on fs and on the model beside it: the same results, the same errors, the same
+ * tree.
  *
  * test_model SPEC: environment ASHLAR_SEED, ASHLAR_STEPS. */
 #include "fixture.h"
@@ -166,8 +167,10 @@ static int compare_entry(const struct fs_entry *entry, void *arg)
         l->at++;
         assert_true(slice_eq(entry->name, slice_str(expected->name)));
         compare_number(l->p, expected->inode, "number in its entry", entry->ino, expected->inode->ino);
-        compare_number(l->p, expected->inode, "type in its entry", entry->type, expected->inode->mode & S_IFMT);
-        if (l->plus) {
+        compare_number(l->p, expected->inode, "type in its entry", entry->type,
+                       expected->inode->mode & S_IFMT);
+        assert_true(l->plus || !entry->attr);
+        if (entry->attr) { /* not while the collector is busy */
                 compare_attr(l->p, expected->inode, entry->attr);
                 expected->inode->refs++;
         }
@@ -184,7 +187,8 @@ static void compare_listing(struct pair *p, const struct model_inode *dir)
         while (r == 0) {
                 l.room = 1 + below(p, 20);
                 l.plus = below(p, 2);
-                r = fs_readdir(p->f.fs, dir->ino, str(l.last), l.plus ? FS_READDIR_PLUS : 0, compare_entry, &l);
+                r = fs_readdir(p->f.fs, dir->ino, str(l.last), l.plus ? FS_READDIR_PLUS : 0, compare_entry,
+                               &l);
                 assert_true(r >= 0);
         }
         compare_number(p, dir, "number of entries", l.at, dir->n_entries);
@@ -237,7 +241,8 @@ static void compare_all(struct pair *p)
 
 static void step_create(struct pair *p)
 {
-        static const uint32_t types[] = { S_IFREG, S_IFREG, S_IFREG, S_IFDIR, S_IFDIR, S_IFLNK, S_IFIFO, S_IFCHR };
+        static const uint32_t types[] = { S_IFREG, S_IFREG, S_IFREG, S_IFDIR, S_IFDIR, S_IFLNK, S_IFIFO,
+                                          S_IFCHR };
         struct model_inode *dir = some_dir(p), *inode;
         uint32_t type = types[below(p, 8)], mode = (uint32_t)below(p, 01000);
         struct fs_cred cred = { .uid = (uint32_t)below(p, 3), .gid = (uint32_t)below(p, 3) };
@@ -457,7 +462,8 @@ static void step_setattr(struct pair *p)
         struct model_inode *inode = any_inode(p);
         struct fs_setattr set = { .mode = (uint32_t)below(p, 01000), .uid = (uint32_t)below(p, 9),
                                   .gid = (uint32_t)below(p, 9) };
-        struct timespec some_time = { (time_t)below(p, UINT64_C(1) << 33) - 1000, (long)below(p, 1000000000) };
+        struct timespec some_time = { (time_t)below(p, UINT64_C(1) << 33) - 1000,
+                                      (long)below(p, 1000000000) };
         struct fs_attr a;
 
         set.atime = set.mtime = some_time;

@@ -48,8 +48,8 @@ static int expected(enum what from, enum what to, unsigned flags)
 
 static void check_case(struct fixture *f, enum what from, enum what to, unsigned flags, bool same_dir)
 {
-        uint64_t a = new_dir(f, ROOT, "a"), b = same_dir ? a : new_dir(f, ROOT, "b"), from_ino = 0, to_ino = 0;
-        uint64_t dirs = attr(f, ROOT).nlink, found;
+        uint64_t a = new_dir(f, ROOT, "a"), b = same_dir ? a : new_dir(f, ROOT, "b");
+        uint64_t dirs = attr(f, ROOT).nlink, from_ino = 0, to_ino = 0, found;
         int r;
 
         make(f, a, "from", from);
@@ -105,7 +105,8 @@ static void test_flags(void **state)
 
         new_file(f, ROOT, "a");
         new_file(f, ROOT, "b");
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_NOREPLACE | RENAME_EXCHANGE), EINVAL);
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_NOREPLACE | RENAME_EXCHANGE),
+                     EINVAL);
         assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), 1u << 20), EINVAL);
         assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), RENAME_NOREPLACE), EEXIST);
         assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), 0));

@@ -1,6 +1,6 @@
-/* Each common operation costs so many requests and not one more: a round trip to the daemon is what is expensive, and
- * one that is added by accident shows nowhere else. FORGETs are not counted: they come when the kernel likes and nobody
- * waits for them.
+/* Each common operation costs so many requests and not one more: a round trip to the daemon is what is
+ * expensive, and one that is added by accident shows nowhere else. FORGETs are not counted: they come when
+ * the kernel likes and nobody waits for them.
  *
  * The numbers are those of kernel 6.18. Elsewhere fewer are allowed.
  */
@@ -35,8 +35,9 @@ static const char *opcode_name(uint32_t opcode)
         static const char *const names[COUNTED_OPCODES] = {
                 [FUSE_LOOKUP] = "LOOKUP", [FUSE_FORGET] = "FORGET", [FUSE_GETATTR] = "GETATTR",
                 [FUSE_SETATTR] = "SETATTR", [FUSE_READLINK] = "READLINK", [FUSE_SYMLINK] = "SYMLINK",
-                [FUSE_MKNOD] = "MKNOD", [FUSE_MKDIR] = "MKDIR", [FUSE_UNLINK] = "UNLINK", [FUSE_RMDIR] = "RMDIR",
-                [FUSE_RENAME] = "RENAME", [FUSE_LINK] = "LINK", [FUSE_OPEN] = "OPEN", [FUSE_READ] = "READ",
+                [FUSE_MKNOD] = "MKNOD", [FUSE_MKDIR] = "MKDIR", [FUSE_UNLINK] = "UNLINK",
+                [FUSE_RMDIR] = "RMDIR", [FUSE_RENAME] = "RENAME", [FUSE_LINK] = "LINK",
+                [FUSE_OPEN] = "OPEN", [FUSE_READ] = "READ",
                 [FUSE_WRITE] = "WRITE", [FUSE_STATFS] = "STATFS", [FUSE_RELEASE] = "RELEASE",
                 [FUSE_FSYNC] = "FSYNC", [FUSE_SETXATTR] = "SETXATTR", [FUSE_GETXATTR] = "GETXATTR",
                 [FUSE_LISTXATTR] = "LISTXATTR", [FUSE_REMOVEXATTR] = "REMOVEXATTR", [FUSE_FLUSH] = "FLUSH",
@@ -88,7 +89,8 @@ static void expect(struct mounted *m, const char *what, const struct expected *l
                 fail_msg("%s: requests differ", what);
 }
 
-#define EXPECT(m, what, ...) expect(m, what, (const struct expected[]){ __VA_ARGS__ __VA_OPT__(,) { END, 0 } })
+#define EXPECT(m, what, ...) \
+        expect(m, what, (const struct expected[]){ __VA_ARGS__ __VA_OPT__(,) { END, 0 } })
 
 static void write_all(int fd, size_t len)
 {

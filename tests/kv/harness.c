@@ -145,8 +145,8 @@ int ctx_teardown(void **state)
 {
         struct ctx *c = *state;
 
-        /* A test that failed inside a transaction has left it open: the store cannot be closed. */
-        if (c->open_txns == 0)
+        /* A test that failed in the middle has left things open: the store cannot be closed. */
+        if (c->held == 0)
                 assert_int_equal(kv_close(c->store), 0);
         remove_dir(c);
         free(c);
@@ -182,9 +182,9 @@ static int run_body(struct kv_txn *t, void *arg)
         const struct run_arg *a = arg;
         struct tx x = { .ctx = a->ctx, .txn = t, .arg = a->arg };
 
-        a->ctx->open_txns++;
+        a->ctx->held++;
         a->body(&x);
-        a->ctx->open_txns--;
+        a->ctx->held--;
         return x.err;
 }
 
@@ -201,7 +201,7 @@ struct tx begin(struct ctx *c, unsigned flags)
 
         assert_false(c->chaotic);
         assert_int_equal(kv_begin(c->store, flags, &x.txn), 0);
-        c->open_txns++;
+        c->held++;
         return x;
 }
 
@@ -213,7 +213,7 @@ int commit(struct tx *x)
         r = kv_commit(x->txn);
         kv_end(x->txn);
         x->txn = NULL;
-        x->ctx->open_txns--;
+        x->ctx->held--;
         return r;
 }
 
@@ -221,7 +221,7 @@ void discard(struct tx *x)
 {
         kv_end(x->txn);
         x->txn = NULL;
-        x->ctx->open_txns--;
+        x->ctx->held--;
 }
 
 bool tx_ok(struct tx *x, int r)
@@ -269,6 +269,12 @@ void tx_max(struct tx *x, const char *key, const char *operand)
                 tx_ok(x, kv_atomic(x->txn, KV_BYTE_MAX, slice_str(key), slice_str(operand)));
 }
 
+/* As much of a key as is good to print. */
+static int shown(struct slice key)
+{
+        return key.len < 40 ? (int)key.len : 40;
+}
+
 void tx_expect_slice(struct tx *x, struct slice key, const struct slice *value)
 {
         struct slice v;
@@ -279,13 +285,13 @@ void tx_expect_slice(struct tx *x, struct slice key, const struct slice *value)
         r = kv_get(x->txn, key, 0, &v);
         if (r == -ENOENT) {
                 if (value)
-                        fail_msg("'%.*s' is absent", (int)(key.len < 40 ? key.len : 40), (const char *)key.data);
+                        fail_msg("'%.*s' is absent", shown(key), (const char *)key.data);
                 return;
         }
         if (!tx_ok(x, r))
                 return;
         if (!value)
-                fail_msg("'%.*s' is there", (int)(key.len < 40 ? key.len : 40), (const char *)key.data);
+                fail_msg("'%.*s' is there", shown(key), (const char *)key.data);
         assert_int_equal(v.len, value->len);
         if (v.len > 0)
                 assert_memory_equal(v.data, value->data, v.len);
@@ -329,7 +335,9 @@ void tx_expect_range(struct tx *x, const char *begin, const char *end, const cha
 
 void tx_expect_reverse(struct tx *x, const char *begin, const char *end, const char *pairs)
 {
-        const struct kv_range_opts opts = { .begin = slice_str(begin), .end = slice_str(end), .reverse = true };
+        const struct kv_range_opts opts = {
+                .begin = slice_str(begin), .end = slice_str(end), .reverse = true,
+        };
 
         tx_expect_opts(x, &opts, pairs);
 }

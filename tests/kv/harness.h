@@ -32,7 +32,7 @@ struct ctx {
         bool chaotic;     /* kv calls fail transiently: everything has to go through kv_run */
         bool optimistic;  /* as its limits say */
         bool slow_commit; /* each commit waits for a disk */
-        _Atomic int open_txns; /* of run and begin; some threads run transactions too */
+        _Atomic int held; /* transactions and watches that the test has at the moment */
         uint64_t seed;
         struct rng rng;
 };
@@ -49,8 +49,8 @@ unsigned ctx_rounds(const struct ctx *c, unsigned n);
 
 /* ---- transactions that check -------------------------------------------------------------------- */
 
-/* A transaction in a body: after a transient error the rest of the body does nothing, and run() runs it again.
- * Any other error that was not expected fails the test. */
+/* A transaction in a body: after a transient error the rest of the body does nothing, and run() runs it
+ * again. Any other error that was not expected fails the test. */
 struct tx {
         struct ctx *ctx;
         struct kv_txn *txn;

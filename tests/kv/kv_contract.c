@@ -15,7 +15,7 @@ int main(int argc, char **argv)
         size_t n = 0;
 
         if (argc < 2) {
-                fprintf(stderr, "usage: kv_contract SPEC [TEST]\nfor example: kv_contract lmdb+writebehind\n");
+                fprintf(stderr, "usage: kv_contract SPEC [TEST], SPEC as lmdb+writebehind\n");
                 return 2;
         }
         ctx_set_spec(argv[1]);

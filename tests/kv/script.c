@@ -7,7 +7,11 @@
 static void read_range(struct tx *x, const char *b, const char *e, size_t limit, bool reverse, bool snapshot)
 {
         const struct kv_range_opts opts = {
-                .begin = slice_str(b), .end = slice_str(e), .limit = limit, .reverse = reverse, .snapshot = snapshot,
+                .begin = slice_str(b),
+                .end = slice_str(e),
+                .limit = limit,
+                .reverse = reverse,
+                .snapshot = snapshot,
         };
         struct slice key, value;
         struct kv_range r;

@@ -39,8 +39,9 @@ static void binary_body(struct tx *x)
 static void binary_check(struct tx *x)
 {
         static const struct slice keys[] = {
-                { (const uint8_t *)"\0", 1 },    { (const uint8_t *)"\0\0", 2 }, { (const uint8_t *)"a", 1 },
-                { (const uint8_t *)"a\0", 2 },   { (const uint8_t *)"a\0b", 3 }, { (const uint8_t *)"\xef\xff", 2 },
+                { (const uint8_t *)"\0", 1 },    { (const uint8_t *)"\0\0", 2 },
+                { (const uint8_t *)"a", 1 },     { (const uint8_t *)"a\0", 2 },
+                { (const uint8_t *)"a\0b", 3 },  { (const uint8_t *)"\xef\xff", 2 },
         };
         const struct kv_range_opts opts = { .end = slice_str(KEYS_END) };
         struct slice key, value;

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* Both begin; FIRST is performed; SECOND is performed and commits, always; then FIRST writes "z" (unless it ends
- * with "-") and commits, or must not. The store holds b, d and f before. */
+/* Both begin; FIRST is performed; SECOND is performed and commits, always; then FIRST writes "z" (unless it
+ * ends with "-") and commits, or must not. The store holds b, d and f before. */
 static const struct interleaving {
         const char *first, *second;
         bool conflict;

@@ -179,8 +179,8 @@ static void test_long_keys(void **state)
         struct ctx *c = *state;
         struct keys *k = make_keys(c);
 
-        print_message("# replay: ASHLAR_SEED=%llu kv_contract %s test_long_keys\n", (unsigned long long)c->seed,
-                      c->spec);
+        print_message("# replay: ASHLAR_SEED=%llu kv_contract %s test_long_keys\n",
+                      (unsigned long long)c->seed, c->spec);
         for (size_t i = 0; i < k->n; i++)
                 k->present[i] = true;
         write_keys(c, k);

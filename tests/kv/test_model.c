@@ -48,7 +48,7 @@ static struct slice random_key(struct game *g, struct rng *rng)
 static struct slice random_value(struct game *g, struct rng *rng)
 {
         uint64_t kind = rng_below(rng, 100);
-        size_t len = kind < 90 ? rng_below(rng, 20) : kind < 98 ? rng_below(rng, 5000) : rng_below(rng, 70000);
+        size_t len = rng_below(rng, kind < 90 ? 20 : kind < 98 ? 5000 : 70000);
         uint8_t *data = arena_alloc(&g->arena, len);
 
         rng_fill(rng, data, len);
@@ -188,14 +188,14 @@ static int play(struct kv_txn *t, void *arg)
         struct tx x = { .ctx = g->ctx, .txn = t };
         struct rng rng = g->rng; /* the same again if it runs again */
 
-        g->ctx->open_txns++;
+        g->ctx->held++;
         model_free(&g->next);
         model_copy(&g->next, &g->now);
         for (uint64_t n = 1 + rng_below(&rng, 20); n > 0 && x.err == 0; n--)
                 step(g, &x, &rng);
         if (x.err == 0 && rng_below(&rng, 10) == 0)
                 check_whole(&x, &g->next);
-        g->ctx->open_txns--;
+        g->ctx->held--;
         if (x.err < 0)
                 return x.err;
         return g->give_up ? -ECANCELED : 0;
@@ -259,8 +259,8 @@ static void test_model(void **state)
         struct game g = { .ctx = c };
         unsigned rounds = ctx_rounds(c, 12000);
 
-        print_message("# replay: ASHLAR_SEED=%llu kv_contract %s test_model\n", (unsigned long long)c->seed,
-                      c->spec);
+        print_message("# replay: ASHLAR_SEED=%llu kv_contract %s test_model\n",
+                      (unsigned long long)c->seed, c->spec);
         for (unsigned i = 0; i < rounds; i++) {
                 one_transaction(&g);
                 if (!c->chaotic)

@@ -277,7 +277,9 @@ static void test_fence_conflict(void **state)
 
 static int count_keys(struct kv_txn *t, void *arg)
 {
-        const struct kv_range_opts opts = { .begin = slice_str("\xf1marker"), .end = slice_str("\xf1markes") };
+        const struct kv_range_opts opts = {
+                .begin = slice_str("\xf1marker"), .end = slice_str("\xf1markes"),
+        };
         struct slice key, value;
         struct kv_range r;
         int more, n = 0;

@@ -163,8 +163,8 @@ static void test_bank(void **state)
         for (unsigned i = 0; i <= WRITERS; i++) {
                 w[i] = new_worker(c, i, ctx_rounds(c, 4000));
                 w[i].stop = &stop;
-                assert_int_equal(pthread_create(&threads[i], NULL, i < WRITERS ? bank_writer : bank_reader, &w[i]),
-                                 0);
+                assert_int_equal(pthread_create(&threads[i], NULL, i < WRITERS ? bank_writer : bank_reader,
+                                                &w[i]), 0);
         }
         for (unsigned i = 0; i <= WRITERS; i++) {
                 if (i == WRITERS)
@@ -228,7 +228,8 @@ static int check_sequences(struct kv_txn *t, void *arg)
                 char text[64] = "";
 
                 memcpy(text, key.data, key.len < 63 ? key.len : 63);
-                if (sscanf(text, "log %u %u", &which, &n) != 2 || which >= SEQUENCES || n != expected[which]++)
+                if (sscanf(text, "log %u %u", &which, &n) != 2 || which >= SEQUENCES ||
+                    n != expected[which]++)
                         total = -1000000;
                 total++;
         }

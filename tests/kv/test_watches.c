@@ -81,13 +81,38 @@ static int watch_body(struct kv_txn *t, void *arg)
         return r < 0 ? r : kv_watch(t, slice_str(w->key), ring, w->bell, &w->watch);
 }
 
+/* Armed. It may have fired for nothing already. */
 static struct kv_watch *watch(struct ctx *c, unsigned flags, const char *key, const char *set_first,
                               struct bell *bell)
 {
         struct watching w = { key, set_first, bell, NULL };
 
         assert_int_equal(kv_run(c->store, flags, watch_body, &w), 0);
+        c->held++;
         return w.watch;
+}
+
+static void unwatch(struct ctx *c, struct kv_watch *w)
+{
+        kv_unwatch(w);
+        c->held--;
+}
+
+/* Armed, and it did not fire while nothing happened but changes of other keys. A watch may fire for nothing,
+ * but one that always does is none. */
+static struct kv_watch *quiet_watch(struct ctx *c, unsigned flags, const char *key, struct bell *bell)
+{
+        for (int i = 0; i < 20; i++) {
+                struct kv_watch *w = watch(c, flags, key, NULL, bell);
+
+                put(c, "j", "other");
+                put(c, "kk", "other");
+                if (bell_wait(bell, IDLE_MS) == 0)
+                        return w;
+                unwatch(c, w);
+        }
+        fail_msg("a watch fires whatever happens");
+        return NULL;
 }
 
 /* Every way to change a key fires, from every kind of transaction. */
@@ -124,17 +149,14 @@ static void test_fires(void **state)
 
                 bell_init(&bell);
                 put(c, "k", "old");
-                w = watch(c, i & 1 ? KV_WRITE : KV_READ, "k", NULL, &bell);
-                put(c, "j", "other");
-                put(c, "kk", "other");
-                assert_int_equal(bell_wait(&bell, IDLE_MS), 0);
+                w = quiet_watch(c, i & 1 ? KV_WRITE : KV_READ, "k", &bell);
                 run(c, KV_WRITE, changes[i / 2], NULL);
                 assert_int_equal(bell_wait(&bell, SOON_MS), 1);
                 assert_int_equal(bell.err, 0);
                 put(c, "k", "again");
                 put(c, "k", NULL);
                 bell_wait(&bell, IDLE_MS);
-                kv_unwatch(w);
+                unwatch(c, w);
                 assert_int_equal(bell.times, 1); /* once and no more */
                 bell_free(&bell);
         }
@@ -147,12 +169,10 @@ static void test_absent_key(void **state)
         struct bell bell;
 
         bell_init(&bell);
-        w = watch(c, KV_READ, "k", NULL, &bell);
-        put(c, "j", "other");
-        assert_int_equal(bell_wait(&bell, IDLE_MS), 0);
+        w = quiet_watch(c, KV_READ, "k", &bell);
         put(c, "k", ""); /* an empty value is a value */
         assert_int_equal(bell_wait(&bell, SOON_MS), 1);
-        kv_unwatch(w);
+        unwatch(c, w);
         bell_free(&bell);
 }
 
@@ -170,7 +190,7 @@ static void test_own_write(void **state)
         bell_wait(&bell, IDLE_MS);
         put(c, "k", "theirs");
         assert_int_equal(bell_wait(&bell, SOON_MS), 1);
-        kv_unwatch(w);
+        unwatch(c, w);
         bell_free(&bell);
 }
 
@@ -190,10 +210,11 @@ static void test_change_before_commit(void **state)
         tx_expect(&x, "k", "old");
         put(c, "k", "new");
         assert_int_equal(kv_watch(x.txn, slice_str("k"), ring, &bell, &w), 0);
+        c->held++;
         assert_int_equal(commit(&x), 0);
         assert_int_equal(bell_wait(&bell, SOON_MS), 1);
         assert_int_equal(bell.err, 0);
-        kv_unwatch(w);
+        unwatch(c, w);
         bell_free(&bell);
 }
 
@@ -212,10 +233,11 @@ static void test_broken(void **state)
                 if (writes)
                         tx_set(&x, "k", "never");
                 assert_int_equal(kv_watch(x.txn, slice_str("k"), ring, &bell, &w), 0);
+                c->held++;
                 discard(&x);
                 assert_int_equal(bell_wait(&bell, SOON_MS), 1);
                 assert_int_equal(bell.err, -ECANCELED);
-                kv_unwatch(w);
+                unwatch(c, w);
                 bell_free(&bell);
         }
         expect(c, "k", NULL);
@@ -232,16 +254,19 @@ static void test_unwatch(void **state)
         bell_init(&other_bell);
         w = watch(c, KV_READ, "k", NULL, &bell);
         other = watch(c, KV_READ, "k", NULL, &other_bell);
-        kv_unwatch(w);
+        unwatch(c, w);
+        bell.times = 0;
         put(c, "k", "new");
         assert_int_equal(bell_wait(&other_bell, SOON_MS), 1);
         assert_int_equal(bell_wait(&bell, IDLE_MS), 0);
-        kv_unwatch(other);
+        unwatch(c, other);
         if (!c->chaotic) {
                 /* Before its transaction ended, and before it fired. */
                 x = begin(c, KV_READ);
                 assert_int_equal(kv_watch(x.txn, slice_str("k"), ring, &bell, &w), 0);
-                kv_unwatch(w);
+                c->held++;
+                unwatch(c, w);
+                bell.times = 0;
                 assert_int_equal(commit(&x), 0);
                 put(c, "k", "newer");
                 assert_int_equal(bell_wait(&bell, IDLE_MS), 0);
@@ -258,6 +283,7 @@ static void test_many(void **state)
         struct ctx *c = *state;
         static struct bell bells[MANY];
         static struct kv_watch *watches[MANY];
+        int spurious = 0;
         char key[32];
 
         for (int i = 0; i < MANY; i++) {
@@ -273,10 +299,11 @@ static void test_many(void **state)
                 if (i % 4 < 2)
                         assert_int_equal(bell_wait(&bells[i], SOON_MS), 1);
                 else
-                        assert_int_equal(bell_wait(&bells[i], 0), 0);
+                        spurious += bell_wait(&bells[i], 0);
         }
+        assert_in_range(spurious, 0, MANY / 4);
         for (int i = 0; i < MANY; i++) {
-                kv_unwatch(watches[i]);
+                unwatch(c, watches[i]);
                 bell_free(&bells[i]);
         }
 }
@@ -306,28 +333,31 @@ static void test_race(void **state)
         struct ctx *c = *state;
         struct racing r = { .ctx = c, .rounds = ctx_rounds(c, 1000) };
         pthread_t thread;
+        int missed = 0;
 
         assert_int_equal(pthread_create(&thread, NULL, change_thread, &r), 0);
-        for (unsigned i = 0; i < r.rounds; i++) {
+        for (unsigned i = 0; i < r.rounds && !missed; i++) {
                 struct bell bell;
                 struct kv_watch *w;
 
                 bell_init(&bell);
                 w = watch(c, KV_READ, "k", NULL, &bell);
                 if (i % 3 == 0)
-                        assert_int_equal(bell_wait(&bell, SOON_MS), 1);
-                kv_unwatch(w);
+                        missed = bell_wait(&bell, SOON_MS) != 1;
+                unwatch(c, w);
                 bell_free(&bell);
         }
         __atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
         pthread_join(thread, NULL);
+        assert_int_equal(missed, 0);
 }
 
 struct test_table tests_watches(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_fires),  TEST(test_absent_key), TEST(test_own_write), TEST(test_change_before_commit),
-                TEST(test_broken), TEST(test_unwatch),    TEST(test_many),      TEST(test_race),
+                TEST(test_fires),         TEST(test_absent_key), TEST(test_own_write),
+                TEST(test_change_before_commit), TEST(test_broken), TEST(test_unwatch),
+                TEST(test_many),          TEST(test_race),
         };
 
         return TABLE(tests);

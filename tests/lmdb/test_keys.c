@@ -73,13 +73,16 @@ static bool model_set(struct model *m, struct slice key, struct slice value)
 /* Few long prefixes, so that buckets have several entries, and lengths at each border. */
 static struct slice random_key(struct rng *g, uint8_t *buf)
 {
-        static const size_t lens[] = { 0, 1, 2, 3, 508, 509, 510, 511, 512, 513, 530, 1022, 9997, 9999, 10000 };
+        static const size_t lens[] = {
+                0, 1, 2, 3, 508, 509, 510, 511, 512, 513, 530, 1022, 9997, 9999, 10000,
+        };
         size_t len = lens[rng_below(g, sizeof(lens) / sizeof(lens[0]))];
         uint64_t prefix = rng_below(g, 4);
 
         memset(buf, prefix == 0 ? 0 : prefix == 1 ? 0xff : 'k', len);
         for (int i = 0; i < 2 && len > 0; i++) {
-                size_t at = rng_below(g, 4) == 0 ? rng_below(g, len) : len - 1 - rng_below(g, len < 6 ? len : 6);
+                bool anywhere = rng_below(g, 4) == 0;
+                size_t at = anywhere ? rng_below(g, len) : len - 1 - rng_below(g, len < 6 ? len : 6);
 
                 buf[at] = (uint8_t)rng_below(g, 3) * 0x7f;
         }
@@ -272,7 +275,9 @@ static void put_raw(struct fixture *f, const uint8_t *key, size_t key_len, const
 
 static int range_all(struct kv_store *s, bool reverse)
 {
-        struct kv_range_opts opts = { .begin = slice_of("", 0), .end = slice_of("\xff", 1), .reverse = reverse };
+        struct kv_range_opts opts = {
+                .begin = slice_of("", 0), .end = slice_str("\xff"), .reverse = reverse,
+        };
         struct slice key, value;
         struct kv_range r;
         struct kv_txn *t;

@@ -66,22 +66,31 @@ for ((i = 0; i < mib / 64; i++)); do
                 dd of="$MNT/sparse" bs=1M iflag=fullblock seek=$((i * 64 + 7)) conv=notrunc status=none
 done
 truncate -s "${mib}M" "$MNT/sparse"
-sparse_expect() {
-        for ((i = 0; i < mib / 64; i++)); do
-                echo "$(((i * 64 + 7) << 20)) $(((i * 64 + 8) << 20))"
-        done
+# holes_from FIRST: the sparse file's data ranges are those written, from the FIRST on, each at most a block
+# longer at either end.
+holes_from() {
+        local i=$1 begin end from to
+
+        while read -r begin end; do
+                from=$(((i * 64 + 7) << 20))
+                to=$((from + (1 << 20)))
+                [[ $begin -le $from && $begin -gt $((from - 65536)) ]] || fail "data from $begin, not $from"
+                [[ $end -ge $to && $end -lt $((to + 65536)) ]] || fail "data to $end, not $to"
+                i=$((i + 1))
+        done < <("$HOLES" "$MNT/sparse")
+        expect "number of data ranges" "$i" $((mib / 64))
 }
-expect "data ranges of a sparse file" "$("$HOLES" "$MNT/sparse")" "$(sparse_expect)"
+holes_from 0
 sparse_sum=$(sum <"$MNT/sparse")
 used=$(du -k "$MNT/sparse" | cut -f 1)
-[[ $used -le $((mib / 64 * 1024 + 64)) ]] || fail "a sparse file uses $used KiB"
+[[ $used -le $((mib / 64 * (1024 + 128))) ]] || fail "a sparse file uses $used KiB"
 fallocate --punch-hole --offset $((7 << 20)) --length $((1 << 20)) "$MNT/sparse"
-expect "data ranges after a punched hole" "$("$HOLES" "$MNT/sparse")" "$(sparse_expect | tail -n +2)"
+holes_from 1
 pattern 10 1048576 | dd of="$MNT/sparse" bs=1M iflag=fullblock seek=7 conv=notrunc status=none
 
 remount_store
 expect "sparse file after a new mount" "$(sum <"$MNT/sparse")" "$sparse_sum"
-expect "data ranges after a new mount" "$("$HOLES" "$MNT/sparse")" "$(sparse_expect)"
+holes_from 0
 zeros_after_truncation
 cp --sparse=always "$MNT/sparse" "$MNT/copy"
 expect "copy" "$(sum <"$MNT/copy")" "$sparse_sum"

@@ -33,7 +33,7 @@ struct kv_fault_opts {
         unsigned conflict_ppm;         /* commit fails with ERR_CONFLICT, nothing happened */
         unsigned unknown_done_ppm;     /* commit happened, ERR_UNKNOWN_RESULT */
         unsigned unknown_not_done_ppm; /* commit did not happen, ERR_UNKNOWN_RESULT */
-        unsigned retry_ppm;            /* a read, begin or commit fails with ERR_RETRY */
+        unsigned retry_ppm;            /* a begin, a read or a commit with KV_WRITE fails with ERR_RETRY */
         unsigned io_error_ppm;         /* commit or sync fails with EIO, nothing happened */
         unsigned no_space_ppm;         /* commit fails with ENOSPC, nothing happened */
         unsigned slow_ppm;             /* a call takes slow_us longer */
@@ -44,7 +44,7 @@ struct kv_fault_opts {
 };
 
 /* All faults follow from the seed and the order of calls. Never injects into transactions without KV_WRITE
- * other than retry_ppm (begin and reads) and slow_ppm. The limits report unknown_results if one of its
+ * anything but retry_ppm (begin and reads) and slow_ppm. The limits report unknown_results if one of its
  * probabilities is not 0. */
 int kv_fault_open(struct kv_store *below, const struct kv_fault_opts *opts, struct kv_store **ret);
 
@@ -53,8 +53,8 @@ int kv_fault_open(struct kv_store *below, const struct kv_fault_opts *opts, stru
 void kv_fault_set(struct kv_store *s, const struct kv_fault_opts *opts);
 
 /* After N more commits the store is dead, as by a crash: every call fails with EIO, the commit that
- * met it was (AFTER) or was not (!AFTER) done below. N = 0: the next commit. Only commits of transactions with
- * KV_WRITE count. */
+ * met it was (AFTER) or was not (!AFTER) done below. N = 0: the next commit. Only commits of transactions
+ * with KV_WRITE count. */
 void kv_fault_crash_at(struct kv_store *s, uint64_t n, bool after);
 
 /* ---- stats: counts what passes (stats.c) -------------------------------------------------------- */

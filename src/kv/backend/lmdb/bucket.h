@@ -1,12 +1,12 @@
-/* A bucket: the value in LMDB of keys that share their first 511 bytes. Its entries, sorted by what follows these
- * bytes (the tail), one after another, at least one:
+/* A bucket: the value in LMDB of keys that share their first 511 bytes. Its entries, sorted by what follows
+ * these bytes (the tail), one after another, at least one:
  *
  *     length of the tail   2 bytes, little-endian
  *     length of the value  4 bytes, little-endian
  *     tail, value
  *
- * Changing one entry writes the bucket anew: long keys are rare (blocks with parity in the key), and two of them share
- * 511 bytes only by intent.
+ * Changing one entry writes the bucket anew: long keys are rare (blocks with parity in the key), and two of
+ * them share 511 bytes only by intent.
  */
 #ifndef LMDB_BUCKET_H
 #define LMDB_BUCKET_H
@@ -21,8 +21,8 @@ struct bucket_entry {
         size_t pos, end;          /* offsets of the entry in the bucket */
 };
 
-/* The entry after *E, or the first if e->end is 0: 1 and *E, 0 at the end, ERR_CORRUPT for anything that no bucket
- * holds, also where tails do not ascend. Always advances. */
+/* The entry after *E, or the first if e->end is 0: 1 and *E, 0 at the end, ERR_CORRUPT for anything that no
+ * bucket holds, also where tails do not ascend. Always advances. */
 int bucket_next(struct slice bucket, struct bucket_entry *e);
 
 /* The first entry whose tail is not below TAIL: 1 if there is one, else 0; or ERR_CORRUPT. */

@@ -1,10 +1,11 @@
-/* Looks at the structure of LMDB's file, page by page and without LMDB. LMDB has no checksums: this finds what would
- * make it crash, not every changed byte. The layout is that of LMDB 0.9 on a 64-bit little-endian machine, which is
- * what wrote the file, or its magic number would differ.
+/* Looks at the structure of LMDB's file, page by page and without LMDB. LMDB has no checksums: this finds
+ * what would make it crash, not every changed byte. The layout is that of LMDB 0.9 on a 64-bit little-endian
+ * machine, which is what wrote the file, or its magic number would differ.
  *
  *   page     number u64, pad u16, flags u16, then lower u16 and upper u16 (offsets of its free space) or, for
  *            overflow pages, how many there are u32; then offsets of nodes u16 each
- *   node     data size or child page 32 bits, flags u16 (in branches the child page's bits 32 to 47), key size u16,
+ *   node     data size or child page 32 bits, flags u16 (in branches the child page's bits 32 to 47), key
+ *   size u16,
  *            key, data (or the page number of overflow pages)
  *   header   pages 0 and 1: a page header, then struct meta
  */
@@ -27,7 +28,7 @@
 #define PAGE_MAX    32768u
 #define VALUE_MAX   (UINT64_C(1) << 30) /* of a bucket, with room to spare */
 
-enum { P_BRANCH = 0x01, P_LEAF = 0x02, P_OVERFLOW = 0x04, P_META = 0x08, P_DIRTY = 0x10 };
+enum { P_BRANCH = 0x01, P_LEAF = 0x02, P_OVERFLOW = 0x04, P_META = 0x08 };
 enum { F_BIGDATA = 0x01 };
 enum { TREE_FREE, TREE_MAIN };
 #define TREE_FLAGS 0x7e /* those that say how a tree is ordered; the environment's are stored among them */
@@ -61,7 +62,8 @@ struct check {
         uint32_t page_bytes;
         uint64_t file_pages; /* whole pages in the file */
         uint64_t last_page;
-        uint64_t budget;     /* pages that may still be read */
+        uint64_t max_pages;  /* to read of each tree; 0: all */
+        uint64_t pages;      /* read of this tree */
         uint8_t *seen;       /* a bit per page of the file */
         struct todo *todo;
         size_t todo_n, todo_cap;
@@ -164,11 +166,12 @@ static int check_overflow(struct check *c, uint64_t page, uint64_t len)
         if (page >= c->file_pages || !read_at(c->fd, header, sizeof(header), page * c->page_bytes))
                 return damaged(c, page, "the file ends before it");
         memcpy(&stored, header + 12, sizeof(stored));
-        if (u64(header) != page || (u16(header + 10) & ~P_DIRTY) != P_OVERFLOW || stored < count)
+        if (u64(header) != page || u16(header + 10) != P_OVERFLOW || stored < count)
                 return damaged(c, page, "not the overflow page that a record needs");
         r = claim(c, page, stored);
         if (r < 0 || c->tree != TREE_FREE)
                 return r;
+        c->pages += count;
         list = malloc(len);
         if (!list)
                 return -ENOMEM;
@@ -258,7 +261,7 @@ static int check_page(struct check *c, const struct todo *at, uint8_t *p)
         flags = u16(p + 10);
         lower = u16(p + 12);
         upper = u16(p + 14);
-        if (u64(p) != at->page || (flags & ~P_DIRTY) != (branch ? P_BRANCH : P_LEAF))
+        if (u64(p) != at->page || flags != (branch ? P_BRANCH : P_LEAF))
                 return damaged(c, at->page, "not the page of the tree that should be there");
         if (lower < PAGE_HEADER || lower % 2 != 0 || lower > upper || upper > c->page_bytes)
                 return damaged(c, at->page, "its header makes no sense");
@@ -289,10 +292,10 @@ static int check_tree(struct check *c, const struct tree *t, int which)
         r = claim(c, t->root, 1);
         if (r >= 0)
                 r = push(c, t->root, 0);
-        while (r >= 0 && c->todo_n > 0 && c->budget > 0) {
+        for (c->pages = 0; r >= 0 && c->todo_n > 0 && (c->max_pages == 0 || c->pages < c->max_pages);
+             c->pages++) {
                 struct todo at = c->todo[--c->todo_n];
 
-                c->budget--;
                 r = check_page(c, &at, page);
         }
         return r;
@@ -370,7 +373,7 @@ static int check_once(struct check *c, uint64_t max_pages)
         if (fstat(c->fd, &st) < 0)
                 return -errno;
         c->file_pages = (uint64_t)st.st_size / c->page_bytes;
-        c->budget = max_pages > 0 && c->file_pages > c->last_page ? max_pages : UINT64_MAX;
+        c->max_pages = c->file_pages > c->last_page ? max_pages : 0;
         c->seen = calloc(c->file_pages / 8 + 1, 1);
         if (!c->seen)
                 return -ENOMEM;

@@ -62,6 +62,7 @@ static int marker_write(MDB_env *env)
 int lmdb_marker_check(struct lmdb_store *s, struct err_text *text)
 {
         MDB_val key = { .mv_data = (void *)marker_key, .mv_size = sizeof(marker_key) }, value;
+        struct slice found = { 0 };
         struct lmdb_txn *t;
         MDB_stat stat;
         int r, rc;
@@ -70,10 +71,10 @@ int lmdb_marker_check(struct lmdb_store *s, struct err_text *text)
         if (r < 0)
                 return err_set(text, -r, "%s: cannot read the store: %s", s->path, err_str(r));
         rc = mdb_get(t->txn, LMDB_DBI, &key, &value);
-        if (rc == 0 && !slice_eq(slice_of(value.mv_data, value.mv_size), slice_str(marker_value))) {
-                bool ours = slice_starts_with(slice_of(value.mv_data, value.mv_size), slice_str(marker_family));
-
-                rc = ours ? -ERR_NEWER : -ERR_NO_FS;
+        if (rc == 0)
+                found = slice_of(value.mv_data, value.mv_size);
+        if (rc == 0 && !slice_eq(found, slice_str(marker_value))) {
+                rc = slice_starts_with(found, slice_str(marker_family)) ? -ERR_NEWER : -ERR_NO_FS;
         } else if (rc == MDB_NOTFOUND) {
                 rc = mdb_stat(t->txn, LMDB_DBI, &stat);
                 if (rc == 0)
@@ -85,10 +86,11 @@ int lmdb_marker_check(struct lmdb_store *s, struct err_text *text)
         if (rc == 0)
                 return 0;
         if (rc == -ERR_NEWER)
-                return err_set(text, ERR_NEWER, "%s: the store was made by a newer version of ashlar", s->path);
-        if (rc == -ERR_NO_FS)
-                return err_set(text, ERR_NO_FS, "%s: not an ashlar store, but an LMDB database of another program",
+                return err_set(text, ERR_NEWER, "%s: the store was made by a newer version of ashlar",
                                s->path);
+        if (rc == -ERR_NO_FS)
+                return err_set(text, ERR_NO_FS,
+                               "%s: not an ashlar store, but an LMDB database of another program", s->path);
         return err_set(text, -lmdb_error(rc), "%s: cannot read the store: %s", s->path, mdb_strerror(rc));
 }
 
@@ -197,8 +199,11 @@ static int make_dir(const char *path, struct err_text *text)
         if (slash)
                 slash[slash == copy] = '\0';
         parent = open(slash ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (parent < 0 && errno == EACCES)
+                return 0; /* may be written but not read */
         if (parent < 0 || sync_dir(parent) < 0)
-                return err_set(text, errno, "%s: cannot make the directory durable: %s", path, err_str(errno));
+                return err_set(text, errno, "%s: cannot make the directory durable: %s", path,
+                               err_str(errno));
         return 0;
 }
 
@@ -207,7 +212,8 @@ static int open_dir(struct lmdb_store *s, const char *path, struct err_text *tex
         s->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (s->dir_fd < 0) {
                 if (errno == ENOENT)
-                        return err_set(text, ENOENT, "%s: no such store; `ashlar mkfs %s` makes one", path, path);
+                        return err_set(text, ENOENT, "%s: no such store; `ashlar mkfs %s` makes one", path,
+                                       path);
                 if (errno == ENOTDIR)
                         return err_set(text, ENOTDIR, "%s: not a store, which is a directory", path);
                 return err_set(text, errno, "%s: cannot open the store: %s", path, err_str(errno));
@@ -218,16 +224,17 @@ static int open_dir(struct lmdb_store *s, const char *path, struct err_text *tex
         return 0;
 }
 
-static int check_data(struct lmdb_store *s, struct err_text *text)
+static int open_data(struct lmdb_store *s, struct err_text *text)
 {
-        _cleanup_close_ int fd = openat(s->dir_fd, LMDB_DATA, O_RDONLY | O_CLOEXEC);
-
-        if (fd < 0)
+        s->data_fd = openat(s->dir_fd, LMDB_DATA, (s->rdonly ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_CLOEXEC);
+        if (s->data_fd < 0 && errno == EISDIR)
+                return err_set(text, ERR_CORRUPT, "%s: " LMDB_DATA " is not a file", s->path);
+        if (s->data_fd < 0)
                 return err_set(text, errno, "%s: cannot open %s: %s", s->path, LMDB_DATA, err_str(errno));
         /* Under a writer pages change while we look; it has looked itself. */
         if (lmdb_lock_others(&s->lock))
                 return 0;
-        return lmdb_check_file(fd, s->path, CHECK_PAGES, text);
+        return lmdb_check_file(s->data_fd, s->path, CHECK_PAGES, text);
 }
 
 int lmdb_dir_open(struct lmdb_store *s, const char *path, const struct kv_open_opts *opts,
@@ -246,8 +253,9 @@ int lmdb_dir_open(struct lmdb_store *s, const char *path, const struct kv_open_o
         if (r < 0)
                 return r;
         if (!(opts->flags & KV_OPEN_CREATE) && !data_exists(s))
-                return err_set(text, ENOENT, "%s: there is no store in this directory; `ashlar mkfs %s` makes one",
-                               path, path);
+                return err_set(text, ENOENT,
+                               "%s: there is no store in this directory; `ashlar mkfs %s` makes one", path,
+                               path);
         r = lmdb_lock_take(s->dir_fd, path, opts, &s->lock, text);
         if (r < 0)
                 return r;
@@ -256,11 +264,13 @@ int lmdb_dir_open(struct lmdb_store *s, const char *path, const struct kv_open_o
                 if (r < 0)
                         return r;
         }
-        return check_data(s, text);
+        return open_data(s, text);
 }
 
 void lmdb_dir_close(struct lmdb_store *s)
 {
+        if (s->data_fd >= 0)
+                close(s->data_fd);
         lmdb_lock_release(&s->lock);
         if (s->dir_fd >= 0)
                 close(s->dir_fd);

@@ -65,14 +65,14 @@ struct lmdb_lock {
 struct lmdb_store {
         struct kv_store base;
         char *path;                /* absolute: opening again must work from anywhere */
-        int dir_fd;
+        int dir_fd, data_fd;       /* data.mdb, to ask for room: LMDB has descriptors of its own */
         bool rdonly, exclusive;
         uint64_t max_bytes;        /* as asked for; 0: default */
         struct lmdb_lock lock;
 
         MDB_env *env;              /* NULL after a failed repair */
-        int data_fd;               /* LMDB's own, valid while env is */
-        uint64_t page_bytes, map_bytes;
+        uint64_t page_bytes;
+        _Atomic uint64_t map_bytes;
 
         _Atomic bool gate;         /* env must be opened again before anybody begins */
         pthread_mutex_t write_lock;
@@ -91,7 +91,8 @@ struct lmdb_store {
         _Atomic uint64_t tree_bytes; /* branch and leaf pages, likewise */
         _Atomic uint64_t allocated_end; /* up to here the host's file system has given us room */
         pthread_mutex_t space_lock;
-        uint64_t free_pages, free_txnid, free_until_ns; /* space_lock; the last count, and when it is too old */
+        /* space_lock; the last count of free pages, of which transaction, and when it is too old. */
+        uint64_t free_pages, free_txnid, free_until_ns;
 
         struct lmdb_bell *bell;
         pthread_mutex_t watch_lock;
@@ -123,13 +124,14 @@ uint64_t lmdb_now_ns(void);
 
 /* ---- dir.c --------------------------------------------------------------------------------------- */
 
-/* Opens (with KV_OPEN_CREATE: makes) the directory and takes the store's lock: fills in path, dir_fd and lock. On
- * failure lmdb_dir_close() cleans up. */
+/* Opens (with KV_OPEN_CREATE: makes) the directory and takes the store's lock: fills in path, dir_fd, data_fd
+ * and lock. On failure lmdb_dir_close() cleans up. */
 int lmdb_dir_open(struct lmdb_store *s, const char *path, const struct kv_open_opts *opts,
                   struct err_text *text);
 void lmdb_dir_close(struct lmdb_store *s);
 
-/* After the environment is open: 0 if it is a store of ours (an empty one is made one, if it may be written). */
+/* After the environment is open: 0 if it is a store of ours (an empty one is made one, if it may be
+ * written). */
 int lmdb_marker_check(struct lmdb_store *s, struct err_text *text);
 
 /* ---- lock.c -------------------------------------------------------------------------------------- */
@@ -137,7 +139,6 @@ int lmdb_marker_check(struct lmdb_store *s, struct err_text *text);
 /* Takes the store's lock as OPTS says, waiting opts->wait_ms. EBUSY with who holds it. */
 int lmdb_lock_take(int dir_fd, const char *path, const struct kv_open_opts *opts, struct lmdb_lock *ret,
                    struct err_text *text);
-/* Takes NULL's like: fd -1. */
 void lmdb_lock_release(struct lmdb_lock *lock);
 /* Whether somebody else may be writing now. */
 bool lmdb_lock_others(const struct lmdb_lock *lock);
@@ -146,10 +147,10 @@ int lmdb_lock_create(const struct lmdb_lock *lock, bool on);
 
 /* ---- check.c ------------------------------------------------------------------------------------- */
 
-/* Looks at the file before LMDB maps it: LMDB takes page numbers, lengths and offsets for true, and would read
- * outside of the file or abort on damaged ones. Headers and lengths always; of the pages at most MAX_PAGES (0: all).
- * A file that is shorter than its header says is looked at wholly: LMDB leaves out free pages at the end.
- * ERR_CORRUPT with TEXT. */
+/* Looks at the file before LMDB maps it: LMDB takes page numbers, lengths and offsets for true, and would
+ * read outside of the file or abort on damaged ones. Headers and lengths always; of each tree at most
+ * MAX_PAGES (0: all). A file that is shorter than its header says is looked at wholly: LMDB leaves out free
+ * pages at the end. ERR_CORRUPT with TEXT. */
 int lmdb_check_file(int fd, const char *path, uint64_t max_pages, struct err_text *text);
 
 /* ---- env.c --------------------------------------------------------------------------------------- */
@@ -159,8 +160,8 @@ int lmdb_env_open(struct lmdb_store *s, struct err_text *text);
 void lmdb_env_close(struct lmdb_store *s);
 
 /* Opens the environment again, after a failed write of the header or because another process made the file
- * larger than our map. Waits for all readers to end, some seconds at most: EIO, to be tried again by the next who
- * begins. write_lock held. */
+ * larger than our map. Waits for all readers to end, some seconds at most: EIO, to be tried again by the next
+ * who begins. write_lock held. */
 int lmdb_env_repair(struct lmdb_store *s);
 
 /* A reader with a fresh snapshot. */
@@ -194,14 +195,15 @@ void lmdb_ranges_free(struct lmdb_txn *t);
 
 int lmdb_space(struct kv_store *s, struct kv_space *ret);
 int lmdb_reserve(struct kv_store *s, uint64_t bytes);
-/* Takes the figures of the newest transaction. write_lock held, env open. */
+/* Takes the figures of the newest transaction. write_lock or a reader held. */
 void lmdb_space_update(struct lmdb_store *s);
 /* Gives back the room beyond the end of the file. Nothing else may use the store. */
 void lmdb_space_trim(struct lmdb_store *s);
 
 /* ---- bell.c -------------------------------------------------------------------------------------- */
 
-/* The doorbell of the store in DIR_FD; one of this process only if SHARED is false or the file cannot be used. */
+/* The doorbell of the store in DIR_FD; one of this process only if SHARED is false or the file cannot be
+ * used. */
 int lmdb_bell_open(int dir_fd, bool shared, struct lmdb_bell **ret);
 void lmdb_bell_close(struct lmdb_bell *b);
 void lmdb_bell_ring(struct lmdb_bell *b);
@@ -213,7 +215,8 @@ void lmdb_bell_wait(struct lmdb_bell *b, uint32_t count, unsigned timeout_ms);
 
 int lmdb_watch(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret);
 void lmdb_unwatch(struct kv_watch *w);
-/* T ends: arms its watches, or breaks them. SNAPSHOT is the number of the transaction whose state they saw. */
+/* T ends: arms its watches, or breaks them. SNAPSHOT is the number of the transaction whose state they
+ * saw. */
 void lmdb_watch_settle(struct lmdb_store *s, struct lmdb_watch *watches, bool committed, uint64_t snapshot);
 /* Ends the watcher. No watch may remain. */
 void lmdb_watch_stop(struct lmdb_store *s);

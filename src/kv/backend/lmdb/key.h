@@ -1,12 +1,14 @@
 /* How the contract's keys (0 to 10,000 bytes) become LMDB's (1 to 511), in the same order.
  *
  * Three steps, of which nearly every key takes none:
- *  1. The empty key becomes 00 01, and a key that begins with 00 gets 00 02 in front: LMDB has no empty key, and the
+ *  1. The empty key becomes 00 01, and a key that begins with 00 gets 00 02 in front: LMDB has no empty key,
+ *  and the
  *     backend keeps 00 00 for itself.
  *  2. A key that is now shorter than 511 bytes is LMDB's key, and its value LMDB's value.
- *  3. A longer one lives with all that share its first 511 bytes in a bucket (bucket.h): LMDB's key is these 511
- *     bytes. So a key of 511 bytes in LMDB always has a bucket for its value, and order is kept: a bucket sorts like
- *     any of its keys relative to all keys outside of it.
+ *  3. A longer one lives with all that share its first 511 bytes in a bucket (bucket.h): LMDB's key is these
+ *  511
+ *     bytes. So a key of 511 bytes in LMDB always has a bucket for its value, and order is kept: a bucket
+ *     sorts like any of its keys relative to all keys outside of it.
  */
 #ifndef LMDB_KEY_H
 #define LMDB_KEY_H

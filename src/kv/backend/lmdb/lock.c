@@ -1,16 +1,17 @@
 /* Who may open the store: locks on bytes of a file of our own, "ashlar.lock", which also names the owner.
  *
- * They are open file description locks (fcntl(2), F_OFD_SETLK): they go when the process dies, other descriptors of
- * the file do not drop them, and they conflict within a process too.
+ * They are open file description locks (fcntl(2), F_OFD_SETLK): they go when the process dies, other
+ * descriptors of the file do not drop them, and they conflict within a process too.
  *
  *   byte 0               exclusive owner: write lock; those who share: read locks
  *   byte 1               write lock while data.mdb is made
  *   WRITERS + Unix pid   write lock of each process that may write
  *   PROCESSES + Unix pid write lock of each process that uses LMDB's lock file
  *
- * A process that may not write LMDB's lock file (no permission, read-only file system) is invisible to writers: its
- * pages could be used again below it. So it takes a read lock on all WRITERS: nobody writes while it reads.
- * The last kind keeps a process from opening the store twice: LMDB's own locks would not survive the first close.
+ * A process that may not write LMDB's lock file (no permission, read-only file system) is invisible to
+ * writers: its pages could be used again below it. So it takes a read lock on all WRITERS: nobody writes
+ * while it reads. The last kind keeps a process from opening the store twice: LMDB's own locks would not
+ * survive the first close.
  */
 #include "internal.h"
 
@@ -144,8 +145,9 @@ static int busy(const struct lmdb_lock *lock, const char *path, int why, struct 
                 return err_set(text, EBUSY, "%s: this process has opened the store already", path);
         read_owner(lock->fd, owner);
         if (why == BUSY_WRITERS)
-                return err_set(text, EBUSY, "%s: the store is in use by %s; to read beside it, this user needs "
-                               "permission to write its lock files", path, owner);
+                return err_set(text, EBUSY,
+                               "%s: the store is in use by %s; to read beside it, this user needs permission "
+                               "to write its lock files", path, owner);
         return err_set(text, EBUSY, "%s: the store is in use by %s", path, owner);
 }
 
@@ -187,13 +189,13 @@ void lmdb_lock_release(struct lmdb_lock *lock)
 
 bool lmdb_lock_others(const struct lmdb_lock *lock)
 {
+        short type = lock->unlocked ? F_RDLCK : F_WRLCK;
         struct flock l;
 
         if (lock->fd < 0)
                 return false;
         /* Our own locks do not conflict with ourselves. */
-        return lock_op(lock->fd, F_OFD_GETLK, lock->unlocked ? F_RDLCK : F_WRLCK, WRITERS, WRITERS_LEN, &l) < 0 ||
-               l.l_type != F_UNLCK;
+        return lock_op(lock->fd, F_OFD_GETLK, type, WRITERS, WRITERS_LEN, &l) < 0 || l.l_type != F_UNLCK;
 }
 
 int lmdb_lock_create(const struct lmdb_lock *lock, bool on)

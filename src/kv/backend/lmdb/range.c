@@ -93,7 +93,8 @@ void lmdb_range_end(struct kv_range *r)
         t->ranges = g;
 }
 
-/* Moves the cursor to the next record in the range's direction, or to the first: 1, 0 at the end, or an error. */
+/* Moves the cursor to the next record in the range's direction, or to the first: 1, 0 at the end, or an
+ * error. */
 static int next_record(struct lmdb_range *g, bool reverse)
 {
         int rc;
@@ -116,8 +117,8 @@ static int next_record(struct lmdb_range *g, bool reverse)
         return rc == 0 ? 1 : lmdb_error(rc);
 }
 
-/* Moves to the next entry of the bucket that the cursor stands on (g->in_bucket: there was one before): 1 if there
- * is one, 0 if the bucket is exhausted, or an error. */
+/* Moves to the next entry of the bucket that the cursor stands on (g->in_bucket: there was one before): 1 if
+ * there is one, 0 if the bucket is exhausted, or an error. */
 static int next_entry(struct lmdb_range *g, bool reverse)
 {
         struct slice bucket = lmdb_slice(g->value), head = lmdb_slice(g->key);
@@ -143,7 +144,8 @@ static int next_entry(struct lmdb_range *g, bool reverse)
         return bucket_next(bucket, &g->entry);
 }
 
-/* The next pair in the range's direction, with its mapped key, beyond the range's end too: 1, 0 or an error. */
+/* The next pair in the range's direction, with its mapped key, beyond the range's end too: 1, 0 or an
+ * error. */
 static int next_pair(struct lmdb_range *g, bool reverse, struct slice *ret_mapped, struct slice *ret_value)
 {
         int r;

@@ -236,8 +236,8 @@ static int scratch_need(struct lmdb_scratch *scratch, size_t bytes)
 
 /* Replaces [FROM, TO) of the bucket OLD, which is in LMDB's memory under HEAD, by ROOM bytes, which *RET_ROOM
  * points to. */
-static int bucket_splice(struct lmdb_txn *t, MDB_val head, struct slice old, size_t from, size_t to, size_t room,
-                         uint8_t **ret_room)
+static int bucket_splice(struct lmdb_txn *t, MDB_val head, struct slice old, size_t from, size_t to,
+                         size_t room, uint8_t **ret_room)
 {
         struct lmdb_store *s = lmdb_of(t->base.store);
         uint8_t head_copy[LMDB_KEY_MAX];
@@ -302,7 +302,8 @@ static int bucket_cut(struct lmdb_txn *t, MDB_val head, struct slice old, size_t
 }
 
 /* Reserves LEN bytes of value. */
-static __attribute__((noinline)) int put_mapped(struct lmdb_txn *t, struct slice key, size_t len, uint8_t **ret)
+static __attribute__((noinline)) int put_mapped(struct lmdb_txn *t, struct slice key, size_t len,
+                                                uint8_t **ret)
 {
         uint8_t buf[LMDB_MAPPED_MAX];
         struct slice mapped = lmdb_key_map(key, buf);

@@ -1,13 +1,15 @@
 /* Watches: a thread that looks at the watched keys again after each commit, of whatever process.
  *
- * It is woken by the doorbell, and once a second looks whether LMDB's transaction number changed, for a committer
- * that died before it rang. What a commit costs here is one get for each watch; commits that come quickly share one
- * look, and the thread rests four times as long as a look took, so that it uses a fifth of a processor at most.
+ * It is woken by the doorbell, and once a second looks whether LMDB's transaction number changed, for a
+ * committer that died before it rang. What a commit costs here is one get for each watch; commits that come
+ * quickly share one look, and the thread rests four times as long as a look took, so that it uses a fifth of
+ * a processor at most.
  */
 #include "internal.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -167,11 +169,16 @@ static void *watcher(void *arg)
 /* watch_lock held. */
 static int watcher_start(struct lmdb_store *s)
 {
+        sigset_t all, old;
         int r;
 
         if (s->watcher_runs)
                 return 0;
+        /* Signals are for the program's own threads. */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
         r = pthread_create(&s->watcher, NULL, watcher, s);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
         if (r != 0)
                 return -r;
         s->watcher_runs = true;

@@ -2,7 +2,6 @@
 #include "mem_store.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /* What the store holds under KEY now; NULL: nothing. */
 static const struct mem_version *current(const struct mem_store *s, struct slice key)

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SWEEP_MIN 1024u
+#define SWEEP_MIN 64u /* boundaries */
 
 struct boundary {
         struct mem_node node;

@@ -1,9 +1,9 @@
-/* mem: a multi-version, serializable, optimistic store in memory, with FoundationDB's conflicts and limits, so
- * that everything made for a cluster can be tested without one.
+/* mem: a multi-version, serializable, optimistic store in memory, with FoundationDB's conflicts and limits,
+ * so that everything made for a cluster can be tested without one.
  *
- * Commits are numbered. A transaction sees the store as of the last commit before its begin, and collects its writes
- * and the spans of keys that it read. Its commit fails if an earlier one since then wrote into those spans;
- * otherwise its writes get the next number. Old versions go when nobody is left who sees them.
+ * Commits are numbered. A transaction sees the store as of the last commit before its begin, and collects its
+ * writes and the spans of keys that it read. Its commit fails if an earlier one since then wrote into those
+ * spans; otherwise its writes get the next number. Old versions go when nobody is left who sees them.
  *
  *     tree.c       ordered set of keys        versions.c   keys with the history of their values
  *     writes.c     writes not yet committed   conflicts.c  which commit wrote what last

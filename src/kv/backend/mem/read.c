@@ -180,7 +180,8 @@ int mem_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_
         return 1;
 }
 
-/* Records what the range saw: all of it, or as far as it came. */
+/* Records what the range saw: all of it, or as far as it came. The transaction's own keys in it count as
+ * read as well, which FoundationDB leaves out: at worst a conflict for nothing. */
 static int range_conflict(struct mem_txn *t, const struct kv_range *r, const struct cursor *c)
 {
         const struct kv_range_opts *o = &r->opts;

@@ -25,9 +25,8 @@ struct mem_version *mem_version_new(size_t len, bool absent)
 {
         struct mem_version *n = malloc(sizeof(*n) + len);
 
-        if (n) {
+        if (n)
                 *n = (struct mem_version){ .absent = absent, .len = len };
-        }
         return n;
 }
 

@@ -1,9 +1,9 @@
 /* Keys with the history of their values: what the store holds, for every reader's moment.
  *
- * An entry is a key with a chain of versions, the newest first. A transaction collects its writes in entries of
- * the same kind (writes.h), so that a commit moves them in without allocating or copying.
- * Threads: the owner's lock protects entries and chains. A version is never changed once it is in the
- * store, and not freed before the last reader that may see it ended, so its bytes may be read without the lock.
+ * An entry is a key with a chain of versions, the newest first. A transaction collects its writes in entries
+ * of the same kind (writes.h), so that a commit moves them in without allocating or copying.
+ * Threads: the owner's lock protects entries and chains. A version is never changed once it is in the store,
+ * and not freed before the last reader that may see it ended, so its bytes may be read without the lock.
  */
 #ifndef MEM_VERSIONS_H
 #define MEM_VERSIONS_H

@@ -1,0 +1,322 @@
+/* What the fault and stats wrappers promise beside the contract. */
+#include "kv.h"
+#include "wrap.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CERTAIN 1000000 /* parts per million */
+
+static struct kv_store *open_mem(void)
+{
+        const struct kv_open_opts opts = { .flags = KV_OPEN_CREATE };
+        struct err_text text;
+        struct kv_store *s;
+
+        assert_int_equal(kv_open("mem:", &opts, &s, &text), 0);
+        return s;
+}
+
+static struct kv_store *open_fault(struct kv_store *below, struct kv_fault_opts opts)
+{
+        struct kv_store *s;
+
+        assert_int_equal(kv_fault_open(below, &opts, &s), 0);
+        return s;
+}
+
+static int put(struct kv_store *s, const char *key, const char *value)
+{
+        struct kv_txn *t;
+        int r = kv_begin(s, KV_WRITE, &t);
+
+        if (r < 0)
+                return r;
+        r = kv_set(t, slice_str(key), slice_str(value));
+        if (r >= 0)
+                r = kv_commit(t);
+        kv_end(t);
+        return r;
+}
+
+/* 1: there, 0: absent, or an error. */
+static int look(struct kv_store *s, const char *key)
+{
+        struct slice value;
+        struct kv_txn *t;
+        int r = kv_begin(s, KV_READ, &t);
+
+        if (r < 0)
+                return r;
+        r = kv_get(t, slice_str(key), 0, &value);
+        kv_end(t);
+        return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+/* ---- fault -------------------------------------------------------------------------------------- */
+
+static void test_each_fault(void **state)
+{
+        static const struct {
+                struct kv_fault_opts opts;
+                int told;
+                bool done;
+        } cases[] = {
+                { { .conflict_ppm = CERTAIN }, -ERR_CONFLICT, false },
+                { { .unknown_done_ppm = CERTAIN }, -ERR_UNKNOWN_RESULT, true },
+                { { .unknown_not_done_ppm = CERTAIN }, -ERR_UNKNOWN_RESULT, false },
+                { { .io_error_ppm = CERTAIN }, -EIO, false },
+                { { .no_space_ppm = CERTAIN }, -ENOSPC, false },
+                { { .retry_ppm = CERTAIN }, -ERR_RETRY, false },
+                { { .slow_ppm = CERTAIN, .slow_us = 10 }, 0, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct kv_store *mem = open_mem(), *s = open_fault(mem, cases[i].opts);
+                bool unknown = cases[i].told == -ERR_UNKNOWN_RESULT;
+
+                assert_int_equal(kv_limits(s)->unknown_results, unknown);
+                assert_int_equal(put(s, "k", "v"), cases[i].told);
+                assert_int_equal(look(mem, "k"), cases[i].done);
+                assert_int_equal(kv_sync(s), cases[i].told == -EIO ? -EIO : 0);
+                kv_fault_set(s, &(struct kv_fault_opts){ 0 });
+                assert_int_equal(put(s, "k", "v"), 0);
+                assert_int_equal(look(s, "k"), 1);
+                kv_close(s);
+        }
+}
+
+/* Those who only read meet nothing but transient failures of reads. */
+static void test_readers_are_spared(void **state)
+{
+        struct kv_store *s = open_fault(open_mem(), (struct kv_fault_opts){
+                .conflict_ppm = CERTAIN,
+                .unknown_done_ppm = CERTAIN,
+                .io_error_ppm = CERTAIN,
+                .no_space_ppm = CERTAIN,
+        });
+        struct kv_txn *t;
+
+        (void)state;
+        assert_int_equal(kv_begin(s, KV_READ, &t), 0);
+        kv_fault_set(s, &(struct kv_fault_opts){ .retry_ppm = CERTAIN, .conflict_ppm = CERTAIN });
+        assert_int_equal(kv_commit(t), 0); /* it may have had its effect: it is not to be run again */
+        kv_end(t);
+        assert_int_equal(look(s, "k"), -ERR_RETRY);
+        kv_close(s);
+}
+
+static void outcomes(uint64_t seed, int *out, int n)
+{
+        struct kv_store *s = open_fault(open_mem(), (struct kv_fault_opts){
+                .seed = seed,
+                .conflict_ppm = 200000,
+                .unknown_done_ppm = 200000,
+                .unknown_not_done_ppm = 100000,
+                .retry_ppm = 100000,
+                .io_error_ppm = 100000,
+                .no_space_ppm = 50000,
+        });
+
+        for (int i = 0; i < n; i++) {
+                char key[16];
+
+                snprintf(key, sizeof(key), "%d", i);
+                out[2 * i] = put(s, key, "v");
+                out[2 * i + 1] = look(s, key);
+        }
+        kv_close(s);
+}
+
+static void test_seed_replays(void **state)
+{
+        int first[400], again[400], other[400];
+
+        (void)state;
+        outcomes(1, first, 200);
+        outcomes(1, again, 200);
+        outcomes(2, other, 200);
+        assert_memory_equal(first, again, sizeof(first));
+        assert_memory_not_equal(first, other, sizeof(first));
+}
+
+static void test_crash(void **state)
+{
+        (void)state;
+        for (unsigned at = 0; at < 5; at++)
+                for (int after = 0; after < 2; after++) {
+                        struct kv_store *mem = open_mem();
+                        struct kv_store *s = open_fault(mem, (struct kv_fault_opts){ .keep_below = true });
+                        struct kv_space space;
+                        struct kv_txn *open_before;
+                        char key[16];
+
+                        assert_int_equal(kv_begin(s, KV_WRITE, &open_before), 0);
+                        kv_fault_crash_at(s, at, after);
+                        for (unsigned i = 0; i < 8; i++) {
+                                snprintf(key, sizeof(key), "%u", i);
+                                assert_int_equal(put(s, key, "v"), i < at ? 0 : -EIO);
+                                assert_int_equal(look(s, key), i < at ? 1 : -EIO);
+                        }
+                        assert_int_equal(kv_set(open_before, slice_str("k"), slice_str("v")), -EIO);
+                        assert_int_equal(kv_commit(open_before), -EIO);
+                        kv_end(open_before);
+                        assert_int_equal(kv_sync(s), -EIO);
+                        assert_int_equal(kv_space(s, &space), -EIO);
+                        assert_int_equal(kv_close(s), -EIO);
+
+                        /* What the crash left. */
+                        for (unsigned i = 0; i < 8; i++) {
+                                snprintf(key, sizeof(key), "%u", i);
+                                assert_int_equal(look(mem, key), i < at || (i == at && after));
+                        }
+                        assert_int_equal(look(mem, "k"), 0);
+                        s = open_fault(mem, (struct kv_fault_opts){ 0 });
+                        assert_int_equal(put(s, "next", "v"), 0);
+                        assert_int_equal(kv_close(s), 0);
+                }
+}
+
+/* ---- stats -------------------------------------------------------------------------------------- */
+
+static void test_counts(void **state)
+{
+        const struct kv_range_opts opts = { .begin = slice_str("a"), .end = slice_str("z") };
+        struct kv_stats n;
+        struct kv_store *s;
+        struct kv_range r;
+        struct slice key, value;
+        struct kv_txn *t, *other;
+        void *room;
+
+        (void)state;
+        assert_int_equal(kv_stats_open(open_mem(), &s), 0);
+        kv_begin(s, KV_WRITE, &t);
+        kv_begin(s, KV_WRITE, &other);
+        kv_get(t, slice_str("b"), 0, &value);
+        kv_set(t, slice_str("b"), slice_str("123"));
+        kv_set_reserve(t, slice_str("c"), 5, &room);
+        memset(room, 'x', 5);
+        kv_clear(t, slice_str("d"));
+        kv_clear_range(t, slice_str("e"), slice_str("g"));
+        kv_atomic(t, KV_ADD, slice_str("h"), slice_str("1"));
+        kv_get(other, slice_str("b"), 0, &value);
+        kv_set(other, slice_str("b"), slice_str("4"));
+        assert_int_equal(kv_commit(other), 0);
+        assert_int_equal(kv_commit(t), -ERR_CONFLICT);
+        kv_end(other);
+        kv_end(t);
+        kv_begin(s, KV_READ, &t);
+        kv_range_start(t, &r, &opts);
+        while (kv_range_next(&r, &key, &value) > 0)
+                continue;
+        kv_range_end(&r);
+        kv_get(t, slice_str("b"), 0, &value);
+        assert_int_equal(kv_commit(t), 0);
+        kv_end(t);
+        kv_sync(s);
+
+        kv_stats_get(s, &n);
+        assert_int_equal(n.txns, 3);
+        assert_int_equal(n.commits, 2);
+        assert_int_equal(n.conflicts, 1);
+        assert_int_equal(n.commit_errors, 0);
+        assert_int_equal(n.gets, 3);
+        assert_int_equal(n.ranges, 1);
+        assert_int_equal(n.range_pairs, 1);
+        assert_int_equal(n.sets, 3);
+        assert_int_equal(n.clears, 1);
+        assert_int_equal(n.clear_ranges, 1);
+        assert_int_equal(n.atomics, 1);
+        assert_int_equal(n.watches, 0);
+        assert_int_equal(n.syncs, 1);
+        assert_int_equal(n.read_bytes, 3);      /* "b" "4" of the range, "4" of the get */
+        assert_int_equal(n.written_bytes, 4 + 6 + 2 + 2);
+        assert_int_equal(n.read_rounds, 4);
+        kv_stats_reset(s);
+        kv_stats_get(s, &n);
+        assert_int_equal(n.txns, 0);
+        assert_int_equal(n.read_rounds, 0);
+        kv_close(s);
+}
+
+static uint64_t rounds(struct kv_store *s)
+{
+        struct kv_stats n;
+
+        kv_stats_get(s, &n);
+        kv_stats_reset(s);
+        return n.read_rounds;
+}
+
+/* Reads that are under way together cost one round. */
+static void test_rounds(void **state)
+{
+        const struct kv_range_opts opts = { .begin = slice_str("a"), .end = slice_str("z") };
+        struct kv_read r[20];
+        struct kv_range range, idle;
+        struct slice key, value;
+        struct kv_store *s;
+        struct kv_txn *t;
+
+        (void)state;
+        assert_int_equal(kv_stats_open(open_mem(), &s), 0);
+        assert_int_equal(put(s, "b", "1"), 0);
+        kv_begin(s, KV_READ, &t);
+
+        for (int i = 0; i < 20; i++)
+                kv_get_start(t, &r[i], slice_str("b"), 0);
+        for (int i = 0; i < 20; i++)
+                kv_get_wait(t, &r[(i * 7) % 20], &value);
+        assert_int_equal(rounds(s), 1);
+
+        for (int i = 0; i < 3; i++)
+                kv_get(t, slice_str("b"), 0, &value);
+        assert_int_equal(rounds(s), 3);
+
+        /* One that is started first and waited for last costs nothing beside others in sequence. */
+        kv_get_start(t, &r[0], slice_str("b"), 0);
+        for (int i = 0; i < 3; i++)
+                kv_get(t, slice_str("b"), 0, &value);
+        kv_get_wait(t, &r[0], &value);
+        assert_int_equal(rounds(s), 3);
+
+        /* What starts after the first wait is not covered by it. */
+        kv_get_start(t, &r[0], slice_str("b"), 0);
+        kv_get_start(t, &r[1], slice_str("b"), 0);
+        kv_get_wait(t, &r[0], &value);
+        kv_get_start(t, &r[2], slice_str("b"), 0);
+        kv_get_wait(t, &r[2], &value);
+        kv_get_wait(t, &r[1], &value);
+        assert_int_equal(rounds(s), 2);
+
+        /* A range is a read; one that nobody waits for costs nothing. */
+        kv_range_start(t, &range, &opts);
+        kv_range_start(t, &idle, &opts);
+        kv_get_start(t, &r[0], slice_str("b"), 0);
+        while (kv_range_next(&range, &key, &value) > 0)
+                continue;
+        kv_get_wait(t, &r[0], &value);
+        kv_range_end(&range);
+        kv_range_end(&idle);
+        assert_int_equal(rounds(s), 1);
+        kv_end(t);
+        kv_close(s);
+}
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_each_fault),   cmocka_unit_test(test_readers_are_spared),
+                cmocka_unit_test(test_seed_replays), cmocka_unit_test(test_crash),
+                cmocka_unit_test(test_counts),       cmocka_unit_test(test_rounds),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
