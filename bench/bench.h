@@ -1,6 +1,6 @@
-/* ashlar-bench: the same work on several file systems in one run. Rounds go through the groups of rows, and each
- * group through the file systems in turn, so that a noisy moment hits all alike; ratios are taken within a round.
- */
+/* ashlar-bench: the same work on several file systems in one run. Rounds go through the groups of rows,
+ * and each group through the file systems in turn, so that a noisy moment hits all alike; ratios are
+ * taken within a round. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -47,11 +47,11 @@ void target_names(struct target targets[static TARGET_COUNT]);
 int target_start(struct target *t, const struct target_paths *paths, struct err_text *text);
 /* Unmounts, waits for the daemon, and kills it if it does not end. A target that does not run is fine. */
 void target_stop(struct target *t);
-/* Waits until earlier work has no more effect on what is measured next: data and metadata are down, and the daemon
- * uses no CPU. */
+/* Waits until earlier work has no more effect on what is measured next: data and metadata are down, and
+ * the daemon uses no CPU. */
 int target_settle(const struct target *t);
-/* Makes the next access to the tree at DIR_FD cold: what the kernel keeps of it (pages, entries, attributes) goes. What
- * a daemon or the file system below it has in memory stays. Needs root. */
+/* Makes the next access to the tree at DIR_FD cold: what the kernel keeps of it (pages, entries,
+ * attributes) goes. What a daemon or the file system below it has in memory stays. Needs root. */
 int target_make_cold(const struct target *t, int dir_fd);
 /* Only entries and attributes, of everything on the machine. */
 int target_drop_entries(const struct target *t);
@@ -63,10 +63,10 @@ int64_t target_rss_anon_kib(const struct target *t);
 /* ---- rows (rows.c) -------------------------------------------------------------------------------- */
 
 enum row_id {
-        ROW_CREATE, ROW_CREATE_4K, ROW_STAT_COLD, ROW_STAT_WARM, ROW_READ_4K_COLD, ROW_READ_4K_WARM, ROW_RENAME,
-        ROW_READDIR_COLD, ROW_READDIR_WARM, ROW_LS_COLD, ROW_LS_WARM, ROW_UNLINK, ROW_MKDIR, ROW_RMDIR,
-        ROW_SEQ_WRITE, ROW_SEQ_READ_COLD, ROW_SEQ_READ_WARM, ROW_RANDOM_WRITE, ROW_RANDOM_READ_COLD,
-        ROW_RANDOM_READ_WARM, ROW_APPEND, ROW_FSYNC, ROW_UNTAR, ROW_RM, ROW_GIT_STATUS_COLD,
+        ROW_CREATE, ROW_CREATE_4K, ROW_STAT_COLD, ROW_STAT_WARM, ROW_READ_4K_COLD, ROW_READ_4K_WARM,
+        ROW_RENAME, ROW_READDIR_COLD, ROW_READDIR_WARM, ROW_LS_COLD, ROW_LS_WARM, ROW_UNLINK, ROW_MKDIR,
+        ROW_RMDIR, ROW_SEQ_WRITE, ROW_SEQ_READ_COLD, ROW_SEQ_READ_WARM, ROW_RANDOM_WRITE,
+        ROW_RANDOM_READ_COLD, ROW_RANDOM_READ_WARM, ROW_APPEND, ROW_FSYNC, ROW_UNTAR, ROW_RM, ROW_GIT_STATUS_COLD,
         ROW_GIT_STATUS_WARM, ROW_COUNT,
 };
 
@@ -117,7 +117,8 @@ struct bench {
         uint64_t seed;
         /* In the row's unit; 0: not measured. */
         double samples[ROW_COUNT][BENCH_THREADS_MAX][TARGET_COUNT][BENCH_ROUNDS_MAX];
-        /* CPU of the daemon in microseconds per operation, MiB or run: says more than time on a busy machine. */
+        /* CPU of the daemon in microseconds per operation, MiB or run: says more than time on a busy
+         * machine. */
         double cpu_us[ROW_COUNT][BENCH_THREADS_MAX][TARGET_COUNT][BENCH_ROUNDS_MAX];
         bool git_ready[TARGET_COUNT];
         unsigned failures;
@@ -127,8 +128,8 @@ struct bench {
 bool bench_interrupted(void);
 double bench_now(void); /* seconds, monotonic */
 void bench_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Runs a program and waits for it. STDIN and STDOUT: descriptors for it, or -1 for /dev/null. DIR: where it runs, or
- * NULL. -errno, -EINTR if the user stops it, -EIO if it failed. */
+/* Runs a program and waits for it. STDIN and STDOUT: descriptors for it, or -1 for /dev/null. DIR: where
+ * it runs, or NULL. -errno, -EINTR if the user stops it, -EIO if it failed. */
 int bench_spawn(const char *const argv[], const char *dir, int stdin_fd, int stdout_fd);
 
 /* ---- one pass of a group over one target (work.c) ------------------------------------------------- */
@@ -167,11 +168,11 @@ int pass_begin(struct pass *p, struct bench *b, struct target *t, unsigned threa
 /* Removes it all. */
 void pass_end(struct pass *p);
 
-/* Runs OP TOTAL times, shared out between the workers that start together, and returns the cost until the last was
- * ready. FINISH (may be NULL) runs once per worker inside the time. */
+/* Runs OP TOTAL times, shared out between the workers that start together, and returns the cost until the
+ * last was ready. FINISH (may be NULL) runs once per worker inside the time. */
 int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, struct cost *ret);
-/* The same, as a sample of ROW; AMOUNT counts in the row's unit (operations, or MiB). Does nothing if the row is not
- * wanted. */
+/* The same, as a sample of ROW; AMOUNT counts in the row's unit (operations, or MiB). Does nothing if the
+ * row is not wanted. */
 int pass_measure(struct pass *p, enum row_id row, uint64_t total, double amount, worker_op op,
                  worker_op finish);
 void pass_record(struct pass *p, enum row_id row, double amount, struct cost cost);
@@ -213,8 +214,9 @@ int tree_load(struct bench *b, struct err_text *text);
 
 /* ---- special runs, and the report ----------------------------------------------------------------- */
 
-/* Both print tables of their own. Cost of create, lookup and unlink against the size of the file system, on mounts
- * that it makes itself: */
+/* Both print tables of their own. Cost of create, lookup and unlink against the size of the file system,
+ * on mounts that it makes itself: */
+enum { FLAT_EXTRA_FILES = 1000 }; /* for which there must be names, too */
 int flat_run(struct bench *b, enum target_id id, uint64_t files_max);
 /* Memory of a daemon that writes much and holds many files: */
 int memory_run(struct bench *b, struct target *t, uint64_t data_mib, uint64_t files);

@@ -1,5 +1,5 @@
-/* What one operation costs in a file system of a thousand files, and of a million. Each size has a mount of its own,
- * and the batches go through them in turn, so that a noisy moment hits all sizes alike. */
+/* What one operation costs in a file system of a thousand files, and of a million. Each size has a mount
+ * of its own, and the batches go through them in turn, so that a noisy moment hits all sizes alike. */
 #include "bench.h"
 
 #include "rng.h"
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH = 1000, REPEATS = 9, SIZES_MAX = 4 };
+enum { BATCH = FLAT_EXTRA_FILES, REPEATS = 9, SIZES_MAX = 4 };
 
 enum flat_op { FLAT_CREATE, FLAT_LOOKUP, FLAT_UNLINK, FLAT_OPS };
 
@@ -125,8 +125,9 @@ static void print_all(struct flat *all, unsigned n, const char *name)
 {
         double first[FLAT_OPS];
 
-        printf("\nMicroseconds per operation on %s (times that of 1000 files), medians of %d batches of %d:\n\n"
-               "| files | create | cold lookup | unlink |\n| --- | --- | --- | --- |\n", name, REPEATS, BATCH);
+        printf("\nMicroseconds per operation on %s (times that of 1000 files), medians of %d batches of %d:\n"
+               "\n| files | create | cold lookup | unlink |\n| --- | --- | --- | --- |\n", name, REPEATS,
+               BATCH);
         for (unsigned i = 0; i < n; i++) {
                 printf("| %llu |", (unsigned long long)all[i].files);
                 for (int op = 0; op < FLAT_OPS; op++) {

@@ -49,8 +49,8 @@ static int create_files(int dir_fd, uint64_t files)
 }
 
 /* Runs WORK in a process of its own, looks at the daemon meanwhile, and prints a line of the table. */
-static int watch(struct target *t, const char *title, int (*work)(int dir_fd, uint64_t amount), uint64_t amount,
-                 double limit_mib)
+static int watch(struct target *t, const char *title, int (*work)(int dir_fd, uint64_t amount),
+                 uint64_t amount, double limit_mib)
 {
         int64_t kib, peak_kib = 0;
         double begin = bench_now();
@@ -73,8 +73,8 @@ static int watch(struct target *t, const char *title, int (*work)(int dir_fd, ui
         begin = bench_now() - begin;
         target_settle(t);
         kib = target_rss_anon_kib(t);
-        printf("| %s | %.1f | %.1f | %.1f | %s |\n", title, begin, (double)peak_kib / 1024, (double)kib / 1024,
-               (double)peak_kib / 1024 < limit_mib ? "met" : "missed");
+        printf("| %s | %.1f | %.1f | %.1f | %s |\n", title, begin, (double)peak_kib / 1024,
+               (double)kib / 1024, (double)peak_kib / 1024 < limit_mib ? "met" : "missed");
         fflush(stdout);
         return kib < 0 ? (int)kib : 0;
 }

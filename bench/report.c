@@ -125,7 +125,8 @@ static void print_header(FILE *f, const char *const columns[], unsigned n)
 typedef struct range (*range_fn)(const struct bench *b, enum row_id row, unsigned threads, enum target_id t);
 
 /* One table of all rows; UNIT NULL: the row's. */
-static void print_values(const struct bench *b, FILE *f, enum target_id first, const char *unit, range_fn range)
+static void print_values(const struct bench *b, FILE *f, enum target_id first, const char *unit,
+                         range_fn range)
 {
         const char *columns[3 + TARGET_COUNT] = { "row", "threads", "unit" };
         unsigned n = 3;
@@ -142,7 +143,8 @@ static void print_values(const struct bench *b, FILE *f, enum target_id first, c
                                 unit ? unit : unit_text(bench_rows[row].unit));
                         for (int t = (int)first; t < TARGET_COUNT; t++)
                                 if (b->targets[t].wanted)
-                                        print_range(f, range(b, (enum row_id)row, threads, (enum target_id)t));
+                                        print_range(f, range(b, (enum row_id)row, threads,
+                                                             (enum target_id)t));
                         fprintf(f, "\n");
                 }
         }
@@ -189,8 +191,8 @@ static void print_machine(const struct bench *b, FILE *f)
                 sysconf(_SC_NPROCESSORS_ONLN));
         if (statfs(b->paths.base, &s) == 0)
                 fprintf(f, "; native file system of type 0x%lx", (unsigned long)s.f_type);
-        fprintf(f, ".\n%u rounds, seed %llu. Median (minimum-maximum) of the rounds; ratios are taken within a "
-                   "round.\n", b->rounds, (unsigned long long)b->seed);
+        fprintf(f, ".\n%u rounds, seed %llu. Median (minimum-maximum) of the rounds; ratios are taken within "
+                   "a round.\n", b->rounds, (unsigned long long)b->seed);
 }
 
 static void print_notes(const struct bench *b, FILE *f)
@@ -200,15 +202,17 @@ static void print_notes(const struct bench *b, FILE *f)
         fprintf(f, "\n"
                 "- Work is shared out between the threads; each has a directory or file of its own.\n"
                 "- Small files: %u empty ones (create, rename), %u of 4 KiB (the others), %u directories.\n"
-                "- Streams: %u MiB in requests of 1 MiB. Random: %u requests of 4 KiB in %u MiB. Appends: %u of "
-                "100 bytes. Writes include one fsync at the end; write-4k-fsync is the time of each of %u.\n",
-                s->files, s->files, s->dirs, s->stream_mib, s->random_ops, s->random_mib, s->appends, s->fsyncs);
+                "- Streams: %u MiB in requests of 1 MiB. Random: %u requests of 4 KiB in %u MiB. Appends: %u "
+                "of 100 bytes. Writes include one fsync at the end; write-4k-fsync is the time of each of "
+                "%u.\n",
+                s->files, s->files, s->dirs, s->stream_mib, s->random_ops, s->random_mib, s->appends,
+                s->fsyncs);
         if (b->tree)
                 fprintf(f, "- Tree: %s, %u entries, unpacked by tar from memory.\n", b->tree, b->tree_files);
         fprintf(f,
                 "- Cold: the pages of the files and directories were dropped (POSIX_FADV_DONTNEED), then all "
-                "entries and inodes (drop_caches=2). What a daemon or the file system below has in memory stays, so "
-                "that a cold read of native comes from the disk and one of the others does not.\n"
+                "entries and inodes (drop_caches=2). What a daemon or the file system below has in memory "
+                "stays, so that a cold read of native comes from the disk and one of the others does not.\n"
                 "- Before each timed step all earlier writes are on the disk and the daemon is idle.\n");
         if (!b->can_drop)
                 fprintf(f, "- NOT MEASURED: the cold rows, because dropping caches needs root.\n");
@@ -224,8 +228,9 @@ void report_markdown(const struct bench *b, FILE *f)
         print_values(b, f, TARGET_NATIVE, NULL, samples_range);
         print_ratios(b, f, TARGET_ASHLAR, TARGET_MEMFS);
         print_ratios(b, f, TARGET_ASHLAR_WB, TARGET_MEMFS_WB);
-        fprintf(f, "\nCPU time of the daemon per operation, MiB or run, which other load on the machine disturbs less "
-                   "(without what it does after the step, such as bringing metadata down):\n\n");
+        fprintf(f, "\nCPU time of the daemon per operation, MiB or run, which other load on the machine "
+                   "disturbs less (without what it does after the step, such as bringing metadata "
+                   "down):\n\n");
         print_values(b, f, TARGET_BINDFS, "us", cpu_range);
 }
 
@@ -241,8 +246,8 @@ void report_json(const struct bench *b, FILE *f)
                                 if (samples_range(b, (enum row_id)row, threads, (enum target_id)t).n == 0)
                                         continue;
                                 fprintf(f, "%s\n  {\"row\": \"%s\", \"threads\": %u, \"fs\": \"%s\", "
-                                        "\"unit\": \"%s\", \"values\": [", separator, bench_rows[row].name, threads,
-                                        b->targets[t].name, unit_text(bench_rows[row].unit));
+                                        "\"unit\": \"%s\", \"values\": [", separator, bench_rows[row].name,
+                                        threads, b->targets[t].name, unit_text(bench_rows[row].unit));
                                 for (unsigned i = 0; i < b->rounds; i++)
                                         fprintf(f, "%s%.6g", i > 0 ? ", " : "",
                                                 b->samples[row][threads - 1][t][i]);

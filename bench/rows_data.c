@@ -94,7 +94,8 @@ static int read_all(int fd)
         return n < 0 ? -errno : 0;
 }
 
-/* Reads cold (if possible) and then warm. The file is opened anew: an open file is in use and stays in memory. */
+/* Reads cold (if possible) and then warm. The file is opened anew: an open file is in use and stays in
+ * memory. */
 static int read_twice(struct pass *p, enum row_id cold, enum row_id warm, uint64_t total, double amount,
                       worker_op op)
 {

@@ -30,7 +30,8 @@ int tree_load(struct bench *b, struct err_text *text)
         b->tree_tar = memfd_create("tree.tar", MFD_CLOEXEC);
         if (b->tree_tar < 0)
                 return err_set(text, errno, "memfd_create: %s", strerror(errno));
-        r = bench_spawn((const char *[]){ "tar", "-C", b->tree, "-cf", "-", ".", NULL }, NULL, -1, b->tree_tar);
+        r = bench_spawn((const char *[]){ "tar", "-C", b->tree, "-cf", "-", ".", NULL }, NULL, -1,
+                        b->tree_tar);
         return r < 0 ? err_set(text, -r, "tar of %s failed", b->tree) : 0;
 }
 

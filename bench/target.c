@@ -49,8 +49,8 @@ static int path_format(char path[static PATH_MAX], const char *format, ...)
 
 /* ---- starting ------------------------------------------------------------------------------------- */
 
-/* Starts a daemon that stays in the foreground. It is in a group of its own, so that a Ctrl-C does not unmount under
- * the work, and ends with us. */
+/* Starts a daemon that stays in the foreground. It is in a group of its own, so that a Ctrl-C does not
+ * unmount under the work, and ends with us. */
 static int daemon_start(const char *const argv[], const char *log_path, pid_t *ret)
 {
         pid_t parent = getpid(), pid = fork();

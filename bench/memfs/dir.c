@@ -99,6 +99,13 @@ static int slots_grow(struct mem_dir *d)
         return 0;
 }
 
+void mem_entry_set(struct mem_entry *e, struct mem_inode *inode)
+{
+        e->inode = inode;
+        e->ino = inode->st.st_ino;
+        e->type = inode->type;
+}
+
 int mem_dir_add(struct mem_dir *d, const char *name, struct mem_inode *inode)
 {
         size_t len = strlen(name);
@@ -112,14 +119,14 @@ int mem_dir_add(struct mem_dir *d, const char *name, struct mem_inode *inode)
                 r = slots_grow(d);
         if (r < 0)
                 return r;
-        e = malloc(sizeof(*e) + len);
+        e = malloc(sizeof(*e) + len + 1);
         if (!e)
                 return -ENOMEM;
         e->hash = name_hash(name, len);
-        e->inode = inode;
+        mem_entry_set(e, inode);
         e->slot = (uint32_t)d->n_slots;
         e->len = (uint8_t)len;
-        memcpy(e->name, name, len);
+        memcpy(e->name, name, len + 1);
         bucket = &d->buckets[e->hash & (d->n_buckets - 1)];
         e->next = *bucket;
         *bucket = e;

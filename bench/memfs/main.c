@@ -46,8 +46,8 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
         return writev(fd, iov, count);
 }
 
-/* The kernel reads 128 KiB ahead unless root allows more. Asking the mount itself for its device would wait for an
- * answer from this process. */
+/* The kernel reads 128 KiB ahead unless root allows more. Asking the mount itself for its device would
+ * wait for an answer from this process. */
 static void raise_read_ahead(const char *dir)
 {
         _cleanup_fclose_ FILE *mounts = fopen("/proc/self/mountinfo", "re");

@@ -1,11 +1,11 @@
-/* A file system in RAM, served over FUSE with the options and capabilities of an exclusive mount of ashlar: what
- * the kernel's path costs when the file system below it costs nothing. It answers every request that ashlar must
- * answer (FORGET included) and keeps what POSIX asks for; it has no extended attributes.
+/* A file system in RAM, served over FUSE with the options and capabilities of an exclusive mount of
+ * ashlar: what the kernel's path costs when the file system below it costs nothing. It answers every
+ * request that ashlar must answer (FORGET included) and keeps what POSIX asks for; it has no extended
+ * attributes.
  *
- * The kernel's node id of an inode is its address. Locks: one per inode, a directory's before its children's;
- * two directories (rename) in the order of their addresses. The kernel lets only one changing operation into a
- * directory at a time, so those locks only part writers from readers.
- */
+ * The kernel's node id of an inode is its address. Locks: one per inode, a directory's before its
+ * children's; two directories (rename) in the order of their addresses. The kernel lets only one changing
+ * operation into a directory at a time, so those locks only part writers from readers. */
 #ifndef MEMFS_H
 #define MEMFS_H
 
@@ -35,8 +35,8 @@ struct mem_data {
 int mem_data_write(struct mem_data *d, uint64_t offset, const void *data, size_t len);
 /* Frees what lies at and behind SIZE. */
 void mem_data_truncate(struct mem_data *d, uint64_t size);
-/* Points IOV at LEN bytes, which must lie inside the file; valid under the lock. Returns the number of parts, with
- * fewer bytes than asked for if MEM_READ_IOV_MAX of them were not enough. */
+/* Points IOV at LEN bytes, which must lie inside the file; valid under the lock. Returns the number of
+ * parts, with fewer bytes than asked for if MEM_READ_IOV_MAX of them were not enough. */
 int mem_data_map(const struct mem_data *d, uint64_t offset, size_t len, struct iovec *iov);
 
 /* ---- directories (dir.c) -------------------------------------------------------------------------- */
@@ -47,13 +47,15 @@ struct mem_entry {
         struct mem_entry *next; /* in its bucket */
         uint64_t hash;
         struct mem_inode *inode; /* holds a reference */
+        ino_t ino;              /* the inode's, so that listings need not look there */
+        mode_t type;
         uint32_t slot;
         uint8_t len;
         char name[];
 };
 
-/* Entries in a hash table, and in the order of their making in slots, so that a position in the directory stays
- * valid whatever is made or removed meanwhile. */
+/* Entries in a hash table, and in the order of their making in slots, so that a position in the directory
+ * stays valid whatever is made or removed meanwhile. */
 struct mem_dir {
         struct mem_entry **buckets;
         size_t n_buckets;       /* a power of two, or 0 */
@@ -73,6 +75,8 @@ void mem_dir_destroy(struct mem_dir *d);
 struct mem_entry *mem_dir_find(const struct mem_dir *d, const char *name);
 /* Takes over the caller's reference to INODE on success. NAME must be absent. -ENOMEM. */
 int mem_dir_add(struct mem_dir *d, const char *name, struct mem_inode *inode);
+/* Points the entry at another inode; references are the caller's business. */
+void mem_entry_set(struct mem_entry *e, struct mem_inode *inode);
 /* Frees the entry; its reference to the inode goes to the caller. */
 void mem_dir_remove(struct mem_dir *d, struct mem_entry *e);
 /* The first slot whose position is above POSITION; n_slots if there is none. */

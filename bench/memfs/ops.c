@@ -158,8 +158,8 @@ static int add_name(struct mem_inode *dir, const char *name, struct mem_inode *i
 }
 
 /* Makes an inode of TYPE with a name. TARGET only for symlinks. */
-static int make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev, const char *target,
-                struct fuse_entry_param *ret)
+static int make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev,
+                const char *target, struct fuse_entry_param *ret)
 {
         const struct fuse_ctx *ctx = fuse_req_ctx(req);
         struct mem_inode *dir = inode_of(req, parent), *i;
@@ -255,7 +255,8 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
         fuse_reply_entry(req, &e);
 }
 
-/* Takes a name away, with DIR locked; the entry's reference goes to the caller, who gives it back unlocked. */
+/* Takes a name away, with DIR locked; the entry's reference goes to the caller, who gives it back
+ * unlocked. */
 static struct mem_inode *drop_name(struct mem_inode *dir, struct mem_entry *e)
 {
         struct mem_inode *i = e->inode;
@@ -331,8 +332,8 @@ static int exchange(struct mem_inode *from, struct mem_entry *a, struct mem_inod
 {
         struct mem_inode *moved = a->inode;
 
-        a->inode = b->inode;
-        b->inode = moved;
+        mem_entry_set(a, b->inode);
+        mem_entry_set(b, moved);
         set_parent(b->inode, from, to);
         set_parent(a->inode, to, from);
         touch(from);
@@ -450,19 +451,21 @@ struct filling {
         bool plus;
 };
 
-/* False: no room. */
-static bool fill(struct filling *f, const char *name, struct mem_inode *i, bool lookup, uint64_t position)
+/* The entry NAME; with I (NULL: for "." and "..") it carries attributes if the kernel wants them, and
+ * then also a reference. False: no room. */
+static bool fill(struct filling *f, const char *name, ino_t ino, mode_t type, struct mem_inode *i,
+                 uint64_t position)
 {
-        struct fuse_entry_param e = { .attr = { .st_ino = i->st.st_ino, .st_mode = i->type } };
+        struct fuse_entry_param e = { .attr = { .st_ino = ino, .st_mode = type } };
         size_t room = f->size - f->used, need;
 
         if (!f->plus) {
                 need = fuse_add_direntry(f->req, f->buf + f->used, room, name, &e.attr, (off_t)position);
         } else {
-                if (lookup)
+                if (i)
                         e = entry_of(i);
                 need = fuse_add_direntry_plus(f->req, f->buf + f->used, room, name, &e, (off_t)position);
-                if (lookup && need > room)
+                if (i && need > room)
                         mem_inode_unref(i, 1);
         }
         if (need > room)
@@ -473,22 +476,18 @@ static bool fill(struct filling *f, const char *name, struct mem_inode *i, bool 
 
 static void fill_from(struct filling *f, struct mem_inode *dir, uint64_t position)
 {
-        struct mem_dir *d = &dir->dir;
+        const struct mem_inode *parent = dir->parent ? dir->parent : dir;
+        const struct mem_dir *d = &dir->dir;
 
-        if (position < MEM_POSITION_DOT && !fill(f, ".", dir, false, MEM_POSITION_DOT))
+        if (position < MEM_POSITION_DOT && !fill(f, ".", dir->st.st_ino, S_IFDIR, NULL, MEM_POSITION_DOT))
                 return;
         if (position < MEM_POSITION_DOTDOT &&
-            !fill(f, "..", dir->parent ? dir->parent : dir, false, MEM_POSITION_DOTDOT))
+            !fill(f, "..", parent->st.st_ino, S_IFDIR, NULL, MEM_POSITION_DOTDOT))
                 return;
         for (size_t k = mem_dir_seek(d, position); k < d->n_slots; k++) {
                 const struct mem_entry *e = d->slots[k].entry;
-                char name[UINT8_MAX + 1];
 
-                if (!e)
-                        continue;
-                memcpy(name, e->name, e->len);
-                name[e->len] = '\0';
-                if (!fill(f, name, e->inode, true, d->slots[k].position))
+                if (e && !fill(f, e->name, e->ino, e->type, e->inode, d->slots[k].position))
                         return;
         }
 }

@@ -9,7 +9,7 @@
 
 enum {
         /* The transaction conflicts with another one, or its snapshot is too old: run it again.
-         * Leaves src/kv only through kv_commit(); kv_run() consumes it. */
+         * Leaves src/kv only through kv_commit() and reads; kv_run() consumes it. */
         ERR_CONFLICT = 4001,
         /* The commit may or may not have happened. Leaves src/kv only through kv_commit(). */
         ERR_UNKNOWN_RESULT,

@@ -214,18 +214,29 @@ static int finish_job(struct fs_collector *c, const struct job *job, bool last_c
         struct batch b = { .fs = c->fs, .count = 1, .jobs = { *job } };
         int r;
 
-        if (job->verdict == JOB_TRIM)
-                return fs_trim_finish(c->fs, job->ino);
         do
-                r = fs_run_write(c->fs, KV_RESERVE | KV_IDEMPOTENT, collect_body, &b);
+                r = fs_run_write(c->fs, KV_RESERVE, collect_body, &b);
         while (r >= 0 && b.jobs[0].more && (last_collection || !stopping(c)));
-        return r;
+        if (r >= 0 && b.jobs[0].verdict == JOB_BROKEN)
+                return -ERR_CORRUPT;
+        return r < 0 || b.jobs[0].verdict != JOB_TRIM ? r : fs_trim_finish(c->fs, job->ino);
+}
+
+/* What a job's error means to the others: nothing, if only its own keys are damaged. */
+static int forgive(const struct job *job, int r)
+{
+        if (r != -ERR_CORRUPT)
+                return r;
+        log_warning("inode %llu is damaged and cannot be collected; see ashlar fsck",
+                    (unsigned long long)job->ino);
+        return 0;
 }
 
 /* Collects up to BATCH inodes. The last collection takes those in use too. */
 static int collect(struct fs_collector *c, const uint64_t *inos, unsigned n, bool last_collection)
 {
         struct batch b = { .fs = c->fs, .count = n };
+        bool apart;
         int r;
 
         assert(n <= BATCH);
@@ -237,20 +248,24 @@ static int collect(struct fs_collector *c, const uint64_t *inos, unsigned n, boo
                         .in_use = !last_collection && fs_inuse_orphan(c->fs->inuse, inos[i]),
                 };
         r = fs_run_write(c->fs, KV_RESERVE, collect_body, &b);
+        /* One that is damaged must not keep the others from being collected. */
+        apart = r == -ERR_CORRUPT;
+        if (apart)
+                r = 0;
         for (unsigned i = 0; r >= 0 && i < n; i++) {
-                if (b.jobs[i].verdict == JOB_TRIM || b.jobs[i].more)
-                        r = finish_job(c, &b.jobs[i], last_collection);
-                else if (b.jobs[i].verdict == JOB_BROKEN)
-                        log_warning("inode %llu cannot be collected: its record is damaged",
-                                    (unsigned long long)b.jobs[i].ino);
-                if (r == -ERR_CORRUPT)
-                        r = 0; /* of this inode alone; fsck will tell */
+                struct job *job = &b.jobs[i];
+
+                if (apart || job->verdict == JOB_TRIM || job->more)
+                        r = forgive(job, finish_job(c, job, last_collection));
+                else if (job->verdict == JOB_BROKEN)
+                        r = forgive(job, -ERR_CORRUPT);
         }
         return r;
 }
 
 struct scan {
         uint64_t from;
+        bool end; /* nothing is left */
         unsigned count;
         uint64_t inos[BATCH];
 };
@@ -262,6 +277,7 @@ static int scan_body(struct kv_txn *t, void *arg)
         struct fmt_parsed_key parsed;
         struct slice key, value;
         struct kv_range range;
+        unsigned seen = 0;
         int r;
 
         s->count = 0;
@@ -271,12 +287,13 @@ static int scan_body(struct kv_txn *t, void *arg)
                                                            .end = fmt_slice(&end), .limit = BATCH,
                                                            .snapshot = true, .mode = KV_ALL });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
-                r = fmt_key_parse(key, &parsed);
-                if (r < 0)
-                        break;
-                s->inos[s->count++] = parsed.ino;
+                seen++;
+                /* Keys that are none of ours are left to fsck. */
+                if (fmt_key_parse(key, &parsed) >= 0)
+                        s->inos[s->count++] = parsed.ino;
         }
         kv_range_end(&range);
+        s->end = seen < BATCH || s->count == 0 || s->inos[s->count - 1] == UINT64_MAX;
         return r;
 }
 
@@ -284,16 +301,18 @@ static int scan_body(struct kv_txn *t, void *arg)
 static int collect_all(struct fs_collector *c, bool last_collection)
 {
         struct scan s = { .from = 0 };
-        int r;
 
         do {
-                r = fs_run_read(c->fs, scan_body, &s);
-                if (r >= 0 && s.count > 0) {
-                        s.from = s.inos[s.count - 1] + 1;
+                int r = fs_run_read(c->fs, scan_body, &s);
+
+                if (r >= 0 && s.count > 0)
                         r = collect(c, s.inos, s.count, last_collection);
-                }
-        } while (r >= 0 && s.count == BATCH && (last_collection || !stopping(c)));
-        return r;
+                if (r < 0)
+                        return r;
+                if (!s.end)
+                        s.from = s.inos[s.count - 1] + 1;
+        } while (!s.end && (last_collection || !stopping(c)));
+        return 0;
 }
 
 /* ---- thread ------------------------------------------------------------------------------------- */

@@ -41,6 +41,17 @@ static void add_block(struct pieces *p, struct slice value, size_t from, size_t 
         add_piece(p, fs_zeros, to - stored);
 }
 
+/* The last act of the body: it is not run again. */
+static int hand_out(struct kv_txn *t, struct read *rd, const struct iovec *iov, int n, size_t len)
+{
+        int r = kv_confirm(t);
+
+        if (r < 0)
+                return r;
+        rd->result = rd->fn(iov, n, len, rd->arg);
+        return 0;
+}
+
 static int read_blocks(struct kv_txn *t, struct read *rd, uint64_t end, struct fs_block_read *reads,
                        struct iovec *iov)
 {
@@ -62,8 +73,7 @@ static int read_blocks(struct kv_txn *t, struct read *rd, uint64_t end, struct f
                         return r;
                 add_block(&pieces, value, from, to);
         }
-        rd->result = rd->fn(iov, pieces.n, (size_t)(end - rd->offset), rd->arg);
-        return 0;
+        return hand_out(t, rd, iov, pieces.n, (size_t)(end - rd->offset));
 }
 
 static int read_body(struct kv_txn *t, void *arg)
@@ -81,10 +91,8 @@ static int read_body(struct kv_txn *t, void *arg)
         if (!S_ISREG(inode.rec.mode))
                 return S_ISDIR(inode.rec.mode) ? -EISDIR : -EINVAL;
         rd->atime_due = fs_atime_due(rd->fs, &inode, rd->now);
-        if (rd->offset >= inode.rec.size || rd->len == 0) {
-                rd->result = rd->fn(NULL, 0, 0, rd->arg);
-                return 0;
-        }
+        if (rd->offset >= inode.rec.size || rd->len == 0)
+                return hand_out(t, rd, NULL, 0, 0);
         end = rd->len < inode.rec.size - rd->offset ? rd->offset + rd->len : inode.rec.size;
         blocks = (size_t)((fs_block_up(rd->fs, end) - fs_block_down(rd->fs, rd->offset)) /
                           rd->fs->block_size);

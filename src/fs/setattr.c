@@ -131,6 +131,18 @@ static int setattr_body(struct kv_txn *t, void *arg)
         return r;
 }
 
+static bool time_valid(struct timespec t)
+{
+        return t.tv_nsec >= 0 && t.tv_nsec < 1000000000;
+}
+
+static bool times_valid(const struct fs_setattr *set)
+{
+        return (!(set->set & FS_SET_ATIME) || time_valid(set->atime)) &&
+               (!(set->set & FS_SET_MTIME) || time_valid(set->mtime)) &&
+               (!(set->set & FS_SET_CTIME) || time_valid(set->ctime));
+}
+
 int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct fs_attr *ret)
 {
         struct setattr s = { .fs = fs, .ino = ino, .set = set, .now = fs_now(fs) };
@@ -138,6 +150,8 @@ int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct
         unsigned flags = set->set & FS_SET_SIZE ? KV_RESERVE : 0;
         int r;
 
+        if (!times_valid(set))
+                return -EINVAL;
         while ((r = fs_run_write(fs, flags, setattr_body, &s)) == FS_TRIM_FIRST) {
                 r = fs_trim_finish(fs, ino);
                 if (r < 0)

@@ -15,8 +15,7 @@ struct write {
         size_t written; /* by this run */
 };
 
-/* The bytes around what is written in the first and last block, copied out of the store if they would not
- * stay there. */
+/* The bytes around what is written in the first and last block, copied out of the store. */
 struct edges {
         uint8_t first[FMT_BLOCK_SIZE_MAX], last[FMT_BLOCK_SIZE_MAX];
 };
@@ -78,10 +77,8 @@ static void covered(const struct fs *fs, const struct span *s, unsigned i, uint6
 }
 
 /* Keeps the bytes of VALUE outside of [from, to) beyond the first write. */
-static struct slice keep(const struct fs *fs, struct slice value, size_t from, size_t to, uint8_t *copy)
+static struct slice keep(struct slice value, size_t from, size_t to, uint8_t *copy)
 {
-        if (fs->limits->stable_reads)
-                return value;
         memcpy(copy, value.data, from < value.len ? from : value.len);
         if (to < value.len)
                 memcpy(copy + to, value.data + to, value.len - to);
@@ -104,7 +101,7 @@ static int span_wait(const struct fs *fs, struct kv_txn *t, struct span *s, unsi
                 s->old[i] = slice_of(NULL, 0);
                 covered(fs, s, i, offset, end, &from, &to);
                 if (r > 0 && (from > 0 || to < value.len))
-                        s->old[i] = keep(fs, value, from, to, i == 0 ? edges->first : edges->last);
+                        s->old[i] = keep(value, from, to, i == 0 ? edges->first : edges->last);
         }
         for (unsigned i = count; i < s->count; i++) {
                 s->existed[i] = false;

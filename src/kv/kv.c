@@ -59,6 +59,7 @@ int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         t->open_ranges = 0;
         t->committed = false;
         t->written_bytes = 0;
+        t->fence = NULL;
         atomic_fetch_add_explicit(&s->open_txns, 1, memory_order_relaxed);
         *ret = t;
         return 0;
@@ -207,7 +208,8 @@ int kv_conflict_key(struct kv_txn *t, enum kv_conflict kind, struct slice key)
         if (!t->store->ops->conflict_range)
                 return 0;
         /* The smallest range that holds KEY ends at KEY with a zero byte appended. */
-        memcpy(after, key.data, key.len);
+        if (key.len > 0)
+                memcpy(after, key.data, key.len);
         after[key.len] = 0;
         return t->store->ops->conflict_range(t, kind, key, slice_of(after, key.len + 1));
 }

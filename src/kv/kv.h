@@ -7,8 +7,7 @@
  *
  * Threads: a store may be used by any number of threads, a transaction by one at a time.
  * Lifetimes: a slice returned by a read stays valid until the transaction writes again or ends,
- * whichever comes first (but see stable_reads); slices handed in are copied before the call returns,
- * except where said.
+ * whichever comes first; slices handed in are copied before the call returns, except where said.
  * Errors: negative, see base/err.h.
  * What each function may be called with is asserted by the front door (kv.c); breaking a rule that is
  * marked "asserted" aborts.
@@ -42,8 +41,6 @@ struct kv_limits {
         bool unknown_results;    /* kv_commit may give ERR_UNKNOWN_RESULT */
         bool remote;             /* a read costs a round trip: start reads together, read ahead */
         bool optimistic;         /* bodies that write may run at the same time and conflict */
-        bool stable_reads;       /* values stay valid until the transaction ends, although it writes (but not
-                                  * those that it wrote itself) */
 };
 
 /* Room in the store. free_bytes is what can still be written; total = used + free. */
@@ -98,7 +95,7 @@ enum kv_txn_flags {
 /* Runs BODY in a transaction, as often as it takes. A body returns >= 0 to commit, or a negative error
  * to discard; errors of kv calls are passed through, so that kv_run can tell what to run again. It has no
  * effect outside its transaction but on *ARG, which it writes anew on each run; the last act of a body
- * without KV_WRITE may be an external effect (a reply), because it is not run again after returning >= 0.
+ * without KV_WRITE may be an external effect (a reply), after kv_confirm: then it is not run again.
  * Bodies never wait for another transaction.
  * The outcome is definite: on return of >= 0 (the body's value) the transaction is committed once;
  * on a negative error it is not. ERR_CONFLICT, ERR_RETRY and ERR_UNKNOWN_RESULT never leave it. */
@@ -113,6 +110,10 @@ int kv_set_fence(struct kv_store *s, struct slice key);
  * happened: a few keys that begin with PREFIX. Needed once before writing if limits->unknown_results.
  * Set before other threads use the store. */
 int kv_set_markers(struct kv_store *s, struct slice prefix);
+
+/* For bodies without KV_WRITE, before their external effect: whether the fence still stands. The wait for it
+ * may give a transient error, to be passed through like those of reads. Once only, or kv_run does it. */
+int kv_confirm(struct kv_txn *t);
 
 /* The parts of kv_run, for wrappers and tests. kv_end takes NULL and discards what is not committed.
  * After kv_commit (whatever it returned) only kv_end may follow (asserted). */
@@ -204,7 +205,7 @@ int kv_conflict_range(struct kv_txn *t, enum kv_conflict kind, struct slice begi
 
 /* ---- watches ------------------------------------------------------------------------------------ */
 
-/* Called once, from a thread of the store, when the watched key no longer has the value that the
+/* Called once, from any thread that uses the store and with none of its locks held, when the watched key no longer has the value that the
  * transaction saw (0; may be spurious), or when the watch broke (negative: counts as fired). It must not
  * call into the store. */
 typedef void (*kv_watch_fn)(int err, void *arg);

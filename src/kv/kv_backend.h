@@ -69,6 +69,7 @@ struct kv_txn {
         unsigned open_ranges;
         bool committed; /* commit was called, whatever came of it */
         size_t written_bytes;
+        struct kv_read *fence; /* kv_run's read of the fence, until it was waited for */
 };
 
 /* First member of every implementation's watch. */

@@ -60,7 +60,8 @@ int kv_set_fence(struct kv_store *s, struct slice key)
         if (r < 0)
                 return r;
         assert(key.len <= KV_KEY_MAX);
-        memcpy(session->fence, key.data, key.len);
+        if (key.len > 0)
+                memcpy(session->fence, key.data, key.len);
         session->fence_len = key.len;
         session->fenced = key.len > 0;
         return 0;
@@ -74,7 +75,8 @@ int kv_set_markers(struct kv_store *s, struct slice prefix)
         if (r < 0)
                 return r;
         assert(prefix.len < KV_KEY_MAX);
-        memcpy(session->markers, prefix.data, prefix.len);
+        if (prefix.len > 0)
+                memcpy(session->markers, prefix.data, prefix.len);
         session->markers_len = prefix.len;
         session->marked = true;
         return 0;
@@ -139,16 +141,14 @@ static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, 
         if (r < 0)
                 return r;
         /* Started before the body's reads and waited for after them: no round trip of its own. */
-        if (session && session->fenced)
-                kv_get_start(t, &fence, slice_of(session->fence, session->fence_len), 0);
-        r = *ret_value = body(t, arg);
         if (session && session->fenced) {
-                q = kv_get_wait(t, &fence, &unused);
-                if (q == -ENOENT)
-                        r = -ERR_FENCED;
-                else if (q < 0 && r >= 0)
-                        r = q;
+                kv_get_start(t, &fence, slice_of(session->fence, session->fence_len), 0);
+                t->fence = &fence;
         }
+        r = *ret_value = body(t, arg);
+        q = kv_confirm(t);
+        if (q == -ERR_FENCED || (q < 0 && r >= 0))
+                r = q;
         if (r >= 0 && m->session) {
                 /* Read as well as written: a retry conflicts with a late original. */
                 q = kv_get(t, marker_key(m), 0, &unused);
@@ -161,6 +161,18 @@ static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, 
                 r = kv_commit(t);
         kv_end(t);
         return r;
+}
+
+int kv_confirm(struct kv_txn *t)
+{
+        struct slice unused;
+        int r;
+
+        if (!t->fence)
+                return 0;
+        r = kv_get_wait(t, t->fence, &unused);
+        t->fence = NULL;
+        return r == -ENOENT ? -ERR_FENCED : r;
 }
 
 static bool is_transient(int r)

@@ -470,6 +470,6 @@ int main(int argc, char **argv)
         if (argc > 1)
                 fixture_spec = argv[1];
         fixture_seed(argc, argv);
-        rounds = fixture_number("ASHLAR_ROUNDS", 200);
+        rounds = fixture_number("ASHLAR_ROUNDS", 500);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -437,7 +437,7 @@ static void use_damaged(struct fixture *f, void *arg)
         struct kv_range range;
         struct kv_store *s;
         struct kv_txn *t;
-        volatile uint64_t sum = 0;
+        uint64_t sum = 0;
 
         alarm(20);
         if (kv_open(f->path, &opts, &s, &f->text) < 0)
@@ -466,7 +466,8 @@ static void use_damaged(struct fixture *f, void *arg)
                 kv_end(t);
         }
         kv_close(s);
-        _exit(0);
+        /* Never 2: it only keeps the reading from being left out. */
+        _exit(sum == UINT64_MAX ? 2 : 0);
 }
 
 /* Bytes changed at random places: whatever comes of it, no crash and no endless loop. */

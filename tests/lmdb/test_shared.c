@@ -71,11 +71,15 @@ static void child_put_silently(struct fixture *f, void *arg)
         MDB_env *env;
         MDB_txn *txn;
         MDB_dbi dbi;
+        int rc;
 
-        if (mdb_env_create(&env) || mdb_env_open(env, f->path, 0, 0600) ||
-            mdb_txn_begin(env, NULL, 0, &txn) || mdb_dbi_open(txn, NULL, 0, &dbi) ||
-            mdb_put(txn, dbi, &k, &v, 0) || mdb_txn_commit(txn))
+        if ((rc = mdb_env_create(&env)) || (rc = mdb_env_set_mapsize(env, 1 << 30)) ||
+            (rc = mdb_env_open(env, f->path, 0, 0600)) || (rc = mdb_txn_begin(env, NULL, 0, &txn)) ||
+            (rc = mdb_dbi_open(txn, NULL, 0, &dbi)) || (rc = mdb_put(txn, dbi, &k, &v, 0)) ||
+            (rc = mdb_txn_commit(txn))) {
+                fprintf(stderr, "in the child: %s\n", mdb_strerror(rc));
                 _exit(1);
+        }
         _exit(0);
 }
 

@@ -61,7 +61,8 @@ int wb_watch(struct kv_txn *base, struct slice key, kv_watch_fn fn, void *arg, s
         w->fn = fn;
         w->arg = arg;
         w->key_len = key.len;
-        memcpy(w->key, key.data, key.len);
+        if (key.len > 0)
+                memcpy(w->key, key.data, key.len);
         pthread_mutex_lock(&wb->watch_lock);
         w->next = wb->watches;
         wb->watches = w;

@@ -127,9 +127,6 @@ static void limits_derive(struct kv_limits *limits, const struct kv_limits *belo
         limits->clear_keys = CLEAR_KEYS < below->clear_keys ? CLEAR_KEYS : below->clear_keys;
         limits->unknown_results = false;
         limits->optimistic = false;
-        /* Values are versions in the tables, which a transaction's own writes leave alone, or belong to the
-         * snapshot of the store below, which it only reads. */
-        limits->stable_reads = true;
 }
 
 static void sync_primitives_init(struct wb_store *wb)
