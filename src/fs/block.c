@@ -100,6 +100,27 @@ int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const stru
         return 0;
 }
 
+int fs_block_patch(struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e, uint64_t *allocated)
+{
+        size_t end = e->from + e->data.len;
+        struct fmt_key k;
+
+        /* Behind the old bytes, zeros need not be stored. */
+        if (end > e->old_len) {
+                size_t last = e->from + fmt_block_trim(e->data.data, e->data.len);
+
+                end = last > e->old_len ? last : e->old_len;
+        }
+        if (end <= e->from)
+                return 0;
+        if (end > e->old_len) {
+                take_allocation(allocated, allocation(e->old_len));
+                *allocated += allocation(end);
+        }
+        fmt_key_block(&k, ino, e->offset);
+        return kv_patch(t, fmt_slice(&k), e->from, slice_of(e->data.data, end - e->from));
+}
+
 int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
                   unsigned limit, struct fs_block_found *ret)
 {

@@ -50,6 +50,10 @@ struct fs_block_edit {
 int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e,
                  uint64_t *allocated);
 
+/* Writes E's data into the block without its old bytes (e->old is not looked at). Zeros that it puts over the
+ * block's end stay stored, until it is written as a whole. */
+int fs_block_patch(struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e, uint64_t *allocated);
+
 /* Existing blocks that fs_block_find met. */
 struct fs_block_found {
         unsigned count;

@@ -42,7 +42,7 @@ struct check {
         int64_t next_ino, inodes, epoch; /* the counters of 'M'; -1: absent or damaged */
         struct check_nodes nodes;
         struct fmt_scratch scratch;
-        uint8_t block[65536];   /* an unpacked block; block sizes end here (fmt_meta) */
+        uint8_t block[FMT_BLOCK_SIZE_MAX]; /* an unpacked block */
 };
 
 /* A place in a range of keys: the pair there, its key parsed. */

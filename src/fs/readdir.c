@@ -132,6 +132,7 @@ static int deliver_all(struct readdir *d, struct kv_txn *t, struct kv_range *ran
 {
         struct item items[GROUP_REMOTE];
         unsigned max = d->fs->limits->remote ? GROUP_REMOTE : GROUP_LOCAL;
+        bool confirmed = false;
 
         for (;;) {
                 int r, n = fill_group(d, range, items, max);
@@ -139,8 +140,11 @@ static int deliver_all(struct readdir *d, struct kv_txn *t, struct kv_range *ran
                 if (n <= 0)
                         return n < 0 ? n : 1;
                 r = d->plus ? fill_attrs(d, t, items, (unsigned)n) : 0;
+                if (r >= 0 && !confirmed)
+                        r = kv_confirm(t);
                 if (r < 0)
                         return r;
+                confirmed = true;
                 for (int i = 0; i < n; i++) {
                         r = deliver(d, &items[i]);
                         if (r <= 0)

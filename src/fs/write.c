@@ -15,17 +15,11 @@ struct write {
         size_t written; /* by this run */
 };
 
-/* The bytes around what is written in the first and last block, copied out of the store. */
-struct edges {
-        uint8_t first[FMT_BLOCK_SIZE_MAX], last[FMT_BLOCK_SIZE_MAX];
-};
-
 /* The blocks that a transaction writes to. */
 struct span {
         uint64_t begin; /* offset of the first block */
         unsigned count;
         struct fs_block_read reads[WRITE_BLOCKS];
-        struct slice old[WRITE_BLOCKS]; /* only of blocks that are written in part */
         size_t old_len[WRITE_BLOCKS]; /* as stored */
         bool existed[WRITE_BLOCKS];
 };
@@ -63,7 +57,7 @@ static void span_start(const struct fs *fs, struct kv_txn *t, struct span *s, ui
                        unsigned count)
 {
         for (unsigned i = 0; i < count; i++)
-                fs_block_start(t, &s->reads[i], ino, s->begin + (uint64_t)i * fs->block_size, 0);
+                fs_block_start(t, &s->reads[i], ino, s->begin + (uint64_t)i * fs->block_size, KV_LENGTH);
 }
 
 /* The part of block I that [offset, end) covers, relative to the block. */
@@ -76,37 +70,17 @@ static void covered(const struct fs *fs, const struct span *s, unsigned i, uint6
         *ret_to = end - block < fs->block_size ? (size_t)(end - block) : fs->block_size;
 }
 
-/* Keeps the bytes of VALUE outside of [from, to) beyond the first write. */
-static struct slice keep(struct slice value, size_t from, size_t to, uint8_t *copy)
+/* Waits for the lengths of the first COUNT blocks. */
+static int span_wait(const struct fs *fs, struct kv_txn *t, struct span *s, unsigned count)
 {
-        memcpy(copy, value.data, from < value.len ? from : value.len);
-        if (to < value.len)
-                memcpy(copy + to, value.data + to, value.len - to);
-        return slice_of(copy, value.len);
-}
-
-/* Waits for the first COUNT blocks, and keeps what is not covered of those at the edges. */
-static int span_wait(const struct fs *fs, struct kv_txn *t, struct span *s, unsigned count,
-                     uint64_t offset, uint64_t end, struct edges *edges)
-{
-        for (unsigned i = 0; i < count; i++) {
-                struct slice value;
-                size_t from, to;
-                int r = fs_block_wait(fs, t, &s->reads[i], &value);
+        for (unsigned i = 0; i < s->count; i++) {
+                struct slice value = { 0 };
+                int r = i < count ? fs_block_wait(fs, t, &s->reads[i], &value) : 0;
 
                 if (r < 0)
                         return r;
                 s->existed[i] = r > 0;
                 s->old_len[i] = value.len;
-                s->old[i] = slice_of(NULL, 0);
-                covered(fs, s, i, offset, end, &from, &to);
-                if (r > 0 && (from > 0 || to < value.len))
-                        s->old[i] = keep(value, from, to, i == 0 ? edges->first : edges->last);
-        }
-        for (unsigned i = count; i < s->count; i++) {
-                s->existed[i] = false;
-                s->old_len[i] = 0;
-                s->old[i] = slice_of(NULL, 0);
         }
         return 0;
 }
@@ -118,15 +92,17 @@ static int span_put(const struct fs *fs, struct kv_txn *t, const struct span *s,
 
         for (unsigned i = 0; i < s->count; i++) {
                 struct fs_block_edit e = { .offset = s->begin + (uint64_t)i * fs->block_size,
-                                           .existed = s->existed[i], .old_len = s->old_len[i],
-                                           .old = s->old[i] };
+                                           .existed = s->existed[i], .old_len = s->old_len[i] };
                 size_t to;
                 int r;
 
                 covered(fs, s, i, offset, offset + data.len, &e.from, &to);
                 e.data = slice_of(data.data + done, to - e.from);
                 done += e.data.len;
-                r = fs_block_put(fs, t, inode->ino, &e, &inode->rec.allocated);
+                if (e.from == 0 && to >= e.old_len)
+                        r = fs_block_put(fs, t, inode->ino, &e, &inode->rec.allocated);
+                else
+                        r = fs_block_patch(t, inode->ino, &e, &inode->rec.allocated);
                 if (r < 0)
                         return r;
         }
@@ -158,7 +134,6 @@ static int write_body(struct kv_txn *t, void *arg)
         struct fs_inode_read inode_read;
         struct fs_priv_read priv_read;
         struct fs_inode inode;
-        struct edges edges;
         struct span span;
         uint64_t offset = w->offset, end;
         unsigned live;
@@ -192,7 +167,7 @@ static int write_body(struct kv_txn *t, void *arg)
         live = span_below(fs, &span, fs_block_up(fs, inode.rec.size));
         if (!ahead)
                 span_start(fs, t, &span, w->ino, live);
-        r = span_wait(fs, t, &span, live, offset, end, &edges);
+        r = span_wait(fs, t, &span, live);
         if (r >= 0 && (w->flags & FS_WRITE_KILL_PRIV))
                 r = fs_priv_wait_clear(t, &priv_read);
         if (r >= 0)

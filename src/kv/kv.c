@@ -159,6 +159,41 @@ int kv_set_reserve(struct kv_txn *t, struct slice key, size_t len, void **ret)
         return t->store->ops->set_reserve(t, key, len, ret);
 }
 
+static int patch_by_copy(struct kv_txn *t, struct slice key, size_t at, struct slice data)
+{
+        struct slice old;
+        size_t len;
+        uint8_t *copy;
+        int r = kv_get(t, key, 0, &old);
+
+        if (r == -ENOENT)
+                old = slice_of(NULL, 0);
+        else if (r < 0)
+                return r;
+        len = at + data.len > old.len ? at + data.len : old.len;
+        copy = calloc(1, len + 1);
+        if (!copy)
+                return -ENOMEM;
+        if (old.len > 0)
+                memcpy(copy, old.data, old.len);
+        if (data.len > 0)
+                memcpy(copy + at, data.data, data.len);
+        r = t->store->ops->set(t, key, slice_of(copy, len));
+        free(copy);
+        return r;
+}
+
+int kv_patch(struct kv_txn *t, struct slice key, size_t at, struct slice data)
+{
+        check_key(t, key);
+        check_write(t);
+        assert(at + data.len <= t->store->limits.value_bytes);
+        t->written_bytes += key.len + data.len;
+        if (t->store->ops->patch)
+                return t->store->ops->patch(t, key, at, data);
+        return patch_by_copy(t, key, at, data);
+}
+
 int kv_clear(struct kv_txn *t, struct slice key)
 {
         check_key(t, key);

@@ -125,6 +125,7 @@ void kv_end(struct kv_txn *t);
 
 enum kv_read_flags {
         KV_SNAPSHOT = 1 << 0, /* what is read may be changed by others without a conflict */
+        KV_LENGTH = 1 << 1,   /* only the value's length is wanted: its data must not be looked at */
 };
 
 /* One read in flight; the caller's memory, untouched by it until waited for. */
@@ -180,6 +181,10 @@ int kv_set(struct kv_txn *t, struct slice key, struct slice value);
 /* Sets KEY to a value of LEN bytes that the caller fills in through *RET before its next call on the
  * transaction: saves a copy of large values. */
 int kv_set_reserve(struct kv_txn *t, struct slice key, size_t len, void **ret);
+/* Overwrites a part of KEY's value: the bytes from AT on become DATA; what it does not have up to there
+ * becomes zeros (an absent key counts as empty). Conflicts as a read and a write of KEY. Where it can, a
+ * store keeps the change instead of copying the value. */
+int kv_patch(struct kv_txn *t, struct slice key, size_t at, struct slice data);
 int kv_clear(struct kv_txn *t, struct slice key);
 /* Clears [BEGIN, END). Existing keys in it should be at most limits->clear_keys. */
 int kv_clear_range(struct kv_txn *t, struct slice begin, struct slice end);

@@ -41,6 +41,8 @@ struct kv_ops {
 
         int (*set)(struct kv_txn *t, struct slice key, struct slice value);
         int (*set_reserve)(struct kv_txn *t, struct slice key, size_t len, void **ret);
+        /* NULL: kv.c reads, changes and sets the value. */
+        int (*patch)(struct kv_txn *t, struct slice key, size_t at, struct slice data);
         int (*clear)(struct kv_txn *t, struct slice key);
         int (*clear_range)(struct kv_txn *t, struct slice begin, struct slice end);
         int (*atomic)(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct slice operand);

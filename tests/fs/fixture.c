@@ -11,6 +11,8 @@ const struct kv_fault_opts fixture_faults = {
         .unknown_done_ppm = 15000,
         .unknown_not_done_ppm = 15000,
         .retry_ppm = 500, /* of each block that is read, too */
+        .slow_ppm = 5000, /* so that others come between */
+        .slow_us = 200,
 };
 
 /* ---- clock -------------------------------------------------------------------------------------- */

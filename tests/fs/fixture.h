@@ -40,7 +40,8 @@ struct fixture {
         struct fs *fs;
 };
 
-/* Faults that a program does not notice: conflicts, commits with unknown results, reads to be tried again. */
+/* Faults that a program does not notice: conflicts, commits with unknown results, reads to be tried again,
+ * slow calls. */
 extern const struct kv_fault_opts fixture_faults;
 
 /* Makes the store of SPEC, a file system with blocks of 4096 bytes in it, and opens it. */

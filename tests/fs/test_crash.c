@@ -319,10 +319,14 @@ static bool crash_at(uint64_t n, bool after)
 
 static void test_every_commit(void **state)
 {
+        bool crashed = true;
         uint64_t n = 0;
 
-        while (crash_at(n, false) | crash_at(n, true))
-                n++;
+        while (crashed) {
+                crashed = crash_at(n, false);
+                crashed = crash_at(n, true) || crashed;
+                n += crashed;
+        }
         print_message("%llu commits\n", (unsigned long long)n);
         assert_true(n >= STEPS - 1);
         /* Some more, which hit the collector at work behind the script. */
@@ -332,9 +336,101 @@ static void test_every_commit(void **state)
         }
 }
 
+/* ---- a truncation that a crash cut short ---------------------------------------------------------- */
+
+#define BLOCKS 40u
+#define CUT    5000u /* its new size; blocks from 8192 on are dead */
+
+/* A store with such a file: all its blocks are still there. */
+static void half_truncate(struct dump *d)
+{
+        static uint8_t data[BLOCKS * 4096];
+        struct fmt_garbage garbage = { .epoch = 0 };
+        uint8_t out[FMT_INODE_MAX];
+        struct fmt_scratch scratch;
+        struct fmt_inode inode;
+        struct fixture f;
+        struct fmt_key key;
+        uint64_t ino;
+
+        fixture_open(&f, "mem");
+        memset(data, 's', sizeof(data));
+        ino = new_file(&f, ROOT, "file");
+        assert_int_equal(fs_write(f.fs, ino, 0, slice_of(data, sizeof(data)), 0), sizeof(data));
+        assert_ok(fs_sync(f.fs));
+        dump_load(d, f.store);
+        fixture_close(&f);
+
+        fmt_key_inode(&key, ino);
+        assert_ok(fmt_inode_decode(dump_get(d, fmt_slice(&key)), &scratch, &inode));
+        inode.size = CUT;
+        inode.trim_from = 8192;
+        inode.allocated -= 4096 - 1024; /* 904 bytes are left of the block in which the end lies */
+        dump_set(d, fmt_slice(&key), slice_of(out, fmt_inode_encode(&inode, out)));
+        fmt_key_block(&key, ino, 4096);
+        dump_set(d, fmt_slice(&key), slice_of(data, CUT - 4096));
+        fmt_key_garbage(&key, ino);
+        dump_set(d, fmt_slice(&key), slice_of(out, fmt_garbage_encode(&garbage, out)));
+}
+
+/* The first call on the file after the crash makes it larger, before a collector could finish. */
+static void grow(struct fs *fs, uint64_t ino, int way)
+{
+        struct fs_setattr set = { .set = FS_SET_SIZE, .size = BLOCKS * 4096 };
+        char data[8192] = { 0 };
+        struct fs_attr a;
+
+        switch (way) {
+        case 0:
+                assert_ok(fs_setattr(fs, ino, &set, &a));
+                break;
+        case 1:
+                assert_int_equal(fs_write(fs, ino, BLOCKS * 4096 - 1, slice_of(data, 1), 0), 1);
+                break;
+        case 2:
+                assert_ok(fs_fallocate(fs, ino, 0, 0, BLOCKS * 4096));
+                break;
+        case 3:
+                assert_ok(fs_fallocate(fs, ino, FALLOC_FL_ZERO_RANGE, BLOCKS * 4096 - 10, 10));
+                break;
+        case 4:
+                assert_int_equal(fs_write(fs, ino, 0, slice_of(data, sizeof(data)), FS_WRITE_APPEND),
+                                 sizeof(data));
+                assert_ok(fs_setattr(fs, ino, &set, &a));
+                break;
+        }
+}
+
+static void test_half_truncated(void **state)
+{
+        for (int way = 0; way < 5; way++) {
+                struct fixture f;
+                struct dump d;
+                uint64_t ino;
+                struct err_text text;
+
+                half_truncate(&d);
+                f = (struct fixture){ .spec = "mem" };
+                f.store = dump_open(&d);
+                fixture_check(&f, NULL);
+                assert_ok(fs_open(f.store, &f.opts, &f.fs, &text));
+                ino = at(f.fs, "file");
+                grow(f.fs, ino, way);
+                assert_int_equal(attr(&f, ino).size, BLOCKS * 4096);
+                assert_zeros(&f, ino, CUT, BLOCKS * 4096 - CUT);
+                fixture_drain(&f);
+                assert_zeros(&f, ino, CUT, BLOCKS * 4096 - CUT);
+                fixture_close(&f);
+                dump_free(&d);
+        }
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_every_commit) };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_every_commit),
+                cmocka_unit_test(test_half_truncated),
+        };
 
         return cmocka_run_group_tests(tests, draw_all, free_all);
 }

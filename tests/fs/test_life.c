@@ -125,6 +125,31 @@ static void test_unlinked(void **state)
         assert_fails(fs_write(f->fs, file, 0, str("x"), 0), ENOENT);
 }
 
+/* Also cut in more than one step: it must stay under 'g' when the last step is done. */
+static void test_unlinked_cut(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t file = new_file(f, ROOT, "file");
+        size_t len = 4 << 20;
+        char *data = malloc(len);
+        struct fs_attr a;
+
+        assert_non_null(data);
+        memset(data, 'd', len);
+        assert_int_equal(fs_write(f->fs, file, 0, slice_of(data, len), 0), (ssize_t)len);
+        assert_ok(fs_lookup(f->fs, ROOT, str("file"), &a));
+        assert_ok(fs_unlink(f->fs, ROOT, str("file")));
+        assert_ok(truncate_to(f, file, 10));
+        assert_ok(truncate_to(f, file, len));
+        fixture_check(f, NULL);
+        assert_data(f, file, 0, data, 10);
+        assert_zeros(f, file, 10, len - 10);
+        fs_forget(f->fs, file, 1);
+        fixture_drain(f);
+        assert_int_equal(count_keys(f->store, "f"), 0);
+        free(data);
+}
+
 static void test_close_collects(void **state)
 {
         struct fixture *f = *state;
@@ -227,6 +252,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_open_empty_store),
                 FIXTURE_TEST(test_rdonly),
                 FIXTURE_TEST(test_unlinked),
+                FIXTURE_TEST(test_unlinked_cut),
                 FIXTURE_TEST(test_close_collects),
                 FIXTURE_TEST(test_numbers),
                 FIXTURE_TEST(test_statfs),

@@ -132,6 +132,27 @@ static void write_set(struct game *g, struct tx *x, struct rng *rng)
         }
 }
 
+/* Small parts of large values most of the time: those a store may keep as they come. */
+static void write_patch(struct game *g, struct tx *x, struct rng *rng)
+{
+        struct slice key = random_key(g, rng), data = random_value(g, rng);
+        const struct pair *old = model_get(&g->next, key);
+        size_t old_len = old ? old->value.len : 0, at = rng_below(rng, old_len + 100), len;
+        uint8_t *value;
+
+        if (data.len > KV_VALUE_MAX - at)
+                data.len = KV_VALUE_MAX - at;
+        len = at + data.len > old_len ? at + data.len : old_len;
+        value = arena_alloc(&g->arena, len + 1);
+        memset(value, 0, len);
+        if (old_len > 0)
+                memcpy(value, old->value.data, old_len);
+        if (data.len > 0)
+                memcpy(value + at, data.data, data.len);
+        model_set(&g->next, key, slice_of(value, len));
+        tx_ok(x, kv_patch(x->txn, key, at, data));
+}
+
 static void write_clear_range(struct game *g, struct tx *x, struct rng *rng)
 {
         struct slice a = random_key(g, rng), b = random_key(g, rng);
@@ -167,8 +188,10 @@ static void step(struct game *g, struct tx *x, struct rng *rng)
                 check_get(g, x, &g->next, rng);
         } else if (kind < 45 || g->read_only) {
                 check_random_range(g, x, &g->next, rng);
-        } else if (kind < 75) {
+        } else if (kind < 62) {
                 write_set(g, x, rng);
+        } else if (kind < 75) {
+                write_patch(g, x, rng);
         } else if (kind < 84) {
                 key = random_key(g, rng);
                 model_clear(&g->next, key);

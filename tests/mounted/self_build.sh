@@ -36,8 +36,8 @@ mapfile -t tests < <(meson test -C build --list --suite unit 2>/dev/null | sed -
         grep -vE "$slow")
 [[ ${#tests[@]} -gt 20 ]] || fail "only ${#tests[@]} unit tests found"
 mkdir "$MNT/tmp"
-TMPDIR=$MNT/tmp meson test -C build --no-rebuild --suite unit -t 2 "${tests[@]}" >"$WORK/log" 2>&1 ||
-        { grep -vE ' OK +[0-9.]+s$' "$WORK/log" | tail -n 50; fail "unit tests on the mount"; }
+TMPDIR=$MNT/tmp meson test -C build --no-rebuild --print-errorlogs --suite unit -t 2 "${tests[@]}" \
+        >"$WORK/log" 2>&1 || { grep -vE ' OK +[0-9.]+s$' "$WORK/log" | tail -n 80; fail "unit tests on the mount"; }
 grep -E '^(Ok|Fail|Skipped):' "$WORK/log"
 sums_of "$MNT/ashlar" >"$WORK/sums"
 

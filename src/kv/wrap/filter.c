@@ -116,6 +116,11 @@ static int filter_set_reserve(struct kv_txn *t, struct slice key, size_t len, vo
         return kv_set_reserve(filter_below(t), key, len, ret);
 }
 
+static int filter_patch(struct kv_txn *t, struct slice key, size_t at, struct slice data)
+{
+        return kv_patch(filter_below(t), key, at, data);
+}
+
 static int filter_clear(struct kv_txn *t, struct slice key)
 {
         return kv_clear(filter_below(t), key);
@@ -187,6 +192,7 @@ void filter_init(struct filter *f, const char *name, struct kv_store *below)
                 .range_end = filter_range_end,
                 .set = filter_set,
                 .set_reserve = filter_set_reserve,
+                .patch = filter_patch,
                 .clear = filter_clear,
                 .clear_range = filter_clear_range,
                 .atomic = filter_atomic,

@@ -164,6 +164,15 @@ static int stats_set_reserve(struct kv_txn *t, struct slice key, size_t len, voi
         return kv_set_reserve(filter_below(t), key, len, ret);
 }
 
+static int stats_patch(struct kv_txn *t, struct slice key, size_t at, struct slice data)
+{
+        struct kv_stats *n = stats_of(t->store);
+
+        count(&n->sets, 1);
+        count(&n->written_bytes, key.len + data.len);
+        return kv_patch(filter_below(t), key, at, data);
+}
+
 static int stats_clear(struct kv_txn *t, struct slice key)
 {
         count(&stats_of(t->store)->clears, 1);
@@ -210,6 +219,7 @@ int kv_stats_open(struct kv_store *below, struct kv_store **ret)
         s->filter.ops.range_end = stats_range_end;
         s->filter.ops.set = stats_set;
         s->filter.ops.set_reserve = stats_set_reserve;
+        s->filter.ops.patch = stats_patch;
         s->filter.ops.clear = stats_clear;
         s->filter.ops.clear_range = stats_clear_range;
         s->filter.ops.atomic = stats_atomic;

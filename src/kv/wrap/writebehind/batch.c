@@ -1,11 +1,12 @@
 /* Batches: freezes the active table and writes the frozen ones below, in order, one batch at a time, each in one
  * transaction. Run by the committer thread, and by callers of kv_sync themselves: that saves them two switches
  * of threads, and those who come meanwhile share the next batch. */
-#include "internal.h"
+#include "lookup.h"
 
 #include "log.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define RETRY_MS 1000u /* after a batch that failed */
@@ -44,6 +45,7 @@ struct batch {
         uint64_t last;    /* newest transaction */
         size_t payload;
         uint64_t number;
+        uint8_t *value;   /* room for one */
 };
 
 /* The oldest frozen tables, as many as fit into one transaction below. */
@@ -68,15 +70,26 @@ static void batch_collect(struct wb_store *wb, struct batch *b)
         pthread_mutex_unlock(&wb->lock);
 }
 
-static int write_entry(struct kv_txn *t, const struct mt_entry *e)
+/* Writes the newest state of KEY. */
+static int write_key(struct kv_txn *t, struct batch *b, struct slice key)
 {
-        const struct mt_version *v = atomic_load_explicit(&e->head, memory_order_acquire);
+        struct slice base = { 0 };
+        struct wb_lookup l;
+        int r;
 
-        if (!v)
-                return 0;
-        if (v->cleared)
-                return kv_clear(t, mt_key(e));
-        return kv_set(t, mt_key(e), slice_of(v->data, v->len));
+        if (!wb_lookup(b->tables, b->n, UINT64_MAX, key, &l))
+                return 0; /* its transactions were all undone */
+        if (l.n == 0)
+                return l.base->cleared ? kv_clear(t, key)
+                                       : kv_set(t, key, slice_of(l.base->data, l.base->len));
+        if (!l.base) {
+                r = kv_get(t, key, 0, &base);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+        }
+        /* Put together aside: what was read is gone with the first write. */
+        wb_compose(&l, base, b->value);
+        return kv_set(t, key, slice_of(b->value, wb_patched_len(&l)));
 }
 
 /* Writes the newest version of each key, in order of keys: sorted writes are what B-trees like best. */
@@ -97,10 +110,10 @@ static int batch_body(struct kv_txn *t, void *arg)
                                 e = at[i];
                 if (!e)
                         break;
-                r = write_entry(t, e);
+                r = write_key(t, b, mt_key(e));
                 if (r < 0)
                         return r;
-                for (int i = b->n - 1; i >= 0; i--)
+                for (int i = 0; i < b->n; i++)
                         if (at[i] && (at[i] == e || slice_eq(mt_key(at[i]), mt_key(e))))
                                 at[i] = mt_next(at[i]);
         }
@@ -148,7 +161,11 @@ static int batch_run(struct wb_store *wb)
                 return 0;
         /* Running it twice is the same as once: it sets and clears keys that nobody else writes, and the
          * next batch waits for it. */
+        b.value = malloc(wb->base.limits.value_bytes);
+        if (!b.value)
+                return -ENOMEM;
         r = kv_run(wb->below, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, batch_body, &b);
+        free(b.value);
         return r < 0 ? r : batch_retire(wb, &b);
 }
 

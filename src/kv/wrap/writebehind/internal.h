@@ -39,6 +39,12 @@ struct wb_view {
 
 struct wb_range;
 
+/* A value that was put together for a reader. */
+struct wb_scratch {
+        struct wb_scratch *next;
+        _Alignas(16) uint8_t data[];
+};
+
 struct wb_txn {
         struct kv_txn base;
         struct wb_view *view;
@@ -47,6 +53,8 @@ struct wb_txn {
         uint64_t oldest_reader; /* writer: no active reader is below */
         struct wb_txn *prev, *next; /* lock: active transactions, oldest first; or the free list */
         struct wb_range *range; /* one kept for reuse */
+        struct wb_scratch *scratch; /* freed when the transaction ends */
+        size_t more_bytes;      /* writer: what it adds to its batch beside written_bytes */
 };
 
 struct wb_watch;
@@ -55,6 +63,9 @@ struct wb_store {
         struct kv_store base;
         struct kv_store *below;
         size_t memory_bytes, batch_bytes;
+        /* Patched values take more room below than in memory. When a table's payload has reached batch_payload it is
+         * written down; none gets larger than table_payload and one transaction; pending_max bounds all. */
+        size_t batch_payload, table_payload, pending_max;
         unsigned age_ms;
         uint8_t *sequence; /* key of the batch number; NULL: none */
         size_t sequence_len;
@@ -126,6 +137,7 @@ void wb_get_start(struct kv_txn *t, struct kv_read *r);
 void wb_get_wait(struct kv_txn *t, struct kv_read *r);
 int wb_set(struct kv_txn *t, struct slice key, struct slice value);
 int wb_set_reserve(struct kv_txn *t, struct slice key, size_t len, void **ret);
+int wb_patch(struct kv_txn *t, struct slice key, size_t at, struct slice data);
 int wb_clear(struct kv_txn *t, struct slice key);
 int wb_clear_range(struct kv_txn *t, struct slice begin, struct slice end);
 int wb_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct slice operand);

@@ -385,7 +385,7 @@ static struct mt_version *version_recycle(struct memtable *mt, struct mt_version
 {
         struct mt_version *old;
 
-        if (!head || !head->older || head->number > oldest_reader)
+        if (!head || !head->older || head->depth > 0 || head->number > oldest_reader)
                 return NULL;
         old = head->older;
         head->older = NULL;
@@ -396,6 +396,22 @@ static struct mt_version *version_recycle(struct memtable *mt, struct mt_version
         return NULL;
 }
 
+static void whole_value(struct mt_version *v, size_t len, bool cleared)
+{
+        v->len = v->total = (uint32_t)len;
+        v->at = v->patched = 0;
+        v->depth = 0;
+        v->cleared = cleared;
+}
+
+/* Readers at NUMBER may follow once the transaction is published. */
+static void publish(struct mt_entry *e, struct mt_version *v, uint64_t number)
+{
+        v->number = number;
+        v->older = atomic_load_explicit(&e->head, memory_order_relaxed);
+        atomic_store_explicit(&e->head, v, memory_order_release);
+}
+
 struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t number,
                            uint64_t oldest_reader, size_t len, bool cleared)
 {
@@ -404,20 +420,38 @@ struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t num
 
         assert(!head || head->number <= number);
         if (head && head->number == number && len <= head->capacity) {
-                head->len = (uint32_t)len;
-                head->cleared = cleared;
-                return head;
+                v = head;
+                whole_value(v, len, cleared);
+                return v;
         }
         v = version_recycle(mt, head, oldest_reader, len);
         if (!v)
                 v = version_alloc(mt, len);
         if (!v)
                 return NULL;
-        v->number = number;
+        whole_value(v, len, cleared);
+        publish(e, v, number);
+        return v;
+}
+
+struct mt_version *mt_push_patch(struct memtable *mt, struct mt_entry *e, uint64_t number, size_t len,
+                                 size_t at, size_t total)
+{
+        const struct mt_version *head = atomic_load_explicit(&e->head, memory_order_relaxed);
+        struct mt_version *v = version_alloc(mt, len);
+        bool on_patch = head && head->depth > 0;
+
+        if (!v)
+                return NULL;
+        assert(!head || head->number <= number);
+        assert(!on_patch || head->depth < UINT8_MAX);
         v->len = (uint32_t)len;
-        v->cleared = cleared;
-        v->older = head;
-        atomic_store_explicit(&e->head, v, memory_order_release);
+        v->at = (uint32_t)at;
+        v->total = (uint32_t)total;
+        v->patched = (uint32_t)len + (on_patch ? head->patched : 0);
+        v->depth = (uint8_t)(1 + (on_patch ? head->depth : 0));
+        v->cleared = false;
+        publish(e, v, number);
         return v;
 }
 

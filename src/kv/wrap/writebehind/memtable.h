@@ -20,11 +20,17 @@
 
 #define MT_HEIGHT_MAX 16
 
+/* A version is a whole value, an absence, or a patch: a part of the value, whose rest is that of the next
+ * older version, in this table or beyond it. */
 struct mt_version {
         struct mt_version *older; /* written only by the writer, before anybody may follow it */
         uint64_t number;
-        uint32_t len;
+        uint32_t len;      /* of data */
         uint32_t capacity; /* bytes of data */
+        uint32_t at;       /* patch: where in the value */
+        uint32_t total;    /* the length of the value */
+        uint32_t patched;  /* patch: bytes in it and those right behind it */
+        uint8_t depth;     /* patches in a row, this one included; 0: not a patch */
         bool cleared;      /* the key is absent in this version */
         bool large;        /* allocated on its own */
         _Alignas(16) uint8_t data[];
@@ -90,6 +96,10 @@ struct mt_entry *mt_insert(struct memtable *mt, uint32_t hash, struct slice key)
  * No active reader is below OLDEST_READER. NULL without memory. */
 struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t number,
                            uint64_t oldest_reader, size_t len, bool cleared);
+
+/* As mt_push, but a patch: LEN bytes at AT of a value that has TOTAL bytes with it. */
+struct mt_version *mt_push_patch(struct memtable *mt, struct mt_entry *e, uint64_t number, size_t len,
+                                 size_t at, size_t total);
 
 /* Takes version NUMBER of E back, if it has one. */
 void mt_undo(struct memtable *mt, struct mt_entry *e, uint64_t number);

@@ -100,6 +100,18 @@ static void skip_older(const struct kv_range *r, struct wb_range *w, int source)
                 below_next(w);
 }
 
+static int read_patched(struct kv_txn *t, struct slice key, struct slice *ret)
+{
+        struct kv_read read = { .key = key };
+
+        wb_get_start(t, &read);
+        wb_get_wait(t, &read);
+        if (read.err < 0)
+                return read.err;
+        *ret = read.value;
+        return 1;
+}
+
 int wb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_value)
 {
         struct wb_txn *t = wb_txn_of(r->txn);
@@ -132,11 +144,13 @@ int wb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_v
                 if (v)
                         skip_older(r, w, source);
                 w->at[source] = table_next(r, t->view->tables[source]->mt, e);
-                if (v && !v->cleared) {
-                        *ret_key = mt_key(e);
-                        *ret_value = slice_of(v->data, v->len);
-                        return 1;
-                }
+                if (!v || v->cleared)
+                        continue;
+                *ret_key = mt_key(e);
+                if (v->depth > 0)
+                        return read_patched(r->txn, *ret_key, ret_value);
+                *ret_value = slice_of(v->data, v->len);
+                return 1;
         }
 }
 

@@ -1,6 +1,6 @@
 /* Transactions: begin takes the view and the snapshot below as a pair, writes go into the active table under a
  * number that nobody sees yet, commit publishes the number. */
-#include "internal.h"
+#include "lookup.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -8,6 +8,9 @@
 
 /* How much room below is asked for at once: fallocate and statvfs are not for each transaction. */
 #define BUDGET_STEP ((uint64_t)16 << 20)
+
+/* Values below this many bytes are not worth patching. */
+#define WB_PATCHED_MIN 2048u
 
 static uint64_t now_ns(void)
 {
@@ -22,11 +25,20 @@ static bool passes_error(const struct wb_store *wb, unsigned flags)
         return wb->error >= 0 || (wb->error == -ENOSPC && (flags & KV_RESERVE));
 }
 
+/* What is held in memory, and what the next batches will take below, are both bounded: a store may keep a whole
+ * transaction in memory too. */
+static bool is_full(const struct wb_store *wb)
+{
+        return wb->memory_used > wb->memory_bytes || wb->pending > wb->pending_max ||
+               wb->view->tables[0]->payload > wb->table_payload;
+}
+
 /* Waits while memory is full; gives the error that keeps it full. Lock held. */
 static int wait_for_memory(struct wb_store *wb, unsigned flags)
 {
-        while (wb->memory_used > wb->memory_bytes) {
-                if (wb->error < 0 && passes_error(wb, flags) && wb->memory_used < 2 * wb->memory_bytes)
+        while (is_full(wb)) {
+                if (wb->error < 0 && passes_error(wb, flags) && wb->memory_used < 2 * wb->memory_bytes &&
+                    wb->view->tables[0]->payload < 2 * wb->table_payload)
                         return 0;
                 if (wb->error < 0)
                         return wb->error;
@@ -81,7 +93,7 @@ int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         if (write)
                 pthread_mutex_lock(&wb->writer);
         pthread_mutex_lock(&wb->lock);
-        if (write && wb->memory_used > wb->memory_bytes) {
+        if (write && is_full(wb)) {
                 /* The batch that makes room may have to freeze, which takes the writer's lock: wait
                  * without it. */
                 pthread_mutex_unlock(&wb->writer);
@@ -105,6 +117,7 @@ int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         t->view = wb->view;
         t->view->refs++;
         t->number = wb->published + write;
+        t->more_bytes = 0;
         t->oldest_reader = wb->oldest ? wb->oldest->number : wb->published;
         if (t->oldest_reader > wb->published)
                 t->oldest_reader = wb->published;
@@ -124,6 +137,16 @@ fail:
         return r;
 }
 
+static void scratch_free(struct wb_scratch *s)
+{
+        while (s) {
+                struct wb_scratch *next = s->next;
+
+                free(s);
+                s = next;
+        }
+}
+
 static void undo(struct wb_store *wb, struct wb_txn *t)
 {
         for (size_t i = 0; i < wb->touched_n; i++)
@@ -137,6 +160,7 @@ void wb_end(struct kv_txn *base)
         struct wb_store *wb = wb_of(base->store);
         struct wb_table *dead[WB_TABLES_MAX];
         struct kv_txn *below = t->below;
+        struct wb_scratch *scratch = t->scratch;
         bool write = base->flags & KV_WRITE;
         bool watching = atomic_load_explicit(&wb->watch_count, memory_order_relaxed) > 0;
         int n;
@@ -154,6 +178,7 @@ void wb_end(struct kv_txn *base)
                 pthread_mutex_lock(&wb->lock);
         }
         txn_unlink(wb, t);
+        t->scratch = NULL;
         n = wb_view_unref(t->view, dead);
         if (!watching) {
                 t->next = wb->free_txns;
@@ -163,6 +188,7 @@ void wb_end(struct kv_txn *base)
         if (write)
                 pthread_mutex_unlock(&wb->writer);
         kv_end(below);
+        scratch_free(scratch);
         wb_tables_free(wb, dead, n);
         if (watching) {
                 wb_watch_settle(wb, t, base->committed);
@@ -176,7 +202,7 @@ void wb_end(struct kv_txn *base)
 /* Makes sure that what T wrote will find room below, before it is acknowledged. Lock held. */
 static int take_space(struct wb_store *wb, struct wb_txn *t)
 {
-        uint64_t need = wb->pending + t->base.written_bytes;
+        uint64_t need = wb->pending + t->base.written_bytes + t->more_bytes;
         uint64_t ask = need + BUDGET_STEP;
         int r;
 
@@ -205,6 +231,8 @@ int wb_commit(struct kv_txn *base)
 
         if (!(base->flags & KV_WRITE) || wb->touched_n == 0)
                 return 0;
+        if (base->written_bytes + t->more_bytes > base->store->limits.txn_bytes)
+                return -E2BIG;
         pthread_mutex_lock(&wb->lock);
         r = passes_error(wb, base->flags) ? take_space(wb, t) : wb->error;
         if (r < 0) {
@@ -212,13 +240,14 @@ int wb_commit(struct kv_txn *base)
                 return r;
         }
         wb->published = t->number;
-        active->payload += base->written_bytes;
-        wb->pending += base->written_bytes;
+        active->payload += base->written_bytes + t->more_bytes;
+        wb->pending += base->written_bytes + t->more_bytes;
         if (wb->active_since_ns == 0) {
                 wb->active_since_ns = now_ns();
                 pthread_cond_signal(&wb->committer_wake);
         }
-        if (active->bytes >= wb->batch_bytes && !wb->batch_wanted) {
+        if ((active->bytes >= wb->batch_bytes || active->payload >= wb->batch_payload) &&
+            !wb->batch_wanted) {
                 wb->batch_wanted = true;
                 pthread_cond_signal(&wb->committer_wake);
         }
@@ -231,36 +260,63 @@ int wb_commit(struct kv_txn *base)
 
 /* ---- reads --------------------------------------------------------------------------------------- */
 
-/* Looks KEY up in the tables: 1 and its version, or 0 if the store below decides. */
-static int find(const struct wb_txn *t, struct slice key, const struct mt_version **ret)
-{
-        uint32_t hash = mt_hash(key);
-
-        for (int i = 0; i < t->view->n; i++) {
-                const struct mt_entry *e = mt_find(t->view->tables[i]->mt, hash, key);
-                const struct mt_version *v = e ? mt_visible(e, t->number) : NULL;
-
-                if (v) {
-                        *ret = v;
-                        return 1;
-                }
-        }
-        return 0;
-}
-
 /* In r->flags: the tables had the answer, nothing is in flight below. */
 #define READ_DONE (1u << 31)
+
+/* Memory that lives until T ends. */
+static void *txn_alloc(struct wb_txn *t, size_t size)
+{
+        struct wb_scratch *s = malloc(sizeof(*s) + size);
+
+        if (!s)
+                return NULL;
+        s->next = t->scratch;
+        t->scratch = s;
+        return s->data;
+}
+
+/* Completes a read of a value that has patches; r->err and r->value are those of the store below, unless the tables
+ * have the base. */
+static void read_compose(struct wb_txn *t, const struct wb_lookup *l, struct kv_read *r)
+{
+        struct slice base = r->err == 0 && !l->base ? r->value : slice_of(NULL, 0);
+        size_t len = wb_patched_len(l);
+        uint8_t *out;
+
+        if (!l->base && r->err < 0 && r->err != -ENOENT)
+                return;
+        r->err = 0;
+        if (r->flags & KV_LENGTH) {
+                r->value = slice_of(NULL, len);
+                return;
+        }
+        out = txn_alloc(t, len);
+        if (!out) {
+                r->err = -ENOMEM;
+                return;
+        }
+        wb_compose(l, base, out);
+        r->value = slice_of(out, len);
+}
 
 void wb_get_start(struct kv_txn *base, struct kv_read *r)
 {
         struct wb_txn *t = wb_txn_of(base);
-        const struct mt_version *v;
+        struct wb_lookup l;
 
-        if (find(t, r->key, &v)) {
-                r->flags |= READ_DONE;
-                r->err = v->cleared ? -ENOENT : 0;
-                r->value = slice_of(v->data, v->len);
-                return;
+        if (wb_lookup(t->view->tables, t->view->n, t->number, r->key, &l)) {
+                if (l.n == 0) {
+                        r->flags |= READ_DONE;
+                        r->err = l.base->cleared ? -ENOENT : 0;
+                        r->value = slice_of(l.base->data, l.base->len);
+                        return;
+                }
+                if (l.base || (r->flags & KV_LENGTH)) {
+                        r->flags |= READ_DONE;
+                        r->err = 0;
+                        read_compose(t, &l, r);
+                        return;
+                }
         }
         t->below->store->ops->get_start(t->below, r);
 }
@@ -268,21 +324,23 @@ void wb_get_start(struct kv_txn *base, struct kv_read *r)
 void wb_get_wait(struct kv_txn *base, struct kv_read *r)
 {
         struct wb_txn *t = wb_txn_of(base);
+        struct wb_lookup l;
 
-        if (!(r->flags & READ_DONE) && t->below->store->ops->get_wait)
+        if (r->flags & READ_DONE)
+                return;
+        if (t->below->store->ops->get_wait)
                 t->below->store->ops->get_wait(t->below, r);
+        if (wb_lookup(t->view->tables, t->view->n, t->number, r->key, &l) && l.n > 0 && !l.base)
+                read_compose(t, &l, r);
 }
 
 /* ---- writes -------------------------------------------------------------------------------------- */
 
-/* A new version of KEY for this transaction. */
-static int push(struct kv_txn *base, struct slice key, size_t len, bool cleared, void **ret)
+/* The entry of KEY in the active table, noted as touched. */
+static int touch(struct kv_txn *base, struct slice key, struct mt_entry **ret)
 {
-        struct wb_txn *t = wb_txn_of(base);
         struct wb_store *wb = wb_of(base->store);
-        struct memtable *mt = wb_active(t)->mt;
         struct mt_entry *e;
-        struct mt_version *v;
 
         if (wb->touched_n == wb->touched_cap) {
                 size_t cap = wb->touched_cap ? 2 * wb->touched_cap : 64;
@@ -293,13 +351,27 @@ static int push(struct kv_txn *base, struct slice key, size_t len, bool cleared,
                 wb->touched = p;
                 wb->touched_cap = cap;
         }
-        e = mt_insert(mt, mt_hash(key), key);
+        e = mt_insert(wb_active(wb_txn_of(base))->mt, mt_hash(key), key);
         if (!e)
                 return -ENOMEM;
-        v = mt_push(mt, e, t->number, t->oldest_reader, len, cleared);
+        wb->touched[wb->touched_n++] = e;
+        *ret = e;
+        return 0;
+}
+
+/* A new version of KEY for this transaction. */
+static int push(struct kv_txn *base, struct slice key, size_t len, bool cleared, void **ret)
+{
+        struct wb_txn *t = wb_txn_of(base);
+        struct mt_version *v;
+        struct mt_entry *e;
+        int r = touch(base, key, &e);
+
+        if (r < 0)
+                return r;
+        v = mt_push(wb_active(t)->mt, e, t->number, t->oldest_reader, len, cleared);
         if (!v)
                 return -ENOMEM;
-        wb->touched[wb->touched_n++] = e;
         if (ret)
                 *ret = v->data;
         return 0;
@@ -320,6 +392,77 @@ int wb_set_reserve(struct kv_txn *t, struct slice key, size_t len, void **ret)
         return push(t, key, len, false, ret);
 }
 
+/* The value of KEY as a whole, with DATA at AT in it. */
+static int set_patched(struct kv_txn *base, struct slice key, size_t total, size_t at, struct slice data)
+{
+        struct kv_read read = { .key = key };
+        void *out;
+        size_t old;
+        int r;
+
+        wb_get_start(base, &read);
+        wb_get_wait(base, &read);
+        if (read.err < 0 && read.err != -ENOENT)
+                return read.err;
+        old = read.err == 0 ? read.value.len : 0;
+        /* What was read stays where it is: a new version leaves the older ones alone, and only one that this
+         * transaction made itself is written in place. */
+        r = push(base, key, total, false, &out);
+        if (r < 0)
+                return r;
+        if (old > 0 && out != read.value.data)
+                memcpy(out, read.value.data, old);
+        memset((uint8_t *)out + old, 0, total - old);
+        memcpy((uint8_t *)out + at, data.data, data.len);
+        return 0;
+}
+
+/* Whether a value of TOTAL bytes is better written as a whole than patched once more on top of HEAD. */
+static bool whole_is_better(const struct mt_version *head, uint64_t number, size_t total, size_t len)
+{
+        if (total < WB_PATCHED_MIN || 2 * len >= total)
+                return true;
+        if (!head)
+                return false;
+        if (head->depth == 0)
+                return head->number == number; /* in place */
+        return head->depth == WB_PATCHES_MAX || 2 * (head->patched + len) >= total;
+}
+
+int wb_patch(struct kv_txn *base, struct slice key, size_t at, struct slice data)
+{
+        struct wb_txn *t = wb_txn_of(base);
+        struct kv_read read = { .key = key, .flags = KV_LENGTH };
+        size_t old, total;
+        struct mt_version *v;
+        struct mt_entry *e;
+        int r;
+
+        if (data.len == 0)
+                data.data = (const uint8_t *)"";
+        wb_get_start(base, &read);
+        wb_get_wait(base, &read);
+        if (read.err < 0 && read.err != -ENOENT)
+                return read.err;
+        old = read.err == 0 ? read.value.len : 0;
+        total = at + data.len > old ? at + data.len : old;
+        e = mt_find(wb_active(t)->mt, mt_hash(key), key);
+        v = e ? atomic_load_explicit(&e->head, memory_order_relaxed) : NULL;
+        if (old == 0 || whole_is_better(v, t->number, total, data.len))
+                return set_patched(base, key, total, at, data);
+        /* The first change to the key in this table brings the whole value into its batch. */
+        if (!v)
+                t->more_bytes += total;
+        r = touch(base, key, &e);
+        if (r < 0)
+                return r;
+        v = mt_push_patch(wb_active(t)->mt, e, t->number, data.len, at, total);
+        if (!v)
+                return -ENOMEM;
+        memcpy(v->data, data.data, data.len);
+        return 0;
+}
+
 int wb_clear(struct kv_txn *t, struct slice key)
 {
         return push(t, key, 0, true, NULL);
@@ -337,6 +480,7 @@ int wb_clear_range(struct kv_txn *t, struct slice begin, struct slice end)
                 r = wb_clear(t, key);
                 if (r < 0)
                         break;
+                wb_txn_of(t)->more_bytes += key.len;
         }
         wb_range_end(&range);
         return r;

@@ -110,6 +110,7 @@ static const struct kv_ops wb_ops = {
         .range_end = wb_range_end,
         .set = wb_set,
         .set_reserve = wb_set_reserve,
+        .patch = wb_patch,
         .clear = wb_clear,
         .clear_range = wb_clear_range,
         .atomic = wb_atomic,
@@ -117,14 +118,18 @@ static const struct kv_ops wb_ops = {
         .unwatch = wb_unwatch,
 };
 
+static size_t smaller(size_t a, size_t b)
+{
+        return a < b ? a : b;
+}
+
 static void limits_derive(struct kv_limits *limits, const struct kv_limits *below)
 {
         *limits = *below;
-        /* A transaction must fit into one below, beside what clearing ranges key by key adds. */
+        /* A transaction must fit into one below, beside what is in the table already. */
         limits->txn_bytes = below->txn_bytes / 2;
-        if (limits->txn_plan_bytes > limits->txn_bytes)
-                limits->txn_plan_bytes = limits->txn_bytes;
-        limits->clear_keys = CLEAR_KEYS < below->clear_keys ? CLEAR_KEYS : below->clear_keys;
+        limits->txn_plan_bytes = smaller(below->txn_plan_bytes, limits->txn_bytes);
+        limits->clear_keys = smaller(below->clear_keys, CLEAR_KEYS);
         limits->unknown_results = false;
         limits->optimistic = false;
 }
@@ -158,6 +163,9 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
         wb->below = below;
         wb->memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_BYTES_DEFAULT;
         wb->batch_bytes = opts->batch_bytes ? opts->batch_bytes : BATCH_BYTES_DEFAULT;
+        wb->table_payload = below->limits.txn_bytes / 2;
+        wb->batch_payload = smaller(3 * wb->batch_bytes, wb->table_payload / 2);
+        wb->pending_max = wb->memory_bytes + wb->memory_bytes / 2;
         wb->age_ms = opts->age_ms ? opts->age_ms : AGE_MS_DEFAULT;
         if (opts->sequence.len > 0) {
                 wb->sequence = malloc(opts->sequence.len);
