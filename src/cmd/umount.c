@@ -12,11 +12,15 @@
 
 #include <getopt.h>
 #include <string.h>
+#include <time.h>
 
 /* How long one look at the store waits for it. */
 #define LOOK_MS 250u
 /* After how many looks a terminal is told. */
 #define QUIET_LOOKS 4u
+/* How often a busy directory is tried again, and after how long. */
+#define BUSY_TRIES    10u
+#define BUSY_PAUSE_MS 50
 
 struct args {
         const char *subcommand;
@@ -90,10 +94,15 @@ static int find_mount(const char *given, struct af_mountinfo *ret, struct err_te
         return 0;
 }
 
+/* What a process that just ended had open is let go a moment later: that moment is worth waiting for. */
 static int unmount(const char *dir, bool lazy, struct err_text *text)
 {
         int r = af_unmount(dir, lazy, text);
 
+        for (unsigned tries = 0; r == -EBUSY && tries < BUSY_TRIES; tries++) {
+                nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_MS * 1000000 }, NULL);
+                r = af_unmount(dir, lazy, text);
+        }
         if (r == -EBUSY)
                 return err_set(text, EBUSY, "%s is busy: a process has a file open or its working directory "
                                "there ('fuser -vm %s' shows which); end it, or detach with "

@@ -64,7 +64,9 @@ static size_t random_block(struct rng *r, uint8_t *buf)
         for (size_t i = 0; i < len;) {
                 size_t run = 1 + rng_below(r, 200);
 
-                memset(buf + i, (int)rng_below(r, 256), run < len - i ? run : len - i);
+                if (run > len - i)
+                        run = len - i;
+                memset(buf + i, (int)rng_below(r, 256), run);
                 i += run;
         }
         buf[len - 1] |= 1;

@@ -8,7 +8,10 @@ need_command git meson ninja
 need_space 1500
 # As root some unit tests act as another user, who is to be let in.
 options=()
-[[ $(id -u) -ne 0 ]] || options=(-o allow_other)
+if [[ $(id -u) -eq 0 ]]; then
+        options=(-o allow_other)
+        chmod 755 "$WORK"
+fi
 mount_store "${options[@]}"
 
 git config --file "$WORK/gitconfig" safe.directory '*'

@@ -256,6 +256,12 @@ int lmdb_dir_open(struct lmdb_store *s, const char *path, const struct kv_open_o
                 return err_set(text, ENOENT,
                                "%s: there is no store in this directory; `ashlar mkfs %s` makes one", path,
                                path);
+        /* Before anything of ours is put into it; create_data looks again under the lock. */
+        if (!data_exists(s)) {
+                r = check_empty(s, text);
+                if (r < 0)
+                        return r;
+        }
         r = lmdb_lock_take(s->dir_fd, path, opts, &s->lock, text);
         if (r < 0)
                 return r;
