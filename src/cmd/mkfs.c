@@ -72,7 +72,8 @@ static int parse_args(int argc, char **argv, struct mkfs_args *a)
                 case 'b':
                         if (parse_block_size(optarg, &a->fs.block_size))
                                 break;
-                        return cmd_usage_error("mkfs", "block size '%s' is not a multiple of %u from %u to %u",
+                        return cmd_usage_error("mkfs",
+                                               "block size '%s' is not a multiple of %u from %u to %u",
                                                optarg, FMT_BLOCK_SIZE_UNIT, FMT_BLOCK_SIZE_MIN,
                                                FMT_BLOCK_SIZE_MAX);
                 case 'L':

@@ -169,6 +169,24 @@ static int batch_run(struct wb_store *wb)
         return r < 0 ? r : batch_retire(wb, &b);
 }
 
+/* How long the committer may sleep; 0: not at all, UINT64_MAX: until it is woken. Lock held. */
+static uint64_t sleep_ns(const struct wb_store *wb)
+{
+        uint64_t now = clock_system.monotonic_ns(&clock_system), due;
+
+        if (wb->error == -ERR_FENCED || wb->batch_running)
+                return UINT64_MAX;
+        if (wb->error < 0)
+                due = wb->retry_at_ns;
+        else if (wb->batch_wanted || wb->view->n > 1)
+                due = now;
+        else if (wb->active_since_ns == 0)
+                return UINT64_MAX;
+        else
+                due = wb->active_since_ns + (uint64_t)wb->age_ms * 1000000;
+        return due > now ? due - now : 0;
+}
+
 /* The committer has no caller to return an error to: tells the log when the outcome changes. */
 static void report(int before, int now)
 {
@@ -199,7 +217,8 @@ static int batch_run_locked(struct wb_store *wb)
                 wb->error = r < 0 ? r : 0;
         wb->retry_at_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)RETRY_MS * 1000000;
         pthread_cond_broadcast(&wb->batch_done);
-        pthread_cond_signal(&wb->committer_wake);
+        if (r < 0 || (wb->committer_idle && sleep_ns(wb) != UINT64_MAX))
+                pthread_cond_signal(&wb->committer_wake);
         return r;
 }
 
@@ -218,24 +237,6 @@ int wb_flush(struct wb_store *wb, uint64_t target)
         }
         pthread_mutex_unlock(&wb->lock);
         return r < 0 ? r : 0;
-}
-
-/* How long the committer may sleep; 0: not at all, UINT64_MAX: until it is woken. Lock held. */
-static uint64_t sleep_ns(const struct wb_store *wb)
-{
-        uint64_t now = clock_system.monotonic_ns(&clock_system), due;
-
-        if (wb->error == -ERR_FENCED || wb->batch_running)
-                return UINT64_MAX;
-        if (wb->error < 0)
-                due = wb->retry_at_ns;
-        else if (wb->batch_wanted || wb->view->n > 1)
-                due = now;
-        else if (wb->active_since_ns == 0)
-                return UINT64_MAX;
-        else
-                due = wb->active_since_ns + (uint64_t)wb->age_ms * 1000000;
-        return due > now ? due - now : 0;
 }
 
 static void wait_ns(struct wb_store *wb, uint64_t ns)
@@ -257,12 +258,15 @@ void *wb_committer(void *arg)
         while (!wb->stopping) {
                 uint64_t ns = sleep_ns(wb);
 
-                if (ns == UINT64_MAX)
+                if (ns == UINT64_MAX) {
+                        wb->committer_idle = true;
                         pthread_cond_wait(&wb->committer_wake, &wb->lock);
-                else if (ns > 0)
+                        wb->committer_idle = false;
+                } else if (ns > 0) {
                         wait_ns(wb, ns);
-                else
+                } else {
                         batch_run_locked(wb);
+                }
         }
         pthread_mutex_unlock(&wb->lock);
         return NULL;

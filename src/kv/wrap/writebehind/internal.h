@@ -86,6 +86,7 @@ struct wb_store {
         uint64_t budget;                 /* lock; payload that is known to find room below */
         uint64_t active_since_ns;        /* lock; first commit into the active table; 0: it is empty */
         bool batch_running;              /* lock */
+        bool committer_idle;             /* lock; it sleeps until it is woken, not for a time */
         bool batch_wanted;               /* lock; writers wait or a table is full */
         bool stopping;                   /* lock */
         int error;                       /* lock; of the last batch, 0 after one that succeeded */

@@ -244,7 +244,10 @@ int wb_commit(struct kv_txn *base)
         wb->pending += base->written_bytes + t->more_bytes;
         if (wb->active_since_ns == 0) {
                 wb->active_since_ns = now_ns();
-                pthread_cond_signal(&wb->committer_wake);
+                /* One that sleeps for a time looks soon enough by itself: an fsync after each write does
+                 * not wake it each time. */
+                if (wb->committer_idle)
+                        pthread_cond_signal(&wb->committer_wake);
         }
         if ((active->bytes >= wb->batch_bytes || active->payload >= wb->batch_payload) &&
             !wb->batch_wanted) {
