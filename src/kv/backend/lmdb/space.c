@@ -152,9 +152,14 @@ static uint64_t bytes_needed(struct lmdb_store *s, uint64_t bytes)
 /* Has the host's file system promise [FROM, TO) of the file: 0, ENOSPC, or EOPNOTSUPP. */
 static int promise(struct lmdb_store *s, uint64_t from, uint64_t to)
 {
-        int r;
+        uint64_t available = 0, total;
+        int r = host_space(s, &available, &total);
 
-        if (to > atomic_load(&s->map_bytes))
+        if (r < 0)
+                return r;
+        /* Some file systems allocate all that there is before they find that it is too little, and give it back
+         * again: on a full one that would come with each write. */
+        if (to > atomic_load(&s->map_bytes) || to - from > available)
                 return -ENOSPC;
         do
                 r = fallocate(s->data_fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));

@@ -21,6 +21,11 @@
 
 #define WB_TABLES_MAX 64
 
+/* How much room below is asked for at once, as fallocate and statvfs are not for each transaction; less when there
+ * is little left. One is the other times a power of two. */
+#define WB_BUDGET_STEP_MAX ((uint64_t)16 << 20)
+#define WB_BUDGET_STEP_MIN ((uint64_t)64 << 10)
+
 /* A memtable and its place in the sequence of transactions. */
 struct wb_table {
         unsigned refs;         /* lock: views that list it */
@@ -84,6 +89,7 @@ struct wb_store {
         size_t memory_used;              /* lock; of all tables that are not freed yet */
         uint64_t pending;                /* lock; payload committed and not yet written below */
         uint64_t budget;                 /* lock; payload that is known to find room below */
+        uint64_t budget_step;            /* writer; how much more to ask for next time */
         uint64_t active_since_ns;        /* lock; first commit into the active table; 0: it is empty */
         bool batch_running;              /* lock */
         bool committer_idle;             /* lock; it sleeps until it is woken, not for a time */

@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* How much room below is asked for at once: fallocate and statvfs are not for each transaction. */
-#define BUDGET_STEP ((uint64_t)16 << 20)
-
 /* Values below this many bytes are not worth patching. */
 #define WB_PATCHED_MIN 2048u
 
@@ -203,22 +200,26 @@ void wb_end(struct kv_txn *base)
 static int take_space(struct wb_store *wb, struct wb_txn *t)
 {
         uint64_t need = wb->pending + t->base.written_bytes + t->more_bytes;
-        uint64_t ask = need + BUDGET_STEP;
+        uint64_t step = wb->budget_step, asked = need + step;
         int r;
 
         if (need <= wb->budget || (t->base.flags & KV_RESERVE) || !wb->below->ops->reserve)
                 return 0;
         /* The writer's lock keeps `pending` from growing meanwhile. */
         pthread_mutex_unlock(&wb->lock);
-        r = wb->below->ops->reserve(wb->below, ask);
-        if (r == -ENOSPC) {
-                ask = need;
-                r = wb->below->ops->reserve(wb->below, ask);
+        r = wb->below->ops->reserve(wb->below, asked);
+        if (r == -ENOSPC && step > WB_BUDGET_STEP_MIN) {
+                step = step / 8 > WB_BUDGET_STEP_MIN ? step / 8 : WB_BUDGET_STEP_MIN;
+                asked = need + step;
+                r = wb->below->ops->reserve(wb->below, asked);
+        } else if (r >= 0 && step < WB_BUDGET_STEP_MAX) {
+                step *= 2;
         }
         pthread_mutex_lock(&wb->lock);
+        wb->budget_step = step;
         if (r < 0)
                 return r;
-        wb->budget = ask;
+        wb->budget = asked;
         return 0;
 }
 

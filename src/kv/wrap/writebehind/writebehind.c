@@ -166,6 +166,7 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
         wb->table_payload = below->limits.txn_bytes / 2;
         wb->batch_payload = smaller(3 * wb->batch_bytes, wb->table_payload / 2);
         wb->pending_max = wb->memory_bytes + wb->memory_bytes / 2;
+        wb->budget_step = WB_BUDGET_STEP_MAX;
         wb->age_ms = opts->age_ms ? opts->age_ms : AGE_MS_DEFAULT;
         if (opts->sequence.len > 0) {
                 wb->sequence = malloc(opts->sequence.len);
