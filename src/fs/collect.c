@@ -28,6 +28,10 @@ struct fs_collector {
         size_t count, capacity;
         bool scan; /* look under 'g': at the start, and after the queue could not grow */
         bool stop;
+        pthread_cond_t settled; /* after each pass */
+        uint64_t passes;
+        unsigned hurried;       /* threads that wait for a pass */
+        bool busy;
 };
 
 uint64_t fs_collector_generation(const struct fs *fs)
@@ -329,7 +333,7 @@ static void wait_ms(struct fs_collector *c, unsigned ms)
                 until.tv_nsec -= 1000000000;
                 until.tv_sec++;
         }
-        while (!c->stop && c->count < MANY &&
+        while (!c->stop && c->count < MANY && c->hurried == 0 &&
                pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
                 ;
 }
@@ -373,6 +377,7 @@ static void *collector_main(void *arg)
                 c->capacity = spare_capacity;
                 c->count = 0;
                 c->scan = false;
+                c->busy = true;
                 pthread_mutex_unlock(&c->lock);
 
                 if (scan)
@@ -386,6 +391,9 @@ static void *collector_main(void *arg)
                 failing = r < 0;
 
                 pthread_mutex_lock(&c->lock);
+                c->busy = false;
+                c->passes++;
+                pthread_cond_broadcast(&c->settled);
                 if (r < 0) {
                         c->scan = true; /* finds all that is still to be done */
                         c->count = 0;
@@ -428,6 +436,22 @@ void fs_collector_unlinked(struct fs *fs, uint64_t ino)
                 fs_collector_add(fs, ino);
 }
 
+void fs_collector_settle(struct fs *fs)
+{
+        struct fs_collector *c = fs->collector;
+        uint64_t last;
+
+        pthread_mutex_lock(&c->lock);
+        /* The pass under way may have begun without what was added since. */
+        last = c->passes + 2;
+        c->hurried++;
+        pthread_cond_signal(&c->wake);
+        while (!c->stop && (c->count > 0 || c->scan || c->busy) && c->passes < last)
+                pthread_cond_wait(&c->settled, &c->lock);
+        c->hurried--;
+        pthread_mutex_unlock(&c->lock);
+}
+
 int fs_collector_start(struct fs *fs)
 {
         struct fs_collector *c = calloc(1, sizeof(*c));
@@ -443,6 +467,7 @@ int fs_collector_start(struct fs *fs)
         pthread_condattr_init(&attr);
         pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
         pthread_cond_init(&c->wake, &attr);
+        pthread_cond_init(&c->settled, NULL);
         pthread_condattr_destroy(&attr);
         fs->collector = c;
 
@@ -453,6 +478,7 @@ int fs_collector_start(struct fs *fs)
         pthread_sigmask(SIG_SETMASK, &former, NULL);
         if (r != 0) {
                 fs->collector = NULL;
+                pthread_cond_destroy(&c->settled);
                 pthread_cond_destroy(&c->wake);
                 pthread_mutex_destroy(&c->lock);
                 free(c);
@@ -475,6 +501,7 @@ void fs_collector_stop(struct fs *fs)
         if (r < 0)
                 log_warning("unlinked files are left to be collected by the next mount: %s", err_str(r));
         fs->collector = NULL;
+        pthread_cond_destroy(&c->settled);
         pthread_cond_destroy(&c->wake);
         pthread_mutex_destroy(&c->lock);
         free(c->queue);

@@ -21,6 +21,12 @@ struct fs_numbers {
         uint64_t next, end;
 };
 
+/* When there was last no room to be made (room.c). */
+struct fs_room {
+        pthread_mutex_t lock;
+        uint64_t none_until_ns, none_generation;
+};
+
 struct fs {
         struct kv_store *store;
         const struct kv_limits *limits;
@@ -30,6 +36,7 @@ struct fs {
         uint32_t block_size; /* bytes */
         uint8_t uuid[16];
         struct fs_numbers numbers;
+        struct fs_room room;
         struct fs_inuse *inuse;
         struct fs_collector *collector; /* NULL: read-only */
 };
@@ -50,10 +57,15 @@ static inline int fs_run_read(struct fs *fs, kv_body body, void *arg)
         return kv_run(fs->store, KV_READ, body, arg);
 }
 
+/* Runs a body again that found the store full, once there is room from what was deleted before (room.c). */
+int fs_run_in_room(struct fs *fs, unsigned flags, kv_body body, void *arg);
+
 /* A body that writes. FLAGS: KV_IDEMPOTENT, KV_RESERVE. */
 static inline int fs_run_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
 {
-        return fs->rdonly ? -EROFS : kv_run(fs->store, KV_WRITE | flags, body, arg);
+        int r = fs->rdonly ? -EROFS : kv_run(fs->store, KV_WRITE | flags, body, arg);
+
+        return r == -ENOSPC && !(flags & KV_RESERVE) ? fs_run_in_room(fs, flags, body, arg) : r;
 }
 
 /* A fresh inode number, never handed out before (numbers.c). */

@@ -57,6 +57,7 @@ static void fs_free(struct fs *fs)
 {
         fs_inuse_free(fs->inuse);
         pthread_mutex_destroy(&fs->numbers.lock);
+        pthread_mutex_destroy(&fs->room.lock);
         free(fs);
 }
 
@@ -72,6 +73,7 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         if (!fs)
                 return err_set(text, ENOMEM, "no memory");
         pthread_mutex_init(&fs->numbers.lock, NULL);
+        pthread_mutex_init(&fs->room.lock, NULL);
         fs->store = store;
         fs->limits = kv_limits(store);
         fs->clock = opts->clock ? opts->clock : &clock_system;
