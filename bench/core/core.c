@@ -309,7 +309,7 @@ static void usage(FILE *out)
         fputs("Usage: core_bench [--files N] [--large N] [--store URL] [--block-size BYTES] [--cpu N]\n"
               "                  [--no-writebehind]\n"
               "Measures the core of ashlar without FUSE: rates with N files (200,000), and the cost of an\n"
-              "operation in a directory of 1,000 files beside one of N (1,000,000; 0: not). The store at URL\n"
+              "operation among 1,000 files beside one among N (1,000,000; 0: not). The store at URL\n"
               "is erased; without one it is a directory below $TMPDIR, removed afterwards. With --cpu all\n"
               "threads share one core.\n", out);
 }

@@ -11,9 +11,10 @@
 
 #define READAHEAD_KIB 2048
 
-/* Blocks come and go through the overlay by the megabyte. By default malloc gives such memory back at once and
- * takes it again, with a page fault for each page: 20 to 30 percent of the daemon's time in bulk writes. The
- * overlay is bounded, so what is kept is bounded too; few arenas, so that it is not kept several times. */
+/* Blocks come and go through the overlay by the megabyte. By default malloc gives such memory back at
+ * once and takes it again, with a page fault for each page: 20 to 30 percent of the daemon's time in
+ * bulk writes. The overlay is bounded, so what is kept is bounded too; few arenas, so that it is not
+ * kept several times. */
 #define MALLOC_KEEP_BYTES (64 << 20)
 #define MALLOC_MMAP_BYTES (32 << 20)
 #define MALLOC_ARENAS     2

@@ -34,8 +34,9 @@ void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uin
 /* 1 and the stored bytes (zeros follow up to the block size), 0 if absent: all zeros, and an empty slice. */
 int fs_block_wait(const struct fs *fs, struct kv_txn *t, struct fs_block_read *r, struct slice *ret);
 
-/* A block about to be changed: DATA replaces what is at FROM. OLD is a copy of the former bytes (what was read
- * is gone once the transaction writes), of which those that DATA covers are not looked at; zeros follow. */
+/* A block about to be changed: DATA replaces what is at FROM. OLD is a copy of the former bytes (what
+ * was read is gone once the transaction writes), of which those that DATA covers are not looked at;
+ * zeros follow. */
 struct fs_block_edit {
         uint64_t offset; /* of the block */
         bool existed;

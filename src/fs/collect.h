@@ -22,7 +22,8 @@ void fs_collector_add(struct fs *fs, uint64_t ino);
 /* INO lost its last name, and that is committed: collected now or when its last reference goes. */
 void fs_collector_unlinked(struct fs *fs, uint64_t ino);
 
-/* Waits until what is waiting to be collected now has been, or could not be. Not from the collector's thread. */
+/* Waits until what is waiting to be collected now has been, or could not be. Not from the collector's
+ * thread. */
 void fs_collector_settle(struct fs *fs);
 
 /* The epoch with which a 'g' entry is tagged, being read. It is read with conflict, as docs/DESIGN.md

@@ -1,13 +1,12 @@
 /* The file system's core: POSIX semantics over a store, free of FUSE.
  *
- * All functions may be called from any thread, return 0 (or a count) or a negative error
- * (base/err.h), and write RET parameters only on success. Permissions are the caller's business (the kernel
- * checks them: default_permissions); types, limits and existence are checked here.
+ * All functions may be called from any thread, return 0 (or a count) or a negative error (base/err.h),
+ * and write RET parameters only on success. Permissions are the caller's business (the kernel checks
+ * them: default_permissions); types, limits and existence are checked here.
  *
- * References: each function that returns an inode's attributes in a `struct fs_attr *` marked "+ref" also takes
- * one reference, which keeps the inode alive although its last name goes; fs_forget gives references back.
- * This is FUSE's lookup count.
- */
+ * References: each function that returns an inode's attributes in a `struct fs_attr *` marked "+ref"
+ * also takes one reference, which keeps the inode alive although its last name goes; fs_forget gives
+ * references back. This is FUSE's lookup count. */
 #ifndef FS_H
 #define FS_H
 
@@ -132,8 +131,8 @@ typedef int (*fs_entry_fn)(const struct fs_entry *entry, void *arg);
 
 enum fs_readdir_flags { FS_READDIR_PLUS = 1 << 0 };
 
-/* Hands out the entries whose names sort after AFTER (empty: from the beginning), so that a caller who goes on
- * after the last name that it took neither skips nor repeats one, whatever happens in between.
+/* Hands out the entries whose names sort after AFTER (empty: from the beginning), so that a caller who
+ * goes on after the last name that it took neither skips nor repeats one, whatever happens in between.
  * Returns 1 when the end was reached, 0 when FN stopped it. */
 int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, fs_entry_fn fn, void *arg);
 
@@ -201,10 +200,10 @@ struct fs_check_result {
         uint64_t violations;
 };
 
-/* Checks every key and value of one snapshot: decoding; names without inodes and inodes without names outside
- * 'g'; link counts; parents; blocks beyond the size, of nobody, overlapping or of the wrong size; allocated bytes;
- * counters; leftovers. PROGRESS (may be NULL) is called now and then with the number of keys seen.
- * ERR_NO_FS, ERR_NEWER with TEXT; violations are no error. */
+/* Checks every key and value of one snapshot: decoding; names without inodes and inodes without names
+ * outside 'g'; link counts; parents; blocks beyond the size, of nobody, overlapping or of the wrong
+ * size; allocated bytes; counters; leftovers. PROGRESS (may be NULL) is called now and then with the
+ * number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT; violations are no error. */
 int fs_check(struct kv_store *store, fs_check_fn fn, void *arg,
              void (*progress)(uint64_t keys, void *arg), struct fs_check_result *ret,
              struct err_text *text);

@@ -210,9 +210,9 @@ int kv_conflict_range(struct kv_txn *t, enum kv_conflict kind, struct slice begi
 
 /* ---- watches ------------------------------------------------------------------------------------ */
 
-/* Called once, from any thread that uses the store and with none of its locks held, when the watched key no longer has the value that the
- * transaction saw (0; may be spurious), or when the watch broke (negative: counts as fired). It must not
- * call into the store. */
+/* Called once, from any thread that uses the store and with none of its locks held, when the watched key
+ * no longer has the value that the transaction saw (0; may be spurious), or when the watch broke
+ * (negative: counts as fired). It must not call into the store. */
 typedef void (*kv_watch_fn)(int err, void *arg);
 
 /* Watches KEY from the state that this transaction reads; armed when the transaction commits (read-only

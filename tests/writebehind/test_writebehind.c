@@ -443,7 +443,8 @@ static void *bank_writer(void *arg)
 
         rng_seed(&rng, bank->seed);
         for (int i = 0; i < 20000; i++) {
-                unsigned ends[2] = { (unsigned)rng_below(&rng, ACCOUNTS), (unsigned)rng_below(&rng, ACCOUNTS) };
+                unsigned from = (unsigned)rng_below(&rng, ACCOUNTS);
+                unsigned ends[2] = { from, (unsigned)rng_below(&rng, ACCOUNTS) };
                 int r;
 
                 if (ends[0] == ends[1])

@@ -157,8 +157,8 @@ static int promise(struct lmdb_store *s, uint64_t from, uint64_t to)
 
         if (r < 0)
                 return r;
-        /* Some file systems allocate all that there is before they find that it is too little, and give it back
-         * again: on a full one that would come with each write. */
+        /* Some file systems allocate all that there is before they find that it is too little, and give
+         * it back again: on a full one that would come with each write. */
         if (to > atomic_load(&s->map_bytes) || to - from > available)
                 return -ENOSPC;
         do

@@ -1,6 +1,6 @@
-/* Batches: freezes the active table and writes the frozen ones below, in order, one batch at a time, each in one
- * transaction. Run by the committer thread, and by callers of kv_sync themselves: that saves them two switches
- * of threads, and those who come meanwhile share the next batch. */
+/* Batches: freezes the active table and writes the frozen ones below, in order, one batch at a time,
+ * each in one transaction. Run by the committer thread, and by callers of kv_sync themselves: that saves
+ * them two switches of threads, and those who come meanwhile share the next batch. */
 #include "lookup.h"
 
 #include "log.h"
@@ -195,7 +195,7 @@ static void report(int before, int now)
         if (now == -ERR_FENCED)
                 log_error("%s; what was not written yet is lost", err_str(now));
         else if (now < 0)
-                log_error("cannot write to the store: %s; what was acknowledged is kept in memory, trying again",
+                log_error("cannot write to the store: %s; what was acknowledged is kept and tried again",
                           err_str(now));
         else if (before < 0)
                 log_info("writing to the store works again");

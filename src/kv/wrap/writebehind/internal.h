@@ -21,8 +21,8 @@
 
 #define WB_TABLES_MAX 64
 
-/* How much room below is asked for at once, as fallocate and statvfs are not for each transaction; less when there
- * is little left. One is the other times a power of two. */
+/* How much room below is asked for at once, as fallocate and statvfs are not for each transaction; less
+ * when there is little left. One is the other times a power of two. */
 #define WB_BUDGET_STEP_MAX ((uint64_t)16 << 20)
 #define WB_BUDGET_STEP_MIN ((uint64_t)64 << 10)
 
@@ -68,8 +68,9 @@ struct wb_store {
         struct kv_store base;
         struct kv_store *below;
         size_t memory_bytes, batch_bytes;
-        /* Patched values take more room below than in memory. When a table's payload has reached batch_payload it is
-         * written down; none gets larger than table_payload and one transaction; pending_max bounds all. */
+        /* Patched values take more room below than in memory. When a table's payload has reached
+         * batch_payload it is written down; none gets larger than table_payload and one transaction;
+         * pending_max bounds all. */
         size_t batch_payload, table_payload, pending_max;
         unsigned age_ms;
         uint8_t *sequence; /* key of the batch number; NULL: none */
@@ -129,8 +130,8 @@ static inline struct wb_table *wb_active(const struct wb_txn *t)
  * ADD_ACTIVE; takes references. ENOMEM. Lock held. */
 int wb_view_make(const struct wb_view *current, bool add_active, int drop, struct wb_view **ret);
 
-/* Gives a reference back; tables that nobody lists any more are handed out in DEAD (room for WB_TABLES_MAX) to be
- * freed with wb_tables_free. Returns how many. Lock held. */
+/* Gives a reference back; tables that nobody lists any more are handed out in DEAD (room for
+ * WB_TABLES_MAX) to be freed with wb_tables_free. Returns how many. Lock held. */
 int wb_view_unref(struct wb_view *v, struct wb_table *dead[WB_TABLES_MAX]);
 /* Lock not held. */
 void wb_tables_free(struct wb_store *wb, struct wb_table *dead[], int n);

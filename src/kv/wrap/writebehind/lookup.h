@@ -24,8 +24,8 @@ static inline size_t wb_patched_len(const struct wb_lookup *l)
         return l->patches[0]->total;
 }
 
-/* Puts a value that has patches together in OUT, which has room for wb_patched_len(). BASE is the value of the
- * store below, used if the tables do not have one. */
+/* Puts a value that has patches together in OUT, which has room for wb_patched_len(). BASE is the value
+ * of the store below, used if the tables do not have one. */
 void wb_compose(const struct wb_lookup *l, struct slice base, uint8_t *out);
 
 #endif

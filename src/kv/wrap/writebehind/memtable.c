@@ -246,8 +246,8 @@ static struct mt_entry *next_at(const struct mt_entry *e, int level)
         return atomic_load_explicit(&e->next[level], memory_order_acquire);
 }
 
-/* The last entry below KEY, searching from FROM (below KEY itself) on LEVEL downwards; the sentinel if there is
- * none. Fills in BEFORE for the levels passed, if not NULL. */
+/* The last entry below KEY, searching from FROM (below KEY itself) on LEVEL downwards; the sentinel if
+ * there is none. Fills in BEFORE for the levels passed, if not NULL. */
 static struct mt_entry *seek_before(struct mt_entry *from, int level, struct slice key,
                                     struct mt_entry **before)
 {
@@ -378,8 +378,8 @@ struct mt_entry *mt_insert(struct memtable *mt, uint32_t hash, struct slice key)
         return e;
 }
 
-/* Memory for a version of LEN bytes: from the versions behind HEAD if no reader can reach them, as every active
- * one sees HEAD or a newer version. Frees what of them it does not use. */
+/* Memory for a version of LEN bytes: from the versions behind HEAD if no reader can reach them, as every
+ * active one sees HEAD or a newer version. Frees what of them it does not use. */
 static struct mt_version *version_recycle(struct memtable *mt, struct mt_version *head,
                                           uint64_t oldest_reader, size_t len)
 {

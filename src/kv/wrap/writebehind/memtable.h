@@ -1,13 +1,14 @@
-/* A memtable: an ordered map in memory from keys to versions of their values, written by one thread at a time
- * and read by any number of threads without locks. The overlay of the writebehind wrapper is a list of them.
+/* A memtable: an ordered map in memory from keys to versions of their values, written by one thread at a
+ * time and read by any number of threads without locks. The overlay of the writebehind wrapper is a list
+ * of them.
  *
- * Two indexes lead to the same entries: an open-addressing hash table for point reads, which nearly all are, and
- * a skip list for order. Entries are never removed; a table is freed as a whole. A reader at version V
- * sees, per key, the newest version that is not above V.
+ * Two indexes lead to the same entries: an open-addressing hash table for point reads, which nearly all
+ * are, and a skip list for order. Entries are never removed; a table is freed as a whole. A reader at
+ * version V sees, per key, the newest version that is not above V.
  *
- * What makes readers safe without locks: an entry or version is complete before it is published by a store
- * with release order, and memory is used again only for versions that no active reader can reach (mt_push).
- */
+ * What makes readers safe without locks: an entry or version is complete before it is published by a
+ * store with release order, and memory is used again only for versions that no active reader can reach
+ * (mt_push). */
 #ifndef MEMTABLE_H
 #define MEMTABLE_H
 
@@ -91,9 +92,9 @@ static inline struct mt_entry *mt_next(const struct mt_entry *e)
 /* The entry of KEY, made if there is none. NULL without memory. */
 struct mt_entry *mt_insert(struct memtable *mt, uint32_t hash, struct slice key);
 
-/* Gives E a version NUMBER of LEN bytes (or a cleared one) on top of its older ones; the caller fills in its data
- * before it lets readers at NUMBER begin. If the newest already is NUMBER it is replaced: nobody can see it yet.
- * No active reader is below OLDEST_READER. NULL without memory. */
+/* Gives E a version NUMBER of LEN bytes (or a cleared one) on top of its older ones; the caller fills in
+ * its data before it lets readers at NUMBER begin. If the newest already is NUMBER it is replaced:
+ * nobody can see it yet. No active reader is below OLDEST_READER. NULL without memory. */
 struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t number,
                            uint64_t oldest_reader, size_t len, bool cleared);
 

@@ -1,5 +1,5 @@
-/* Transactions: begin takes the view and the snapshot below as a pair, writes go into the active table under a
- * number that nobody sees yet, commit publishes the number. */
+/* Transactions: begin takes the view and the snapshot below as a pair, writes go into the active table
+ * under a number that nobody sees yet, commit publishes the number. */
 #include "lookup.h"
 
 #include <assert.h>
@@ -22,8 +22,8 @@ static bool passes_error(const struct wb_store *wb, unsigned flags)
         return wb->error >= 0 || (wb->error == -ENOSPC && (flags & KV_RESERVE));
 }
 
-/* What is held in memory, and what the next batches will take below, are both bounded: a store may keep a whole
- * transaction in memory too. */
+/* What is held in memory, and what the next batches will take below, are both bounded: a store may keep
+ * a whole transaction in memory too. */
 static bool is_full(const struct wb_store *wb)
 {
         return wb->memory_used > wb->memory_bytes || wb->pending > wb->pending_max ||
@@ -279,8 +279,8 @@ static void *txn_alloc(struct wb_txn *t, size_t size)
         return s->data;
 }
 
-/* Completes a read of a value that has patches; r->err and r->value are those of the store below, unless the tables
- * have the base. */
+/* Completes a read of a value that has patches; r->err and r->value are those of the store below, unless
+ * the tables have the base. */
 static void read_compose(struct wb_txn *t, const struct wb_lookup *l, struct kv_read *r)
 {
         struct slice base = r->err == 0 && !l->base ? r->value : slice_of(NULL, 0);

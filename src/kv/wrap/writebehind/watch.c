@@ -1,4 +1,5 @@
-/* Watches of keys in the overlay. The store below has no other writer, so what commits here is all there is. */
+/* Watches of keys in the overlay. The store below has no other writer, so what commits here is all there
+ * is. */
 #include "internal.h"
 
 #include <stdlib.h>
