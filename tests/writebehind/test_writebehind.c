@@ -348,6 +348,28 @@ static void memory_is_bounded(void **state)
         assert_int_equal(kv_close(s.top), 0);
 }
 
+static int big_fail_body(struct kv_txn *t, void *arg)
+{
+        int r = big_body(t, arg);
+
+        return r < 0 ? r : -ENOTDIR;
+}
+
+/* What was taken back must not fill memory for ever: nothing of it is ever in a batch. */
+static void discarded_transactions_do_not_block(void **state)
+{
+        struct kv_writebehind_opts opts = { .memory_bytes = 1 << 20, .batch_bytes = 256 << 10 };
+        struct kv_fault_opts none = { 0 };
+        struct stack s;
+
+        (void)state;
+        stack_open(&s, &none, &opts);
+        for (uint64_t n = 0; n < 500; n++)
+                assert_int_equal(kv_run(s.top, KV_WRITE, big_fail_body, &n), -ENOTDIR);
+        assert_true(set(s.top, 0, "a", 1) >= 0);
+        assert_int_equal(kv_close(s.top), 0);
+}
+
 /* ---- readers beside batches ---------------------------------------------------------------------- */
 
 #define ACCOUNTS 40u
@@ -495,6 +517,7 @@ int main(void)
                 cmocka_unit_test(the_committer_tries_again_by_itself),
                 cmocka_unit_test(a_lost_owner_writes_nothing),
                 cmocka_unit_test(memory_is_bounded),
+                cmocka_unit_test(discarded_transactions_do_not_block),
                 cmocka_unit_test(readers_see_whole_transactions),
         };
 

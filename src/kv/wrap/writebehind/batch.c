@@ -11,7 +11,14 @@
 
 #define RETRY_MS 1000u /* after a batch that failed */
 
-/* Closes the active table, if there is anything in it and room for another one. */
+/* Whether the active table is worth closing: something was committed into it, or memory is held there by what
+ * was not (values of undone transactions, which a reader may still have been passing, stay with it). */
+static bool is_worth_freezing(const struct wb_store *wb)
+{
+        return wb->active_since_ns != 0 || wb->view->tables[0]->bytes > wb->batch_bytes / 2;
+}
+
+/* Closes the active table, if it is worth it and there is room for another one. */
 static int freeze(struct wb_store *wb)
 {
         struct wb_table *dead[WB_TABLES_MAX];
@@ -20,7 +27,7 @@ static int freeze(struct wb_store *wb)
 
         pthread_mutex_lock(&wb->writer);
         pthread_mutex_lock(&wb->lock);
-        if (wb->active_since_ns != 0 && wb->view->n < WB_TABLES_MAX) {
+        if (is_worth_freezing(wb) && wb->view->n < WB_TABLES_MAX) {
                 r = wb_view_make(wb->view, true, 0, &v);
                 if (r >= 0) {
                         old = wb->view;

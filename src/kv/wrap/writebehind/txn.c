@@ -33,14 +33,21 @@ static bool is_full(const struct wb_store *wb)
 /* Waits while memory is full; gives the error that keeps it full. Lock held. */
 static int wait_for_memory(struct wb_store *wb, unsigned flags)
 {
+        const struct wb_view *asked = NULL;
+
         while (is_full(wb)) {
                 if (wb->error < 0 && passes_error(wb, flags) && wb->memory_used < 2 * wb->memory_bytes &&
                     wb->view->tables[0]->payload < 2 * wb->table_payload)
                         return 0;
                 if (wb->error < 0)
                         return wb->error;
-                wb->batch_wanted = true;
-                pthread_cond_signal(&wb->committer_wake);
+                /* Once for each state of the tables: if a batch has nothing to write, a reader still holds
+                 * what was written, and another batch would not change that. */
+                if (wb->view != asked) {
+                        asked = wb->view;
+                        wb->batch_wanted = true;
+                        pthread_cond_signal(&wb->committer_wake);
+                }
                 pthread_cond_wait(&wb->batch_done, &wb->lock);
         }
         return 0;
