@@ -273,7 +273,8 @@ size_t kv_atomic_apply(enum kv_atomic_op op, struct slice old, struct slice oper
         if (op == KV_BYTE_MAX) {
                 struct slice max = old.data && slice_cmp(old, operand) > 0 ? old : operand;
 
-                memmove(out, max.data, max.len);
+                if (max.len > 0)
+                        memmove(out, max.data, max.len);
                 return max.len;
         }
         for (size_t i = 0; i < operand.len; i++) {

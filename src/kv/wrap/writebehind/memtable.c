@@ -371,7 +371,8 @@ struct mt_entry *mt_insert(struct memtable *mt, uint32_t hash, struct slice key)
         e->hash = hash;
         e->key_len = (uint16_t)key.len;
         e->height = (uint8_t)height;
-        memcpy(&e->next[height], key.data, key.len);
+        if (key.len > 0)
+                memcpy(&e->next[height], key.data, key.len);
         list_add(mt, e);
         slots_add(atomic_load_explicit(&mt->slots, memory_order_relaxed), e);
         mt->entries++;
