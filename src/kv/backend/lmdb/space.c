@@ -4,8 +4,6 @@
  */
 #include "internal.h"
 
-#include "cleanup.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -43,45 +41,11 @@ void lmdb_space_update(struct lmdb_store *s)
         atomic_store(&s->tree_bytes, (stat.ms_branch_pages + stat.ms_leaf_pages) * s->page_bytes);
 }
 
-/* Of free pages only those count that lie in runs of this many: a value longer than a page needs its pages
- * in a row. This is what the default block of 32,752 bytes takes. */
-#define RUN_PAGES 8u
-
-/* Marks the pages of one record of LMDB's list of free ones: a count, and as many page numbers. */
-static void mark_pages(uint8_t *map, uint64_t map_pages, const uint8_t *list, size_t words)
-{
-        uint64_t n, page;
-
-        memcpy(&n, list, sizeof(n));
-        for (uint64_t i = 1; i <= n && i < words; i++) {
-                memcpy(&page, list + i * sizeof(page), sizeof(page));
-                if (page < map_pages)
-                        map[page / 8] |= (uint8_t)(1u << page % 8);
-        }
-}
-
-/* How many marked pages lie in whole runs. They come from several records, which LMDB joins too. */
-static uint64_t usable_pages(const uint8_t *map, uint64_t map_pages)
-{
-        uint64_t usable = 0, run = 0;
-
-        for (uint64_t page = 0; page < map_pages; page++) {
-                if (map[page / 8] & 1u << page % 8) {
-                        run++;
-                        continue;
-                }
-                usable += run / RUN_PAGES * RUN_PAGES;
-                run = 0;
-        }
-        return usable + run / RUN_PAGES * RUN_PAGES;
-}
-
-/* Usable pages on LMDB's list of free ones. MAX_AGE_NS: how old a count will do; 0: as of now. space_lock
- * held. */
+/* Pages on LMDB's list of free ones. Reads the first word of each of its records. MAX_AGE_NS: how old a count
+ * will do; 0: as of now. space_lock held. */
 static int count_free(struct lmdb_store *s, struct lmdb_txn *t, uint64_t max_age_ns, uint64_t *ret)
 {
-        uint64_t now_ns = lmdb_now_ns(), pages, map_pages = atomic_load(&s->used_end) / s->page_bytes;
-        _cleanup_free_ uint8_t *map = NULL;
+        uint64_t now_ns = lmdb_now_ns(), pages = 0;
         MDB_cursor *cursor;
         MDB_val key, value;
         int rc;
@@ -90,19 +54,21 @@ static int count_free(struct lmdb_store *s, struct lmdb_txn *t, uint64_t max_age
                 *ret = s->free_pages;
                 return 0;
         }
-        map = calloc(1, map_pages / 8 + 1);
-        if (!map)
-                return -ENOMEM;
         rc = mdb_cursor_open(t->txn, FREE_DBI, &cursor);
         if (rc != 0)
                 return lmdb_error(rc);
-        while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
-                if (value.mv_size >= sizeof(uint64_t))
-                        mark_pages(map, map_pages, value.mv_data, value.mv_size / sizeof(uint64_t));
+        while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+                uint64_t n;
+
+                if (value.mv_size < sizeof(n))
+                        continue;
+                memcpy(&n, value.mv_data, sizeof(n));
+                if (n < value.mv_size / sizeof(n))
+                        pages += n;
+        }
         mdb_cursor_close(cursor);
         if (rc != MDB_NOTFOUND)
                 return lmdb_error(rc);
-        pages = usable_pages(map, map_pages);
         s->free_txnid = mdb_txn_id(t->txn);
         s->free_pages = pages;
         /* A long list is counted less often: at most a twentieth of the time goes into it. */
@@ -183,28 +149,14 @@ static uint64_t bytes_needed(struct lmdb_store *s, uint64_t bytes)
         return 2 * bytes + touched + 64 * s->page_bytes;
 }
 
-bool lmdb_host_is_full(struct lmdb_store *s)
-{
-        uint64_t available = 0, total;
-
-        return host_space(s, &available, &total) >= 0 && available < 2 * MIB;
-}
-
 /* Has the host's file system promise [FROM, TO) of the file: 0, ENOSPC, or EOPNOTSUPP. */
 static int promise(struct lmdb_store *s, uint64_t from, uint64_t to)
 {
-        uint64_t available = 0, total, have;
-        struct stat st;
+        uint64_t available = 0, total;
         int r = host_space(s, &available, &total);
 
-        if (r >= 0 && fstat(s->data_fd, &st) < 0)
-                r = -errno;
         if (r < 0)
                 return r;
-        /* What was promised before, perhaps to a process that ended without giving it back. */
-        have = (uint64_t)st.st_blocks * 512;
-        if (have > (uint64_t)st.st_size)
-                available += have - (uint64_t)st.st_size;
         /* Some file systems allocate all that there is before they find that it is too little, and give
          * it back again: on a full one that would come with each write. */
         if (to > atomic_load(&s->map_bytes) || to - from > available)

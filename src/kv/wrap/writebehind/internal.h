@@ -26,17 +26,12 @@
 #define WB_BUDGET_STEP_MAX ((uint64_t)16 << 20)
 #define WB_BUDGET_STEP_MIN ((uint64_t)64 << 10)
 
-/* On a full store a batch touches about this many keys at most: each may take a page of what is kept for
- * deletes until the batch is written. */
-#define WB_TIGHT_KEYS 250u
-
 /* A memtable and its place in the sequence of transactions. */
 struct wb_table {
         unsigned refs;         /* lock: views that list it */
         struct memtable *mt;
         uint64_t last;         /* newest transaction in it; set when frozen */
         size_t bytes;          /* of mt, as counted in memory_used; writer, then batch */
-        size_t touched;        /* changes of keys in it; lock */
         size_t payload;        /* keys and values written, as counted in pending; writer, then batch */
 };
 
@@ -64,7 +59,6 @@ struct wb_txn {
         struct wb_txn *prev, *next; /* lock: active transactions, oldest first; or the free list */
         struct wb_range *range; /* one kept for reuse */
         struct wb_scratch *scratch; /* freed when the transaction ends */
-        bool committed;         /* wb_commit succeeded */
         size_t more_bytes;      /* writer: what it adds to its batch beside written_bytes */
 };
 
@@ -96,7 +90,6 @@ struct wb_store {
         size_t memory_used;              /* lock; of all tables that are not freed yet */
         uint64_t pending;                /* lock; payload committed and not yet written below */
         uint64_t budget;                 /* lock; payload that is known to find room below */
-        bool tight;                      /* lock; there was no more room to be had last time */
         uint64_t budget_step;            /* writer; how much more to ask for next time */
         uint64_t active_since_ns;        /* lock; first commit into the active table; 0: it is empty */
         bool batch_running;              /* lock */
@@ -105,7 +98,7 @@ struct wb_store {
         bool stopping;                   /* lock */
         int error;                       /* lock; of the last batch, 0 after one that succeeded */
         uint64_t retry_at_ns;            /* lock; when to try again after an error */
-        _Atomic uint64_t batches;        /* written so far; changed under lock */
+        uint64_t batches;                /* lock; written so far */
         pthread_cond_t committer_wake;
         pthread_cond_t batch_done;       /* durable, error or memory_used changed */
         pthread_t committer;

@@ -27,8 +27,7 @@ static bool passes_error(const struct wb_store *wb, unsigned flags)
 static bool is_full(const struct wb_store *wb)
 {
         return wb->memory_used > wb->memory_bytes || wb->pending > wb->pending_max ||
-               wb->view->tables[0]->payload > wb->table_payload ||
-               (wb->tight && wb->view->tables[0]->touched > WB_TIGHT_KEYS);
+               wb->view->tables[0]->payload > wb->table_payload;
 }
 
 /* Waits while memory is full; gives the error that keeps it full. Lock held. */
@@ -88,72 +87,41 @@ static void txn_unlink(struct wb_store *wb, struct wb_txn *t)
                 wb->newest = t->prev;
 }
 
-/* A snapshot of the store below, and the lock: no batch retires in between, so that the view of now and
- * the snapshot are a pair. (What a batch wrote below meanwhile is still in the view's tables, too.) The
- * snapshot is not taken under the lock: below may have to wait, for readers who need the lock to end. */
-static int snapshot_and_lock(struct wb_store *wb, struct kv_txn **ret)
+int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
 {
-        for (;;) {
-                uint64_t batches = atomic_load(&wb->batches);
-                int r = kv_begin(wb->below, KV_READ, ret);
-
-                if (r < 0)
-                        return r;
-                pthread_mutex_lock(&wb->lock);
-                if (atomic_load(&wb->batches) == batches)
-                        return 0;
-                pthread_mutex_unlock(&wb->lock);
-                kv_end(*ret);
-        }
-}
-
-/* The writer's lock, when there is room for what a writer brings. */
-static int lock_writer(struct wb_store *wb, unsigned flags)
-{
+        struct wb_store *wb = wb_of(s);
+        bool write = flags & KV_WRITE;
+        struct wb_txn *t;
         int r = 0;
 
-        pthread_mutex_lock(&wb->writer);
+        if (write)
+                pthread_mutex_lock(&wb->writer);
         pthread_mutex_lock(&wb->lock);
-        if (is_full(wb)) {
+        if (write && is_full(wb)) {
                 /* The batch that makes room may have to freeze, which takes the writer's lock: wait
                  * without it. */
                 pthread_mutex_unlock(&wb->writer);
                 r = wait_for_memory(wb, flags);
                 pthread_mutex_unlock(&wb->lock);
-                if (r >= 0)
-                        pthread_mutex_lock(&wb->writer);
-                return r;
+                if (r < 0)
+                        return r;
+                pthread_mutex_lock(&wb->writer);
+                pthread_mutex_lock(&wb->lock);
         }
-        pthread_mutex_unlock(&wb->lock);
-        return 0;
-}
-
-int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
-{
-        struct wb_store *wb = wb_of(s);
-        bool write = flags & KV_WRITE;
-        struct kv_txn *below;
-        struct wb_txn *t;
-        int r = write ? lock_writer(wb, flags) : 0;
-
-        if (r < 0)
-                return r;
-        r = snapshot_and_lock(wb, &below);
-        if (r < 0)
-                goto fail;
         t = txn_take(wb);
         if (!t) {
-                pthread_mutex_unlock(&wb->lock);
-                kv_end(below);
                 r = -ENOMEM;
                 goto fail;
         }
-        t->below = below;
+        /* Both under the lock: no table is frozen or dropped in between. A batch that commits below
+         * meanwhile does no harm, since its tables are still in this view. */
+        r = kv_begin(wb->below, KV_READ, &t->below);
+        if (r < 0)
+                goto fail;
         t->view = wb->view;
         t->view->refs++;
         t->number = wb->published + write;
         t->more_bytes = 0;
-        t->committed = false;
         t->oldest_reader = wb->oldest ? wb->oldest->number : wb->published;
         if (t->oldest_reader > wb->published)
                 t->oldest_reader = wb->published;
@@ -163,6 +131,11 @@ int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         return 0;
 
 fail:
+        if (t) {
+                t->next = wb->free_txns;
+                wb->free_txns = t;
+        }
+        pthread_mutex_unlock(&wb->lock);
         if (write)
                 pthread_mutex_unlock(&wb->writer);
         return r;
@@ -222,7 +195,7 @@ void wb_end(struct kv_txn *base)
         scratch_free(scratch);
         wb_tables_free(wb, dead, n);
         if (watching) {
-                wb_watch_settle(wb, t, t->committed);
+                wb_watch_settle(wb, t, base->committed);
                 pthread_mutex_lock(&wb->lock);
                 t->next = wb->free_txns;
                 wb->free_txns = t;
@@ -234,10 +207,10 @@ void wb_end(struct kv_txn *base)
 static int take_space(struct wb_store *wb, struct wb_txn *t)
 {
         uint64_t need = wb->pending + t->base.written_bytes + t->more_bytes;
-        uint64_t step = wb->budget_step, asked = need + step, pending = wb->pending;
+        uint64_t step = wb->budget_step, asked = need + step;
         int r;
 
-        if (need <= wb->budget || !wb->below->ops->reserve)
+        if (need <= wb->budget || (t->base.flags & KV_RESERVE) || !wb->below->ops->reserve)
                 return 0;
         /* The writer's lock keeps `pending` from growing meanwhile. */
         pthread_mutex_unlock(&wb->lock);
@@ -251,19 +224,10 @@ static int take_space(struct wb_store *wb, struct wb_txn *t)
         }
         pthread_mutex_lock(&wb->lock);
         wb->budget_step = step;
-        wb->tight = r == -ENOSPC;
-        /* What frees room lives on what the store below keeps for it, in small batches (is_full). */
         if (r < 0)
-                return t->base.flags & KV_RESERVE ? 0 : r;
-        /* A batch that was written meanwhile has used up its part of it. */
-        wb->budget = asked - (pending - wb->pending);
+                return r;
+        wb->budget = asked;
         return 0;
-}
-
-static bool is_worth_writing(const struct wb_store *wb, const struct wb_table *active)
-{
-        return active->bytes >= wb->batch_bytes || active->payload >= wb->batch_payload ||
-               (wb->tight && active->touched > WB_TIGHT_KEYS);
 }
 
 int wb_commit(struct kv_txn *base)
@@ -273,10 +237,8 @@ int wb_commit(struct kv_txn *base)
         struct wb_table *active = wb_active(t);
         int r;
 
-        if (!(base->flags & KV_WRITE) || wb->touched_n == 0) {
-                t->committed = true;
+        if (!(base->flags & KV_WRITE) || wb->touched_n == 0)
                 return 0;
-        }
         if (base->written_bytes + t->more_bytes > base->store->limits.txn_bytes)
                 return -E2BIG;
         pthread_mutex_lock(&wb->lock);
@@ -286,7 +248,6 @@ int wb_commit(struct kv_txn *base)
                 return r;
         }
         wb->published = t->number;
-        t->committed = true;
         active->payload += base->written_bytes + t->more_bytes;
         wb->pending += base->written_bytes + t->more_bytes;
         if (wb->active_since_ns == 0) {
@@ -296,8 +257,8 @@ int wb_commit(struct kv_txn *base)
                 if (wb->committer_idle)
                         pthread_cond_signal(&wb->committer_wake);
         }
-        active->touched += wb->touched_n;
-        if (is_worth_writing(wb, active) && !wb->batch_wanted) {
+        if ((active->bytes >= wb->batch_bytes || active->payload >= wb->batch_payload) &&
+            !wb->batch_wanted) {
                 wb->batch_wanted = true;
                 pthread_cond_signal(&wb->committer_wake);
         }
