@@ -193,6 +193,8 @@ void lmdb_ranges_free(struct lmdb_txn *t);
 
 /* ---- space.c ------------------------------------------------------------------------------------- */
 
+/* Whether the host's file system has next to nothing left. */
+bool lmdb_host_is_full(struct lmdb_store *s);
 int lmdb_space(struct kv_store *s, struct kv_space *ret);
 int lmdb_reserve(struct kv_store *s, uint64_t bytes);
 /* Takes the figures of the newest transaction. write_lock or a reader held. */

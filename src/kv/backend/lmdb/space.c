@@ -149,6 +149,13 @@ static uint64_t bytes_needed(struct lmdb_store *s, uint64_t bytes)
         return 2 * bytes + touched + 64 * s->page_bytes;
 }
 
+bool lmdb_host_is_full(struct lmdb_store *s)
+{
+        uint64_t available = 0, total;
+
+        return host_space(s, &available, &total) >= 0 && available < 2 * MIB;
+}
+
 /* Has the host's file system promise [FROM, TO) of the file: 0, ENOSPC, or EOPNOTSUPP. */
 static int promise(struct lmdb_store *s, uint64_t from, uint64_t to)
 {

@@ -113,6 +113,9 @@ int lmdb_commit(struct kv_txn *base)
         if (rc != 0) {
                 check_failed_commit(s);
                 t->err = lmdb_error(rc);
+                /* To LMDB a write that was cut short is an I/O error; mostly it is a full disk. */
+                if (t->err == -EIO && lmdb_host_is_full(s))
+                        t->err = -ENOSPC;
                 return t->err;
         }
         lmdb_space_update(s);
