@@ -38,10 +38,15 @@ int fs_mkfs(struct kv_store *store, const struct fs_mkfs_opts *opts, const struc
 
 enum fs_atime { FS_RELATIME, FS_NOATIME, FS_STRICTATIME };
 
+struct fs_session; /* session.h */
+
 struct fs_open_opts {
         bool rdonly;               /* nothing is written; writing calls give EROFS */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
+        /* This mount's registration in STORE or in what lies below it; outlives the file system. NULL: nobody else
+         * writes to the store, by other means. A shared one leaves unlinked inodes to whoever is alone. */
+        struct fs_session *session;
 };
 
 /* Opens the file system in STORE, which stays the caller's, and (unless rdonly) collects what an earlier
@@ -49,7 +54,8 @@ struct fs_open_opts {
 int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
             struct err_text *text);
 
-/* Collects all unlinked inodes, whatever references remain, and frees FS. Takes NULL. The caller closes the
+/* Collects all unlinked inodes, whatever references remain (unless another mount may use them), and frees FS. Takes
+ * NULL. The caller closes the
  * store (which waits for it to be durable). */
 void fs_close(struct fs *fs);
 

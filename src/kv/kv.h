@@ -63,8 +63,7 @@ struct kv_open_opts {
         uint64_t max_bytes;  /* upper bound of the store's size (lmdb: address space mapped); 0: default */
 };
 
-/* Opens the store at URL: "lmdb:PATH" or a plain path (a directory), "mem:" (private to the process),
- * "fdb:...". On success *RET is to be closed with kv_close(). On failure TEXT says why in one line.
+/* Opens the store at URL: "lmdb:PATH" or a plain path (a directory), "mem:" (private to the process), "fdb:...". On success *RET is to be closed with kv_close(). On failure TEXT says why in one line.
  * Errors: EINVAL (URL), ENOENT (no such store), EBUSY (in use; TEXT says by whom), EACCES, ENOTDIR,
  * ERR_CORRUPT, ENOSPC, ... Open after fork(): a store does not survive it. */
 int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret,

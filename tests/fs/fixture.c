@@ -48,7 +48,10 @@ static void store_open(struct fixture *f)
         struct err_text text = { "" };
         char url[80];
 
-        snprintf(url, sizeof(url), f->dir[0] ? "lmdb:%s/store" : "mem:", f->dir);
+        if (f->dir[0])
+                snprintf(url, sizeof(url), "lmdb:%s/store", f->dir);
+        else
+                strcpy(url, strstr(f->spec, "+remote") ? "mem:remote" : "mem:");
         if (kv_open(url, &opts, &f->bottom, &text) < 0)
                 fail_msg("%s", text.text);
         f->store = f->bottom;
