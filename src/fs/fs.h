@@ -109,10 +109,15 @@ int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct
 /* MODE with its type: regular file, fifo, socket, character or block device (RDEV). */
 int fs_mknod(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
              uint64_t rdev, struct fs_attr *ret /* +ref */);
+/* A regular file without a name (O_TMPFILE), which is collected with its last reference unless fs_link names
+ * it. */
+int fs_tmpfile(struct fs *fs, const struct fs_cred *cred, uint64_t dir, uint32_t mode,
+               struct fs_attr *ret /* +ref */);
 int fs_mkdir(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
              struct fs_attr *ret /* +ref */);
 int fs_symlink(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name,
                struct slice target, struct fs_attr *ret /* +ref */);
+/* ENOENT for a file that lost its last name; one that never had any (fs_tmpfile) gets its first. */
 int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct fs_attr *ret /* +ref */);
 int fs_unlink(struct fs *fs, uint64_t dir, struct slice name);
 int fs_rmdir(struct fs *fs, uint64_t dir, struct slice name);

@@ -37,9 +37,8 @@ int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct
  * or the connection fails. Once per server. */
 int af_serve(struct af_server *s);
 
-/* Makes af_serve return although the file system is mounted; whoever still uses it gets errors. Takes
- * effect when a signal handler runs in the thread that is in af_serve. Any thread, also in a signal
- * handler. */
+/* Makes af_serve return although the file system is mounted; whoever still uses it gets errors once the
+ * server is freed. Any thread, also in a signal handler. */
 void af_stop(struct af_server *s);
 
 /* Ends the connection to the kernel. af_serve must have returned. Takes NULL. */
