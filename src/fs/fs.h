@@ -175,6 +175,10 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_
 /* SEEK_DATA, SEEK_HOLE. ENXIO beyond the end. */
 int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret);
 
+/* At close: everything written to INO is in the store, and visible to other mounts; or the error with which a part of
+ * it could not be written. */
+int fs_flush(struct fs *fs, uint64_t ino);
+
 /* Barrier: everything done before, on any file or directory, is durable on success. */
 int fs_sync(struct fs *fs);
 

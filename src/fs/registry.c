@@ -1,6 +1,7 @@
 #include "registry.h"
 
 #include "cleanup.h"
+#include "core.h"
 
 #include <string.h>
 
@@ -203,6 +204,16 @@ int fs_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint
         int r = kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, evict_body, &e);
 
         return r > 0 ? -ENOENT : r;
+}
+
+static int probe_body(struct kv_txn *t, void *arg)
+{
+        return fs_counter_add(t, 'n', 0);
+}
+
+int fs_probe(struct kv_store *store)
+{
+        return kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, probe_body, NULL);
 }
 
 /* ---- clearing ----------------------------------------------------------------------------------- */

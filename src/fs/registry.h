@@ -26,6 +26,9 @@ int fs_mounts(struct kv_store *store, fs_mount_fn fn, void *arg);
  * mount; what may be left of its status is gone too. */
 int fs_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint64_t *seen);
 
+/* Commits something that changes nothing: whether the store can be written to. */
+int fs_probe(struct kv_store *store);
+
 /* Clears the whole table, for who has the store to himself by other means: whoever stands there is gone. */
 int fs_registry_clear(struct kv_store *store);
 

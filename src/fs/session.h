@@ -39,7 +39,7 @@ struct fs_session;
 int fs_session_open(struct kv_store *store, const struct fs_session_opts *opts, struct fs_session **ret,
                     struct err_text *text);
 
-/* Unregisters, after the last transaction of the mount, and frees S. Takes NULL. KEEP: leaves the entry to be
+/* Unregisters, when everything is done and before the store is closed, after the last transaction of the mount, and frees S. Takes NULL. KEEP: leaves the entry to be
  * cleared by others, because something could not be written and may still be tried. */
 int fs_session_close(struct fs_session *s, bool keep);
 

@@ -63,6 +63,8 @@ struct af_ops {
 
 /* ops.c: over fs.h, for an exclusive mount. */
 extern const struct af_ops af_ops_exclusive;
+/* For one of several mounts. */
+extern const struct af_ops af_ops_shared;
 
 /* ops_names.c */
 void af_op_lookup(const struct af_req *r, uint64_t dir, struct slice name);
@@ -95,6 +97,16 @@ void af_op_write(const struct af_req *r, uint64_t ino, uint64_t offset, struct s
                  bool kill_priv);
 void af_op_fallocate(const struct af_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len);
 void af_op_sync(const struct af_req *r, uint64_t ino);
+
+/* ops_open.c */
+void af_op_open(const struct af_req *r, uint64_t ino, bool kill_priv);
+void af_op_create_shared(const struct af_req *r, uint64_t dir, struct slice name, uint32_t mode);
+void af_op_tmpfile_shared(const struct af_req *r, uint64_t dir, uint32_t mode);
+void af_op_write_shared(const struct af_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
+                        bool kill_priv);
+void af_op_flush(const struct af_req *r, uint64_t ino);
+void af_op_release(const struct af_req *r, uint64_t ino, bool unlock);
+void af_op_opendir(const struct af_req *r, uint64_t dir);
 
 /* ops_dir.c */
 void af_op_readdir(const struct af_req *r, uint64_t dir, uint64_t offset, size_t cap, bool plus);

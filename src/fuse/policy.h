@@ -31,6 +31,9 @@ struct af_policy {
 /* For a mount beside which nobody changes the file system. */
 struct af_policy af_policy_exclusive(const struct af_opts *opts);
 
+/* For one of several mounts. OFFERED: the features of the kernel that decide what it may keep. */
+struct af_policy af_policy_shared(const struct af_opts *opts, uint64_t offered);
+
 static inline bool af_policy_is_never(const struct af_policy *p, uint32_t opcode)
 {
         return opcode < 64 && (p->never >> opcode & 1);

@@ -99,15 +99,20 @@ void af_reply_no_entry(const struct af_req *r)
         send_one(r, &out, sizeof(out));
 }
 
-void af_reply_created(const struct af_req *r, const struct fs_attr *attr, uint64_t fh)
+void af_reply_created_as(const struct af_req *r, const struct fs_attr *attr, uint64_t fh, uint32_t flags)
 {
         struct {
                 struct fuse_entry_out entry;
                 struct fuse_open_out open;
-        } out = { .open = { .fh = fh, .open_flags = r->core->policy.file_flags } };
+        } out = { .open = { .fh = fh, .open_flags = flags } };
 
         fill_entry(r->core, attr, &out.entry);
         send_one(r, &out, sizeof(out));
+}
+
+void af_reply_created(const struct af_req *r, const struct fs_attr *attr, uint64_t fh)
+{
+        af_reply_created_as(r, attr, fh, r->core->policy.file_flags);
 }
 
 void af_reply_attr(const struct af_req *r, const struct fs_attr *attr)

@@ -37,6 +37,8 @@ void af_reply_entry(const struct af_req *r, const struct fs_attr *attr);
 void af_reply_no_entry(const struct af_req *r);
 /* The reply to CREATE and TMPFILE: an entry and an open file. */
 void af_reply_created(const struct af_req *r, const struct fs_attr *attr, uint64_t fh);
+/* The same with FLAGS, FOPEN_*, instead of the policy's. */
+void af_reply_created_as(const struct af_req *r, const struct fs_attr *attr, uint64_t fh, uint32_t flags);
 /* The replies to OPEN and to OPENDIR. FLAGS: FOPEN_*, as core->policy has them or others. */
 void af_reply_opened(const struct af_req *r, uint64_t fh, uint32_t flags);
 void af_reply_attr(const struct af_req *r, const struct fs_attr *attr);

@@ -9,6 +9,7 @@
 #include "ops.h"
 #include "transport.h"
 
+#include <assert.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -63,6 +64,8 @@ static int negotiate(struct af_server *s)
         }
         if (s->core->opts.on_request)
                 s->core->opts.on_request(FUSE_INIT, s->core->opts.on_request_arg);
+        if (s->core->opts.shared)
+                s->core->policy = af_policy_shared(&s->core->opts, init.offered);
         return af_init_reply(s->fuse_fd, &init, s->core->policy.features & init.offered);
 }
 
@@ -107,14 +110,15 @@ int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct
                   struct err_text *text)
 {
         struct af_core core = {
-                .ops = &af_ops_exclusive,
-                .policy = af_policy_exclusive(opts),
+                .ops = opts->shared ? &af_ops_shared : &af_ops_exclusive,
+                .policy = opts->shared ? af_policy_shared(opts, 0) : af_policy_exclusive(opts),
                 .opts = *opts,
                 .fs = fs,
         };
         struct fs_statfs st;
         int r;
 
+        assert(!opts->shared || !opts->writeback_cache);
         r = fs_statfs(fs, &st);
         if (r < 0)
                 return err_set(text, -r, "cannot read the file system: %s", err_str(r));
