@@ -13,4 +13,8 @@ int kv_mem_open(const char *rest, const struct kv_open_opts *opts, struct kv_sto
 int kv_lmdb_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
                  struct err_text *text);
 
+/* A FoundationDB cluster. REST is [CLUSTER_FILE][?prefix=NAME]. */
+int kv_fdb_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
+                struct err_text *text);
+
 #endif
