@@ -27,6 +27,7 @@ struct standin_faults {
         /* any */
         unsigned slow_ppm, slow_us;
         unsigned watch_broken_ppm;     /* a watch fails with 1029 after a while */
+        unsigned watches_max;          /* 0: as the database's option says */
         /* The next commit, once: this error; it is done if it may have been. */
         int next_commit;
 };

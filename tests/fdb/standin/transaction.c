@@ -458,11 +458,13 @@ static void break_watch(FDBFuture *f)
 
 EXPORT FDBFuture *fdb_transaction_watch(FDBTransaction *t, const uint8_t *key, int length)
 {
+        struct standin_faults now = faults();
+        int64_t max = now.watches_max > 0 ? now.watches_max : t->db->max_watches;
         FDBFuture *f = future_new();
         int r;
 
         f->watch_db = t->db;
-        if (atomic_fetch_add(&t->db->watches, 1) >= t->db->max_watches) {
+        if (atomic_fetch_add(&t->db->watches, 1) >= max) {
                 atomic_fetch_sub(&t->db->watches, 1);
                 return future_answer(f, FDB_TOO_MANY_WATCHES);
         }
@@ -481,7 +483,7 @@ EXPORT FDBFuture *fdb_transaction_watch(FDBTransaction *t, const uint8_t *key, i
                 future_unref(f);
                 return future_answer(f, code_of(r));
         }
-        if (happens(faults().watch_broken_ppm)) {
+        if (happens(now.watch_broken_ppm)) {
                 f->act = break_watch;
                 future_post(f, random_below(5000), false);
                 f->act = NULL;
