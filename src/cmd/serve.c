@@ -171,6 +171,8 @@ static int start(struct mount *m, struct err_text *text)
                 return r;
         m->mounted = true;
         af_opts.shared = m->shared;
+        af_opts.waits = kv_limits(m->store)->remote;
+        af_opts.timeout_ms = job->options.timeout_s * 1000;
         r = af_server_new(m->fs, &af_opts, fd, &m->server, text);
         if (r < 0) {
                 close(fd);

@@ -15,6 +15,9 @@
 /* How often to look whether a mount that is in the way has gone. */
 #define WAIT_POLL_MS 50u
 
+/* How long a heartbeat, and unregistering, waits for a store that is away: an unmount has to end. */
+#define PATIENCE_MS 10000u
+
 struct fs_session {
         struct kv_store *store;
         struct fs_session_opts opts;
@@ -322,10 +325,13 @@ static int beat_body(struct kv_txn *t, void *arg)
 static int beat(struct fs_session *s, bool watch)
 {
         struct beat b = { .s = s, .watch = watch };
+        struct kv_patience patience;
         int r;
 
         s->heartbeat++;
+        kv_patience_begin(&patience, PATIENCE_MS);
         r = kv_run(s->store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, beat_body, &b);
+        kv_patience_end(&patience);
         if (r == -ERR_FENCED)
                 fs_session_lose(s);
         return r;
@@ -455,6 +461,17 @@ int fs_session_open(struct kv_store *store, const struct fs_session_opts *opts, 
         return 0;
 }
 
+static int unregister(struct fs_session *s)
+{
+        struct kv_patience patience;
+        int r;
+
+        kv_patience_begin(&patience, PATIENCE_MS);
+        r = fs_evict(s->store, s->pid, NULL);
+        kv_patience_end(&patience);
+        return r;
+}
+
 int fs_session_close(struct fs_session *s, bool keep)
 {
         int r = 0;
@@ -470,7 +487,7 @@ int fs_session_close(struct fs_session *s, bool keep)
         s->watch = NULL;
         /* The fence stays: nothing may follow. It also ends a second run, when the first had an unknown result. */
         if (!keep)
-                r = fs_evict(s->store, s->pid, NULL);
+                r = unregister(s);
         if (r == -ENOENT || r == -ERR_FENCED)
                 r = 0;
         session_free(s);

@@ -19,6 +19,9 @@ struct af_opts {
         bool shared;          /* other mounts change the file system too */
         bool writeback_cache; /* the kernel gathers writes, and owns size and times of files meanwhile; not if
                                * shared (asserted) */
+        bool waits;           /* the store may be away, and requests wait for it: until they are interrupted, and
+                               * TIMEOUT_MS at most (0: without end) */
+        unsigned timeout_ms;
         bool noxattr;         /* no extended attributes at all: spares the kernel's questions about them */
         bool allow_root;      /* only root and the user who mounts are let in (with AF_MOUNT_ALLOW_OTHER) */
         bool debug;           /* log each request and reply at LOG_LEVEL_DEBUG */

@@ -3,6 +3,7 @@
 #include "kernel_abi.h"
 #include "log.h"
 #include "ops.h"
+#include "waiting.h"
 
 #include <linux/fs.h>
 
@@ -656,6 +657,15 @@ static void answer(struct af_req *r, const struct fuse_in_header *h, struct inpu
                 af_reply_never_again(r);
 }
 
+static void answer_patiently(struct af_req *r, const struct fuse_in_header *h, struct input *in)
+{
+        struct af_wait wait;
+
+        af_wait_begin(r->core->waiting, &wait, r->unique, r->core->opts.timeout_ms);
+        answer(r, h, in);
+        af_wait_end(r->core->waiting, &wait);
+}
+
 void af_codec_request(struct af_core *core, struct af_channel *channel, const void *data, size_t len)
 {
         const struct fuse_in_header *h = data;
@@ -689,5 +699,8 @@ void af_codec_request(struct af_core *core, struct af_channel *channel, const vo
                 af_reply_result(&r, 0);
                 return;
         }
-        answer(&r, h, &in);
+        if (core->waiting)
+                answer_patiently(&r, h, &in);
+        else
+                answer(&r, h, &in);
 }

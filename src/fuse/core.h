@@ -17,6 +17,7 @@ struct af_core {
         struct af_opts opts;
         uid_t owner; /* who mounts */
         int fuse_fd; /* for notifications (notify.h); the server's */
+        struct af_waiting *waiting; /* NULL: no request waits for others */
         /* The rest is the operations' (ops.c) and may be empty with others. */
         struct fs *fs;
         struct dirpos *positions;

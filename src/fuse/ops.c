@@ -1,5 +1,13 @@
 #include "ops.h"
 
+#include "waiting.h"
+
+static void af_op_interrupt(struct af_core *core, uint64_t unique)
+{
+        if (core->waiting)
+                af_waiting_interrupt(core->waiting, unique);
+}
+
 /* What is left out here is never sent: see policy.c. */
 const struct af_ops af_ops_exclusive = {
         .lookup = af_op_lookup,
@@ -27,6 +35,7 @@ const struct af_ops af_ops_exclusive = {
         .fallocate = af_op_fallocate,
         .sync = af_op_sync,
         .readdir = af_op_readdir,
+        .interrupt = af_op_interrupt,
 };
 
 const struct af_ops af_ops_shared = {
@@ -59,4 +68,5 @@ const struct af_ops af_ops_shared = {
         .fallocate = af_op_fallocate,
         .sync = af_op_sync,
         .readdir = af_op_readdir,
+        .interrupt = af_op_interrupt,
 };

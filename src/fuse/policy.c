@@ -27,24 +27,29 @@
  * directories included) and sends neither OPEN nor RELEASE again.
  * FLUSH, ACCESS: nothing happens at close, and the kernel checks permissions.
  * GETLK, SETLK, SETLKW: not sent without their features.
- * INTERRUPT: nothing here waits for others.
+ * INTERRUPT: only where something waits, for a store that may be away.
  * LSEEK: pages that were changed through mmap(2), or are held by the writeback cache, are unknown here
  * until they are written back, so that SEEK_DATA would skip them and a copy of the file would hold zeros.
  * The kernel answers that there are no holes, which is always true enough.
  * BMAP, IOCTL, POLL: not for files of this kind. COPY_FILE_RANGE: the kernel copies by itself. */
 #define NEVER                                                                                                \
         (BIT(FUSE_OPEN) | BIT(FUSE_OPENDIR) | BIT(FUSE_FLUSH) | BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) |         \
-         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_INTERRUPT) | BIT(FUSE_LSEEK) | BIT(FUSE_BMAP) |       \
+         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) | BIT(FUSE_BMAP) |       \
          BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
 
 #define NEVER_XATTR \
         (BIT(FUSE_SETXATTR) | BIT(FUSE_GETXATTR) | BIT(FUSE_LISTXATTR) | BIT(FUSE_REMOVEXATTR))
 
+static uint64_t never_by_options(const struct af_opts *opts)
+{
+        return (opts->noxattr ? NEVER_XATTR : 0) | (opts->waits ? 0 : BIT(FUSE_INTERRUPT));
+}
+
 struct af_policy af_policy_exclusive(const struct af_opts *opts)
 {
         return (struct af_policy){
                 .features = FEATURES | (opts->writeback_cache ? FUSE_WRITEBACK_CACHE : 0),
-                .never = NEVER | (opts->noxattr ? NEVER_XATTR : 0),
+                .never = NEVER | never_by_options(opts),
                 .entry_valid_ms = AF_FOREVER_MS,
                 .negative_valid_ms = AF_FOREVER_MS,
                 .attr_valid_ms = AF_FOREVER_MS,
@@ -78,7 +83,7 @@ struct af_policy af_policy_shared(const struct af_opts *opts, uint64_t offered)
 {
         return (struct af_policy){
                 .features = SHARED_FEATURES,
-                .never = SHARED_NEVER | (opts->noxattr ? NEVER_XATTR : 0),
+                .never = SHARED_NEVER | never_by_options(opts),
                 .file_flags = offered & AF_DIRECT_IO_ALLOW_MMAP ? 0 : FOPEN_DIRECT_IO,
         };
 }

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "ops.h"
 #include "transport.h"
+#include "waiting.h"
 
 #include <assert.h>
 #include <semaphore.h>
@@ -124,8 +125,14 @@ int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct
                 return err_set(text, -r, "cannot read the file system: %s", err_str(r));
         if (dirpos_new(st.uuid, POSITIONS_BYTES, &core.positions) < 0)
                 return err_set(text, ENOMEM, "out of memory");
-        r = af_server_new_with(&core, fuse_fd, ret, text);
+        if (opts->waits)
+                core.waiting = af_waiting_new();
+        if (opts->waits && !core.waiting)
+                r = err_set(text, ENOMEM, "out of memory");
+        else
+                r = af_server_new_with(&core, fuse_fd, ret, text);
         if (r < 0) {
+                af_waiting_free(core.waiting);
                 dirpos_free(core.positions);
                 return r;
         }
@@ -141,6 +148,7 @@ void af_server_free(struct af_server *s)
         af_transport_free(s->transport);
         close(s->fuse_fd);
         dirpos_free(s->own.positions);
+        af_waiting_free(s->own.waiting);
         sem_destroy(&s->end);
         free(s);
 }

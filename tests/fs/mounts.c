@@ -1,5 +1,7 @@
 #include "mounts.h"
+#include "../fdb/standin/standin.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 static struct timespec site_now(const struct clock *c)
@@ -14,16 +16,85 @@ static uint64_t site_monotonic_ns(const struct clock *c)
         return clock_system.monotonic_ns(&clock_system);
 }
 
-void site_open(struct site *s, bool remote)
+static void store_open(struct site *s, struct kv_store **ret)
 {
         const struct kv_open_opts opts = { .flags = KV_OPEN_CREATE };
-        const struct fs_mkfs_opts mkfs = { .block_size = 4096 };
         struct err_text text = { "" };
 
-        *s = (struct site){ .clock = { .clock = { site_now, site_monotonic_ns }, .seconds = 1000000000 } };
-        if (kv_open(remote ? "mem:remote" : "mem:", &opts, &s->bottom, &text) < 0 ||
-            fs_mkfs(s->bottom, &mkfs, &s->clock.clock, &text) < 0)
+        if (kv_open(s->url, &opts, ret, &text) < 0)
                 fail_msg("%s", text.text);
+}
+
+/* A file that names a cluster which is in the stand-in. */
+static void make_cluster_file(struct site *s, const char *path)
+{
+        FILE *f = fopen(path, "w");
+
+        assert_non_null(f);
+        fputs("standin:standin@127.0.0.1:1\n", f);
+        assert_int_equal(fclose(f), 0);
+}
+
+static void choose_url(struct site *s)
+{
+        const char *cluster = getenv("ASHLAR_TEST_CLUSTER"), *tmp = getenv("TMPDIR");
+        uint64_t name;
+        char path[80];
+
+        snprintf(s->dir, sizeof(s->dir), "%s/ashlar-test-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+        assert_non_null(mkdtemp(s->dir));
+        rng_system(&name, sizeof(name)); /* a cluster has many users */
+        snprintf(path, sizeof(path), "%s/cluster", s->dir);
+        if (!cluster)
+                make_cluster_file(s, path);
+        snprintf(s->url, sizeof(s->url), "fdb:%s?prefix=mounts-%016llx", cluster ? cluster : path,
+                 (unsigned long long)name);
+}
+
+/* Of the stand-in, which the backend has loaded; a real client has no such thing. */
+static void set_standin_faults(bool on)
+{
+        const struct standin_faults faults = {
+                .seed = fixture_number("ASHLAR_SEED", 1) | 1,
+                .conflict_ppm = on ? 30000 : 0,
+                .unknown_done_ppm = on ? 20000 : 0,
+                .unknown_not_done_ppm = on ? 20000 : 0,
+                .timed_out_ppm = on ? 10000 : 0,
+                .cancelled_ppm = on ? 10000 : 0,
+                .watch_broken_ppm = on ? 20000 : 0,
+        };
+        const char *path = getenv("ASHLAR_FDB_LIB");
+        void *library = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+        standin_set_faults_fn set_faults;
+
+        if (!library)
+                return;
+        *(void **)&set_faults = dlsym(library, "standin_set_faults");
+        if (set_faults)
+                set_faults(&faults);
+        dlclose(library);
+}
+
+void site_format(struct site *s)
+{
+        const struct fs_mkfs_opts mkfs = { .block_size = 4096, .force = true };
+        struct err_text text = { "" };
+
+        if (fs_mkfs(s->bottom, &mkfs, &s->clock.clock, &text) < 0)
+                fail_msg("%s", text.text);
+}
+
+void site_open(struct site *s, const char *spec)
+{
+        *s = (struct site){ .clock = { .clock = { site_now, site_monotonic_ns }, .seconds = 1000000000 } };
+        if (strcmp(spec, "fdb") == 0)
+                choose_url(s);
+        else
+                strcpy(s->url, strcmp(spec, "mem+remote") == 0 ? "mem:remote" : "mem:");
+        store_open(s, &s->bottom);
+        site_format(s);
+        if (s->dir[0])
+                set_standin_faults(true);
 }
 
 static void print_violation(const char *violation, void *arg)
@@ -43,9 +114,23 @@ void site_check(struct site *s, struct fs_check_result *ret)
                 *ret = result;
 }
 
+static int clear_body(struct kv_txn *t, void *arg)
+{
+        return kv_clear_range(t, str(""), str("\xff"));
+}
+
 void site_close(struct site *s)
 {
+        char path[80];
+
         site_check(s, NULL);
+        if (s->dir[0]) {
+                set_standin_faults(false);
+                assert_ok(kv_run(s->bottom, KV_WRITE | KV_IDEMPOTENT, clear_body, NULL));
+                snprintf(path, sizeof(path), "%s/cluster", s->dir);
+                unlink(path);
+                assert_int_equal(rmdir(s->dir), 0);
+        }
         assert_ok(kv_close(s->bottom));
 }
 
@@ -101,11 +186,14 @@ int mount_open(struct mount *m, struct site *s, const struct mount_opts *opts)
 {
         struct err_text text = { "" };
         struct kv_fault_opts faults = opts->faults;
+        struct kv_store *below = s->bottom;
         int r;
 
         *m = (struct mount){ .site = s };
-        faults.keep_below = true;
-        assert_ok(kv_fault_open(s->bottom, &faults, &m->handle));
+        faults.keep_below = s->dir[0] == '\0';
+        if (s->dir[0])
+                store_open(s, &below);
+        assert_ok(kv_fault_open(below, &faults, &m->handle));
         r = open_session(m, opts, opts->text ? opts->text : &text);
         if (r < 0) {
                 if (!opts->text)

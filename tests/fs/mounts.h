@@ -7,6 +7,7 @@
 
 struct site {
         struct kv_store *bottom; /* what they share */
+        char dir[64], url[160];  /* of a store that each mount opens for itself; "": they use the bottom */
         struct test_clock clock;
 };
 
@@ -30,8 +31,11 @@ struct mount_opts {
 
 #define DEAD_PIDS 9000u
 
-/* An empty file system in a mem store; REMOTE as its limits say. */
-void site_open(struct site *s, bool remote);
+/* An empty file system in the store of SPEC: "mem", "mem+remote" (as its limits say), or "fdb": that of the cluster file
+ * in ASHLAR_TEST_CLUSTER, or over the stand-in for FoundationDB's client (tests/fdb), which then injects failures. */
+void site_open(struct site *s, const char *spec);
+/* Makes a new one in its place. */
+void site_format(struct site *s);
 /* Checks it and closes it; all mounts are closed. */
 void site_close(struct site *s);
 void site_check(struct site *s, struct fs_check_result *ret);
