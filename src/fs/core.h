@@ -14,6 +14,7 @@ struct fs_inode;      /* inode.h */
 struct fs_inode_read; /* inode.h */
 struct fs_inuse;      /* inuse.h */
 struct fs_collector;  /* collect.h */
+struct gather;        /* gather.h */
 
 /* Inode numbers that this mount took from the store and has not used: [next, end). */
 struct fs_numbers {
@@ -39,6 +40,7 @@ struct fs {
         struct fs_room room;
         struct fs_inuse *inuse;
         struct fs_collector *collector; /* NULL: read-only */
+        struct gather *gather;          /* NULL: each write is a transaction */
 };
 
 static inline struct timespec fs_now(const struct fs *fs)

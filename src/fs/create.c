@@ -1,5 +1,6 @@
 /* New inodes with their first name. */
 #include "collect.h"
+#include "gather.h"
 #include "inode.h"
 #include "inuse.h"
 
@@ -81,6 +82,8 @@ static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struc
                 fs_forget(fs, c.ino, 1);
                 return r;
         }
+        if (S_ISREG(c.rec.mode))
+                fs_gather_created(fs, c.ino);
         fs_inode_attr_new(fs, c.ino, &c.rec, ret);
         return 0;
 }

@@ -1,6 +1,7 @@
 /* Opening and closing a file system, and what concerns it as a whole. */
 #include "cleanup.h"
 #include "collect.h"
+#include "gather.h"
 #include "inuse.h"
 
 /* What fs_open reads. */
@@ -93,6 +94,13 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
                 if (r < 0)
                         return err_set(text, -r, "cannot start a thread: %s", err_str(r));
         }
+        if (!fs->rdonly && opts->gather) {
+                r = fs_gather_start(fs, opts->gather);
+                if (r < 0) {
+                        fs_collector_stop(fs);
+                        return err_set(text, -r, "cannot gather writes: %s", err_str(r));
+                }
+        }
         *ret = steal_ptr(fs);
         return 0;
 }
@@ -101,6 +109,7 @@ void fs_close(struct fs *fs)
 {
         if (!fs)
                 return;
+        fs_gather_stop(fs);
         if (fs->collector)
                 fs_collector_stop(fs);
         fs_free(fs);
@@ -113,7 +122,21 @@ uint32_t fs_block_size(const struct fs *fs)
 
 int fs_sync(struct fs *fs)
 {
-        return fs->rdonly ? 0 : kv_sync(fs->store);
+        int r = fs_gather_flush_all(fs), q = fs->rdonly ? 0 : kv_sync(fs->store);
+
+        return r < 0 ? r : q;
+}
+
+int fs_fsync(struct fs *fs, uint64_t ino)
+{
+        int r = fs_gather_flush_tell(fs, ino), q = fs->rdonly ? 0 : kv_sync(fs->store);
+
+        return r < 0 ? r : q;
+}
+
+int fs_flush(struct fs *fs, uint64_t ino)
+{
+        return fs_gather_flush_tell(fs, ino);
 }
 
 /* ---- statfs ------------------------------------------------------------------------------------- */

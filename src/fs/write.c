@@ -1,5 +1,6 @@
 /* Writing to files: in transactions of whole blocks, each with the inode's new size and times. */
 #include "block.h"
+#include "gather.h"
 #include "priv.h"
 #include "truncate.h"
 
@@ -185,6 +186,12 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data
 
         if (r >= 0 && !(flags & FS_WRITE_APPEND) && offset >= FS_SIZE_MAX && data.len > 0)
                 r = -EFBIG;
+        if (r >= 0 && fs->gather && data.len > 0) {
+                if (!(flags & FS_WRITE_APPEND))
+                        return fs_gather_write(fs, ino, offset, data, flags);
+                /* The end of the file is only known in the transaction that writes there. */
+                r = fs_gather_flush(fs, ino);
+        }
         while (r >= 0 && done < data.len) {
                 r = fs_run_write(fs, 0, write_body, &w);
                 if (r == FS_TRIM_FIRST) {
