@@ -1,5 +1,6 @@
 /* 'i' inode -> INodeRecord. */
 #include "message.h"
+#include "tags.h"
 #include "timestamp.h"
 #include "type.h"
 
@@ -10,7 +11,8 @@ static bool writer_valid(const struct fmt_inode *i)
 {
         if (i->writer.len == 0)
                 return i->writing == 0;
-        return i->writer.len == FMT_PID_SIZE && i->writing != 0 && i->trim_from != 0;
+        return i->writer.len == FMT_PID_SIZE && i->writer.data[0] != TAG_STATUS && i->writing != 0 &&
+               i->trim_from != 0;
 }
 
 static bool target_valid(struct slice target)

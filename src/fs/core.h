@@ -15,6 +15,7 @@ struct fs_inode_read; /* inode.h */
 struct fs_inuse;      /* inuse.h */
 struct fs_collector;  /* collect.h */
 struct gather;        /* gather.h */
+struct readahead;     /* readahead.h */
 
 /* Inode numbers that this mount took from the store and has not used: [next, end). */
 struct fs_numbers {
@@ -41,6 +42,7 @@ struct fs {
         struct fs_inuse *inuse;
         struct fs_collector *collector; /* NULL: read-only */
         struct gather *gather;          /* NULL: each write is a transaction */
+        struct readahead *readahead;    /* NULL: nothing is read ahead */
 };
 
 static inline struct timespec fs_now(const struct fs *fs)

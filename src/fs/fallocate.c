@@ -2,6 +2,7 @@
  * taking their blocks away. */
 #include "block.h"
 #include "gather.h"
+#include "readahead.h"
 #include "truncate.h"
 
 #include <linux/falloc.h>
@@ -152,5 +153,8 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_
         if (offset > FS_SIZE_MAX || len > FS_SIZE_MAX - offset)
                 return -EFBIG;
         r = fs_gather_flush(fs, ino);
-        return r < 0 ? r : zero_all(&z);
+        if (r >= 0)
+                r = zero_all(&z);
+        fs_readahead_drop(fs, ino);
+        return r;
 }

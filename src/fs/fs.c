@@ -3,6 +3,7 @@
 #include "collect.h"
 #include "gather.h"
 #include "inuse.h"
+#include "readahead.h"
 
 /* What fs_open reads. */
 struct superblock {
@@ -101,6 +102,8 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
                         return err_set(text, -r, "cannot gather writes: %s", err_str(r));
                 }
         }
+        if (fs->limits->remote && !opts->no_read_ahead)
+                (void)fs_readahead_start(fs); /* it also works without, slower */
         *ret = steal_ptr(fs);
         return 0;
 }
@@ -109,6 +112,7 @@ void fs_close(struct fs *fs)
 {
         if (!fs)
                 return;
+        fs_readahead_stop(fs);
         fs_gather_stop(fs);
         if (fs->collector)
                 fs_collector_stop(fs);

@@ -54,6 +54,7 @@ struct fs_open_opts {
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
         const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
+        bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
 };
 
 /* Opens the file system in STORE, which stays the caller's, and (unless rdonly) collects what an earlier
@@ -157,8 +158,13 @@ int fs_parent(struct fs *fs, uint64_t dir, uint64_t *ret);
  * during the call. Zero ranges point to a static page of zeros. Its result becomes fs_read's. */
 typedef int (*fs_read_fn)(const struct iovec *iov, int n, size_t len, void *arg);
 
-/* Reads up to LEN bytes at OFFSET, fewer only at the end of the file. On an error FN is not called. */
+/* Reads up to LEN bytes at OFFSET, fewer only at the end of the file. On an error FN is not called.
+ *
+ * Where a read costs a round trip, who reads a file from the front is served from what was fetched ahead, up to 0.3
+ * seconds before the call. The mount's own changes are always seen; to see those that others committed before,
+ * whoever opens a file, or takes a lock, calls fs_drop_read_ahead first. */
 int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg);
+void fs_drop_read_ahead(struct fs *fs, uint64_t ino);
 
 enum fs_write_flags {
         FS_WRITE_KILL_PRIV = 1 << 0, /* as FS_SET_KILL_PRIV */

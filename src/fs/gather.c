@@ -850,10 +850,11 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
         g->total_bytes = opts->total_bytes ? opts->total_bytes : TOTAL_BYTES;
         g->age_ms = opts->age_ms ? opts->age_ms : AGE_MS;
         g->block_bytes = sizeof(struct gather_block) + fs->block_size;
-        if (memcmp(opts->pid, none, sizeof(none)) == 0)
+        memcpy(g->pid, opts->pid, sizeof(g->pid));
+        if (memcmp(opts->pid, none, sizeof(none)) == 0) {
                 rng_system(g->pid, sizeof(g->pid));
-        else
-                memcpy(g->pid, opts->pid, sizeof(g->pid));
+                g->pid[0] &= 0xf; /* never 'l' */
+        }
         pthread_mutex_init(&g->lock, NULL);
         pthread_cond_init(&g->room, NULL);
         pthread_condattr_init(&attr);

@@ -3,6 +3,7 @@
 #include "cleanup.h"
 #include "gather.h"
 #include "inode.h"
+#include "readahead.h"
 
 /* Blocks that need no allocation to be read: 1 MiB in blocks of 16 KiB, and an edge. */
 #define BLOCKS_ON_STACK 65u
@@ -188,6 +189,8 @@ int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn
                            .now = fs_now(fs) };
         int r;
 
+        if (fs_readahead_read(fs, ino, offset, len, fn, arg, &r) > 0)
+                return r; /* the access time was set by the reads that began this */
         do {
                 rd.mark = fs_gather_now(fs);
                 r = fs_run_read(fs, read_body, &rd);
@@ -197,4 +200,9 @@ int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn
         if (rd.atime_due)
                 fs_atime_set(fs, ino, rd.now);
         return rd.result;
+}
+
+void fs_drop_read_ahead(struct fs *fs, uint64_t ino)
+{
+        fs_readahead_drop(fs, ino);
 }

@@ -1,6 +1,7 @@
 /* Attributes: reading and changing them. */
 #include "gather.h"
 #include "priv.h"
+#include "readahead.h"
 #include "truncate.h"
 
 struct getattr {
@@ -182,6 +183,8 @@ int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct
         }
         if (r < 0)
                 return r;
+        if (set->set & FS_SET_SIZE)
+                fs_readahead_drop(fs, ino);
         if (s.trim) {
                 fs_trim_begin(fs, ino);
                 /* The blocks that are gone by now are not to be counted. */

@@ -2,6 +2,7 @@
 #include "block.h"
 #include "gather.h"
 #include "priv.h"
+#include "readahead.h"
 #include "truncate.h"
 
 /* Blocks in one transaction at most; a request of 1 MiB is one even with blocks of 16 KiB. */
@@ -204,5 +205,6 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data
                 w.offset += w.written;
                 w.data = slice_of(data.data + done, data.len - done);
         }
+        fs_readahead_drop(fs, ino);
         return done > 0 ? (ssize_t)done : r;
 }

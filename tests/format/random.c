@@ -65,6 +65,7 @@ struct fmt_inode random_inode(struct rng *r, uint8_t *buf)
                 i.trim_from = random_number(r);
         if (i.trim_from != 0 && rng_below(r, 2)) {
                 rng_fill(r, buf, FMT_PID_SIZE);
+                buf[0] &= 0xf; /* no 'l' */
                 i.writer = slice_of(buf, FMT_PID_SIZE);
                 i.writing = random_number(r) | 1;
         }
