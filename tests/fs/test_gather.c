@@ -39,6 +39,7 @@ static void open_one(struct fixture *f, const struct fs_gather_opts *gather, con
         if (!strstr(fixture_spec, "+fault"))
                 assert_ok(kv_run(f->store, KV_WRITE, register_body, opts.pid));
         f->opts.gather = &opts;
+        f->opts.no_read_ahead = true; /* so that a mount sees at once what another flushed */
         assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
         f->opts.gather = NULL;
 }
