@@ -113,6 +113,11 @@ static int add_inode(struct line *l, const struct fmt_parsed_key *k, struct slic
                 fmt_line_add(l, " rdev=%u:%u", major(i.rdev), minor(i.rdev));
         if (i.trim_from != 0)
                 fmt_line_add(l, " trim_from=%" PRIu64, i.trim_from);
+        if (i.writer.len > 0) {
+                fmt_line_add(l, " writer=");
+                fmt_line_hex(l, i.writer.data, i.writer.len);
+                fmt_line_add(l, " writing=%" PRIu64, i.writing);
+        }
         if (S_ISLNK(i.mode))
                 add_text(l, "target", i.target);
         add_time(l, "atime", i.atime);
@@ -185,8 +190,12 @@ static const char *attr_name(uint8_t which)
                 return "times";
         case FMT_ATTR_NLINK:
                 return "subdirectories";
+        case FMT_ATTR_BLOCKS:
+                return "blocks";
         case FMT_ATTR_SIZE:
                 return "size";
+        case FMT_ATTR_CUT:
+                return "cut";
         case FMT_ATTR_OWNER:
                 return "owner";
         default:
@@ -200,6 +209,7 @@ static int add_attr(struct line *l, const struct fmt_parsed_key *k, struct slice
         switch (k->which) {
         case FMT_ATTR_CHANGE:
         case FMT_ATTR_NLINK:
+        case FMT_ATTR_BLOCKS:
                 return add_counter(l, value);
         case FMT_ATTR_TIMES:
                 return add_attr_time(l, value);

@@ -58,7 +58,10 @@ enum fmt_attr {
         FMT_ATTR_TIMES = 't',  /* value: mtime and ctime at once (fmt_time_encode), atomic byte-max;
                                 * overrides both in the record where it is later or mtime was not set since */
         FMT_ATTR_NLINK = 'n',  /* value: subdirectories of a directory, 64-bit LE, atomic add */
+        FMT_ATTR_BLOCKS = 'b', /* value: bytes of blocks that the record's `allocated` lacks, 64-bit LE, signed,
+                                * atomic add by writers that leave the record alone */
         FMT_ATTR_SIZE = 's',   /* size changed */
+        FMT_ATTR_CUT = 'k',    /* size shrank, or blocks that somebody was writing beyond it were given up */
         FMT_ATTR_OWNER = 'o',  /* uid, gid or mode changed */
         FMT_ATTR_EXIST = 'x',  /* nlink of a file or existence changed */
 };
@@ -137,11 +140,15 @@ struct fmt_inode {
         uint32_t uid, gid;
         uint32_t nlink;       /* directories: 1 (2 plus FMT_ATTR_NLINK is computed) */
         uint64_t size;        /* bytes; directories: 0 */
-        uint64_t allocated;   /* bytes stored in blocks, each rounded up to 512, for st_blocks */
+        uint64_t allocated;   /* bytes stored in blocks, each rounded up to 512, for st_blocks: modulo 2^64,
+                               * and together with FMT_ATTR_BLOCKS */
         uint64_t rdev;        /* device files */
         uint64_t parent;      /* directories: the directory that holds it (root: itself) */
         uint64_t trim_from;   /* files, if not 0: blocks at and beyond this offset are dead and still to be
                                * cleared; 'g' names the inode meanwhile */
+        struct slice writer;  /* the mount (FMT_PID_SIZE) that is writing those blocks, before the size
+                               * follows; empty: nobody */
+        uint64_t writing;     /* which of its writes; not 0 if there is a writer */
         struct timespec atime, mtime, ctime, btime;
         struct slice target;  /* symlinks */
 };

@@ -1,9 +1,19 @@
 /* 'i' inode -> INodeRecord. */
 #include "message.h"
+#include "tags.h"
 #include "timestamp.h"
 #include "type.h"
 
 #include <assert.h>
+
+/* Who writes the dead blocks, and in which write, go together. */
+static bool writer_valid(const struct fmt_inode *i)
+{
+        if (i->writer.len == 0)
+                return i->writing == 0;
+        return i->writer.len == FMT_PID_SIZE && i->writer.data[0] != TAG_STATUS && i->writing != 0 &&
+               i->trim_from != 0;
+}
 
 static bool target_valid(struct slice target)
 {
@@ -23,7 +33,7 @@ static bool inode_valid(const struct fmt_inode *i)
                 return false;
         if (i->rdev != 0 && !device)
                 return false;
-        if (i->trim_from != 0 && !S_ISREG(i->mode))
+        if ((i->trim_from != 0 && !S_ISREG(i->mode)) || !writer_valid(i))
                 return false;
         /* Only a removed directory that is still open may have no parent. */
         if (dir ? i->size != 0 || (i->parent == 0 && i->nlink != 0) : i->parent != 0)
@@ -55,6 +65,8 @@ size_t fmt_inode_encode(const struct fmt_inode *i, uint8_t *out)
         m.rdev = i->rdev;
         m.trim_from = i->trim_from;
         m.target = fmt_message_bytes(i->target, FMT_SYMLINK_MAX);
+        m.writer = fmt_message_bytes(i->writer, FMT_PID_SIZE);
+        m.writing = i->writing;
         return fmt_message_pack(&m.base, FMT_INODE_MAX, out);
 }
 
@@ -77,6 +89,8 @@ int fmt_inode_decode(struct slice value, struct fmt_scratch *scratch, struct fmt
                 .parent = m->parent,
                 .trim_from = m->trim_from,
                 .target = fmt_message_slice(m->target),
+                .writer = fmt_message_slice(m->writer),
+                .writing = m->writing,
         };
         if (!fmt_timestamp_make(m->atime_sec, m->atime_nsec, &i.atime) ||
             !fmt_timestamp_make(m->mtime_sec, m->mtime_nsec, &i.mtime) ||

@@ -82,7 +82,9 @@ static bool is_attr(uint8_t which)
         case FMT_ATTR_CHANGE:
         case FMT_ATTR_TIMES:
         case FMT_ATTR_NLINK:
+        case FMT_ATTR_BLOCKS:
         case FMT_ATTR_SIZE:
+        case FMT_ATTR_CUT:
         case FMT_ATTR_OWNER:
         case FMT_ATTR_EXIST:
                 return true;

@@ -35,12 +35,6 @@ static uint64_t allocation(size_t len)
         return (len + 511) / 512 * 512;
 }
 
-/* Of a damaged record, nothing is taken that is not there. */
-static void take_allocation(uint64_t *allocated, uint64_t bytes)
-{
-        *allocated -= bytes < *allocated ? bytes : *allocated;
-}
-
 static struct slice head(struct slice s, size_t len)
 {
         return slice_of(s.data, s.len < len ? s.len : len);
@@ -84,7 +78,7 @@ int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const stru
 
         assert(end <= fs->block_size);
         assert(e->offset % fs->block_size == 0);
-        take_allocation(allocated, allocation(e->old_len));
+        *allocated -= allocation(e->old_len);
         fmt_key_block(&k, ino, e->offset);
         if (len == 0)
                 return e->existed ? kv_clear(t, fmt_slice(&k)) : 0;
@@ -98,6 +92,19 @@ int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const stru
         fill(out, len, end, tail(e->old, end));
         *allocated += allocation(len);
         return 0;
+}
+
+int fs_block_set(struct kv_txn *t, uint64_t ino, uint64_t offset, bool existed, size_t old_len,
+                 struct slice data, uint64_t *allocated)
+{
+        size_t len = fmt_block_trim(data.data, data.len);
+        struct fmt_key k;
+
+        *allocated += allocation(len) - allocation(old_len);
+        fmt_key_block(&k, ino, offset);
+        if (len == 0)
+                return existed ? kv_clear(t, fmt_slice(&k)) : 0;
+        return kv_set(t, fmt_slice(&k), slice_of(data.data, len));
 }
 
 int fs_block_patch(struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e, uint64_t *allocated)
@@ -114,8 +121,7 @@ int fs_block_patch(struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e
         if (end <= e->from)
                 return 0;
         if (end > e->old_len) {
-                take_allocation(allocated, allocation(e->old_len));
-                *allocated += allocation(end);
+                *allocated += allocation(end) - allocation(e->old_len);
         }
         fmt_key_block(&k, ino, e->offset);
         return kv_patch(t, fmt_slice(&k), e->from, slice_of(e->data.data, end - e->from));
@@ -155,7 +161,7 @@ int fs_block_clear(const struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t
 
         if (found->count == 0)
                 return 0;
-        take_allocation(allocated, found->allocated);
+        *allocated -= found->allocated;
         fmt_key_block(&begin_key, ino, begin);
         if (end == begin + fs->block_size)
                 return kv_clear(t, fmt_slice(&begin_key));

@@ -47,9 +47,13 @@ struct fs_block_edit {
 };
 
 /* Writes the changed block in its stored form, without trailing zeros and absent if it is all zeros, and
- * changes ALLOCATED (fmt_inode) accordingly. */
+ * changes ALLOCATED (fmt_inode: modulo 2^64) accordingly. */
 int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e,
                  uint64_t *allocated);
+
+/* Writes the block at OFFSET as a whole, straight from DATA; what it was is in EXISTED and OLD_LEN. */
+int fs_block_set(struct kv_txn *t, uint64_t ino, uint64_t offset, bool existed, size_t old_len,
+                 struct slice data, uint64_t *allocated);
 
 /* Writes E's data into the block without its old bytes (e->old is not looked at). Zeros that it puts over the
  * block's end stay stored, until it is written as a whole. */

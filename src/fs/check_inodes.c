@@ -12,6 +12,7 @@ struct subject {
         uint32_t mode, nlink;
         uint64_t size, allocated, parent, trim_from;
         int64_t subdirs;        /* counter under \xfe */
+        int64_t blocks;         /* counter under \xfe: what ALLOCATED lacks */
         uint64_t strays;        /* keys that hang on no record */
 };
 
@@ -69,6 +70,7 @@ static int check_blocks(struct walk *w, const struct subject *s)
         struct check *c = w->c;
         struct check_cursor *cur = &w->blocks;
         uint64_t live = 0, dead = 0, live_bytes = 0, dead_bytes = 0, last = 0;
+        uint64_t total = s->allocated + (uint64_t)s->blocks;
         bool file = S_ISREG(s->mode);
 
         for (bool first = true; cur->valid && cur->parsed.ino == s->ino; first = false) {
@@ -101,9 +103,9 @@ static int check_blocks(struct walk *w, const struct subject *s)
         /* An unlinked inode's blocks go in steps; nobody needs its figure any more. */
         if (!file || s->nlink == 0)
                 return 0;
-        if (s->allocated < live_bytes || s->allocated > live_bytes + dead_bytes)
+        if (total < live_bytes || total > live_bytes + dead_bytes)
                 check_report(c, "inode %" PRIu64 ": %" PRIu64 " bytes allocated, but %" PRIu64
-                             " blocks that take %" PRIu64, s->ino, s->allocated, live, live_bytes);
+                             " blocks that take %" PRIu64, s->ino, total, live, live_bytes);
         return 0;
 }
 
@@ -257,6 +259,14 @@ static void check_attr(struct check *c, struct subject *s, const struct check_cu
                         check_report_pair(c, "subdirectories of what is no directory", cur);
                 else
                         s->subdirs = n;
+                break;
+        case FMT_ATTR_BLOCKS:
+                if (fmt_counter_decode(cur->value, &n) < 0)
+                        check_report_pair(c, "damaged value", cur);
+                else if (s->found && !s->damaged && !S_ISREG(s->mode))
+                        check_report_pair(c, "blocks of what is no regular file", cur);
+                else
+                        s->blocks = n;
                 break;
         case FMT_ATTR_TIMES:
                 if (fmt_time_decode(cur->value, &t) < 0)

@@ -134,7 +134,8 @@ static int judge(const struct batch *b, struct kv_txn *t, struct fs_inode_read *
         else
                 job->verdict = job->in_use ? JOB_DONE : b->alone ? JOB_CLEAR : JOB_LEFT;
         if (job->verdict == JOB_CLEAR) {
-                job->no_blocks = inode.rec.allocated == 0;
+                /* Nothing else says so: blocks that are being written are not in `allocated`. */
+                job->no_blocks = inode.rec.trim_from == 0 && inode.rec.size == 0;
                 job->one_block = inode.rec.trim_from == 0 && inode.rec.size <= fs->block_size;
         }
         return 0;
@@ -245,7 +246,7 @@ static int finish_job(struct fs_collector *c, const struct job *job, bool last_c
                 atomic_store(&c->left, true);
         if (r >= 0 && b.jobs[0].verdict == JOB_BROKEN)
                 return -ERR_CORRUPT;
-        return r < 0 || b.jobs[0].verdict != JOB_TRIM ? r : fs_trim_finish(c->fs, job->ino);
+        return r < 0 || b.jobs[0].verdict != JOB_TRIM ? r : fs_trim_abandoned(c->fs, job->ino);
 }
 
 /* What a job's error means to the others: nothing, if only its own keys are damaged. */

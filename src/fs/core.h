@@ -15,6 +15,8 @@ struct fs_inode;      /* inode.h */
 struct fs_inode_read; /* inode.h */
 struct fs_inuse;      /* inuse.h */
 struct fs_collector;  /* collect.h */
+struct gather;        /* gather.h */
+struct readahead;     /* readahead.h */
 
 /* Inode numbers that this mount took from the store, of which it has used so many. */
 struct fs_numbers {
@@ -42,6 +44,8 @@ struct fs {
         struct fs_room room;
         struct fs_inuse *inuse;
         struct fs_collector *collector; /* NULL: read-only */
+        struct gather *gather;          /* NULL: each write is a transaction */
+        struct readahead *readahead;    /* NULL: nothing is read ahead */
 };
 
 static inline struct timespec fs_now(const struct fs *fs)

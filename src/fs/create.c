@@ -1,5 +1,6 @@
 /* New inodes with their first name. */
 #include "collect.h"
+#include "gather.h"
 #include "inode.h"
 #include "inuse.h"
 
@@ -111,6 +112,8 @@ static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struc
                 fs_inuse_set_nameless(fs->inuse, c.ino, true);
                 fs_collector_unlinked(fs, c.ino);
         }
+        if (S_ISREG(c.rec.mode))
+                fs_gather_created(fs, c.ino);
         fs_inode_attr_new(fs, c.ino, &c.rec, ret);
         return 0;
 }

@@ -1,6 +1,8 @@
 /* fallocate(2): nothing is reserved, because an overwritten block needs new room anyway; ranges are zeroed by
  * taking their blocks away. */
 #include "block.h"
+#include "gather.h"
+#include "readahead.h"
 #include "truncate.h"
 
 #include <linux/falloc.h>
@@ -126,6 +128,7 @@ static int zero_all(struct zero *z)
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_t len)
 {
         struct zero z = { .fs = fs, .ino = ino, .from = offset, .end = offset + len, .now = fs_now(fs) };
+        int r;
 
         switch (mode) {
         case 0:
@@ -149,5 +152,9 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_
                 return -EINVAL;
         if (offset > FS_SIZE_MAX || len > FS_SIZE_MAX - offset)
                 return -EFBIG;
-        return zero_all(&z);
+        r = fs_gather_flush(fs, ino);
+        if (r >= 0)
+                r = zero_all(&z);
+        fs_readahead_drop(fs, ino);
+        return r;
 }

@@ -1,7 +1,9 @@
 /* Opening and closing a file system, and what concerns it as a whole. */
 #include "cleanup.h"
 #include "collect.h"
+#include "gather.h"
 #include "inuse.h"
+#include "readahead.h"
 #include "session.h"
 
 /* What fs_open reads. */
@@ -102,6 +104,15 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
                 if (r < 0)
                         return err_set(text, -r, "cannot start a thread: %s", err_str(r));
         }
+        if (!fs->rdonly && opts->gather) {
+                r = fs_gather_start(fs, opts->gather);
+                if (r < 0) {
+                        fs_collector_stop(fs);
+                        return err_set(text, -r, "cannot gather writes: %s", err_str(r));
+                }
+        }
+        if (fs->limits->remote && !opts->no_read_ahead)
+                (void)fs_readahead_start(fs); /* it also works without, slower */
         *ret = steal_ptr(fs);
         return 0;
 }
@@ -110,6 +121,8 @@ void fs_close(struct fs *fs)
 {
         if (!fs)
                 return;
+        fs_readahead_stop(fs);
+        fs_gather_stop(fs);
         if (fs->collector)
                 fs_collector_stop(fs);
         fs_free(fs);
@@ -120,17 +133,31 @@ uint32_t fs_block_size(const struct fs *fs)
         return fs->block_size;
 }
 
-/* Each write is in a transaction of its own so far. */
-int fs_flush(struct fs *fs, uint64_t ino)
-{
-        return fs_is_lost(fs) ? -ERR_FENCED : 0;
-}
-
 int fs_sync(struct fs *fs)
 {
+        int r, q;
+
         if (fs_is_lost(fs))
                 return -ERR_FENCED;
-        return fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        r = fs_gather_flush_all(fs);
+        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        return r < 0 ? r : q;
+}
+
+int fs_fsync(struct fs *fs, uint64_t ino)
+{
+        int r, q;
+
+        if (fs_is_lost(fs))
+                return -ERR_FENCED;
+        r = fs_gather_flush_tell(fs, ino);
+        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        return r < 0 ? r : q;
+}
+
+int fs_flush(struct fs *fs, uint64_t ino)
+{
+        return fs_is_lost(fs) ? -ERR_FENCED : fs_gather_flush_tell(fs, ino);
 }
 
 /* ---- statfs ------------------------------------------------------------------------------------- */

@@ -40,10 +40,23 @@ enum fs_atime { FS_RELATIME, FS_NOATIME, FS_STRICTATIME };
 
 struct fs_session; /* session.h */
 
+/* Writes are gathered in memory and committed in large transactions, several in flight: for stores behind a
+ * network. See fs_write, fs_flush and fs_fsync. */
+struct fs_gather_opts {
+        size_t inode_bytes;        /* of one inode at most; half of it is worth a flush. 0: 32 MiB */
+        size_t total_bytes;        /* of all; writers wait at either bound. 0: 64 MiB */
+        unsigned age_ms;           /* what is older is flushed. 0: 1000 */
+        unsigned threads;          /* transactions in flight, beside those of callers. 0: 8 */
+        uint8_t pid[16];           /* the mount's id under 'p': as long as it is there, others leave alone what is
+                                    * half written. Zeros: random, so that they do not */
+};
+
 struct fs_open_opts {
         bool rdonly;               /* nothing is written; writing calls give EROFS */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
+        const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
+        bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
         /* This mount's registration in STORE or in what lies below it; outlives the file system. NULL: nobody else
          * writes to the store, by other means. A shared one leaves unlinked inodes to whoever is alone. */
         struct fs_session *session;
@@ -54,9 +67,8 @@ struct fs_open_opts {
 int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
             struct err_text *text);
 
-/* Collects all unlinked inodes, whatever references remain (unless another mount may use them), and frees FS. Takes
- * NULL. The caller closes the
- * store (which waits for it to be durable). */
+/* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount may use
+ * them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable). */
 void fs_close(struct fs *fs);
 
 uint32_t fs_block_size(const struct fs *fs);
@@ -156,8 +168,13 @@ int fs_parent(struct fs *fs, uint64_t dir, uint64_t *ret);
  * during the call. Zero ranges point to a static page of zeros. Its result becomes fs_read's. */
 typedef int (*fs_read_fn)(const struct iovec *iov, int n, size_t len, void *arg);
 
-/* Reads up to LEN bytes at OFFSET, fewer only at the end of the file. On an error FN is not called. */
+/* Reads up to LEN bytes at OFFSET, fewer only at the end of the file. On an error FN is not called.
+ *
+ * Where a read costs a round trip, who reads a file from the front is served from what was fetched ahead, up to 0.3
+ * seconds before the call. The mount's own changes are always seen; to see those that others committed before,
+ * whoever opens a file, or takes a lock, calls fs_drop_read_ahead first. */
 int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg);
+void fs_drop_read_ahead(struct fs *fs, uint64_t ino);
 
 enum fs_write_flags {
         FS_WRITE_KILL_PRIV = 1 << 0, /* as FS_SET_KILL_PRIV */
@@ -165,7 +182,15 @@ enum fs_write_flags {
         FS_WRITE_KEEP_TIMES = 1 << 2, /* the kernel's writeback cache owns mtime and ctime */
 };
 
-/* Writes all of it, or as much as was done before an error (> 0), or the error. Each block is atomic. */
+/* Writes all of it, or as much as was done before an error (> 0), or the error. Each block is atomic.
+ *
+ * Where writes are gathered this takes DATA into memory, and waits only where there is too much of it; all
+ * functions of this mount see it at once, others when it is flushed: by fs_flush, fs_fsync, fs_sync, a change of
+ * size, an append, fs_fallocate, fs_lseek, fs_setattr, its amount or its age (about a second). What a flush
+ * cannot write stays and is tried again, as long as that may help; meanwhile writing, fs_flush and fs_fsync of
+ * that inode give the error. It is dropped if the inode is gone (ESTALE), the mount was evicted or the
+ * inode is damaged (EIO): fs_flush or fs_fsync tells that once. With FS_WRITE_APPEND nothing is gathered: the
+ * data is committed when this returns. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data, unsigned flags);
 
 /* MODE as fallocate(2): 0 and KEEP_SIZE (nothing is reserved; size grows unless kept), PUNCH_HOLE |
@@ -175,12 +200,17 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_
 /* SEEK_DATA, SEEK_HOLE. ENXIO beyond the end. */
 int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret);
 
-/* At close: everything written to INO is in the store, and visible to other mounts; or the error with which a part of
- * it could not be written. */
-int fs_flush(struct fs *fs, uint64_t ino);
-
-/* Barrier: everything done before, on any file or directory, is durable on success. */
+/* Barrier: everything done before, on any file or directory, is durable on success. Also gives errors of
+ * gathered writes that are still here, but does not count as telling those that are lost. */
 int fs_sync(struct fs *fs);
+
+/* What was written to INO before, and every other change before, is durable on success: for fsync of one file,
+ * that need not wait for what is gathered of others. */
+int fs_fsync(struct fs *fs, uint64_t ino);
+
+/* For close(2): what was written to INO before is committed, so that others who open it see it. Without gathered
+ * writes there is nothing to do. */
+int fs_flush(struct fs *fs, uint64_t ino);
 
 /* ---- extended attributes ------------------------------------------------------------------------ */
 

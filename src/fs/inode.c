@@ -138,7 +138,12 @@ int fs_inode_depend(struct kv_txn *t, uint64_t ino, enum fmt_attr attr)
         return conflict(t, KV_CONFLICT_READ, ino, attr);
 }
 
-static int add(struct kv_txn *t, uint64_t ino, enum fmt_attr attr, int64_t n)
+int fs_inode_disturb(struct kv_txn *t, uint64_t ino, enum fmt_attr attr)
+{
+        return conflict(t, KV_CONFLICT_WRITE, ino, attr);
+}
+
+int fs_inode_add(struct kv_txn *t, uint64_t ino, enum fmt_attr attr, int64_t n)
 {
         struct fmt_key k;
         uint8_t operand[8];
@@ -178,7 +183,7 @@ int fs_inode_store(struct kv_txn *t, const struct fs_inode *inode, unsigned chan
                 fmt_key_attr(&k, inode->ino, FMT_ATTR_TIMES);
                 r = kv_clear(t, fmt_slice(&k));
         }
-        return r < 0 ? r : add(t, inode->ino, FMT_ATTR_CHANGE, 1);
+        return r < 0 ? r : fs_inode_add(t, inode->ino, FMT_ATTR_CHANGE, 1);
 }
 
 int fs_parent_start(struct fs *fs, struct kv_txn *t, struct fs_inode_read *r, uint64_t dir)
@@ -211,8 +216,8 @@ int fs_dir_touch(struct kv_txn *t, uint64_t dir, struct timespec now, int subdir
         fmt_key_attr(&k, dir, FMT_ATTR_TIMES);
         r = kv_atomic(t, KV_BYTE_MAX, fmt_slice(&k), slice_of(time, sizeof(time)));
         if (r >= 0 && subdirs != 0)
-                r = add(t, dir, FMT_ATTR_NLINK, subdirs);
-        return r < 0 ? r : add(t, dir, FMT_ATTR_CHANGE, 1);
+                r = fs_inode_add(t, dir, FMT_ATTR_NLINK, subdirs);
+        return r < 0 ? r : fs_inode_add(t, dir, FMT_ATTR_CHANGE, 1);
 }
 
 static void record_attr(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec,
@@ -226,7 +231,8 @@ static void record_attr(const struct fs *fs, uint64_t ino, const struct fmt_inod
                 .gid = rec->gid,
                 .rdev = rec->rdev,
                 .size = rec->size,
-                .blocks = rec->allocated / 512,
+                /* Negative: what blocks took is still under \xfe, for the next writer of the record to add. */
+                .blocks = rec->allocated > INT64_MAX ? 0 : rec->allocated / 512,
                 .blksize = BLKSIZE,
                 .atime = rec->atime,
                 .mtime = rec->mtime,

@@ -67,6 +67,12 @@ int fs_inode_store_new(struct kv_txn *t, uint64_t ino, const struct fmt_inode *r
  * snapshot read of the record that is a dependence on this part of the inode alone. */
 int fs_inode_depend(struct kv_txn *t, uint64_t ino, enum fmt_attr attr);
 
+/* This transaction changes what ATTR stands for. */
+int fs_inode_disturb(struct kv_txn *t, uint64_t ino, enum fmt_attr attr);
+
+/* Adds N to the counter ATTR, and nothing else: the record is not read. */
+int fs_inode_add(struct kv_txn *t, uint64_t ino, enum fmt_attr attr, int64_t n);
+
 /* Starts reading DIR as a place for new names: its existence, mode and owner, so that changes in it by
  * others do not conflict. */
 int fs_parent_start(struct fs *fs, struct kv_txn *t, struct fs_inode_read *r, uint64_t dir);

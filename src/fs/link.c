@@ -2,6 +2,7 @@
 #include "link.h"
 
 #include "collect.h"
+#include "gather.h"
 #include "inuse.h"
 
 /* ---- link --------------------------------------------------------------------------------------- */
@@ -72,6 +73,7 @@ static int link_body(struct kv_txn *t, void *arg)
 int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct fs_attr *ret)
 {
         struct link l = { .fs = fs, .ino = ino, .dir = dir, .name = name, .now = fs_now(fs) };
+        fs_gather_mark mark = fs_gather_now(fs);
         int r = fs->rdonly ? -EROFS : fs_name_check(name);
 
         if (r >= 0)
@@ -86,6 +88,8 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
         }
         if (l.nameless)
                 fs_inuse_set_nameless(fs->inuse, ino, false);
+        if (fs_gather_attr(fs, mark, &l.attr) != 0)
+                return fs_getattr(fs, ino, ret);
         *ret = l.attr;
         return 0;
 }

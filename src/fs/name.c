@@ -1,5 +1,6 @@
 /* Directory entries, lookup, and the parent of a directory. */
 #include "collect.h"
+#include "gather.h"
 #include "inode.h"
 #include "inuse.h"
 
@@ -143,8 +144,11 @@ int fs_lookup(struct fs *fs, uint64_t dir, struct slice name, struct fs_attr *re
                 return -ENAMETOOLONG;
         for (;;) {
                 uint64_t generation = fs_collector_generation(fs);
+                fs_gather_mark mark = fs_gather_now(fs);
 
                 r = fs_run_read(fs, lookup_body, &l);
+                if (r >= 0 && fs_gather_attr(fs, mark, &l.attr) != 0)
+                        continue;
                 if (r >= 0 && l.attr.ino == held)
                         break;
                 if (held != 0)

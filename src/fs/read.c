@@ -1,7 +1,9 @@
-/* Reading files: straight out of the store's memory. */
+/* Reading files: straight out of the store's memory, or with what is gathered laid over it in a copy. */
 #include "block.h"
 #include "cleanup.h"
+#include "gather.h"
 #include "inode.h"
+#include "readahead.h"
 
 /* Blocks that need no allocation to be read: 1 MiB in blocks of 16 KiB, and an edge. */
 #define BLOCKS_ON_STACK 65u
@@ -13,6 +15,9 @@ struct read {
         fs_read_fn fn;
         void *arg;
         struct timespec now;
+        fs_gather_mark mark;
+        uint64_t gathered_end; /* 0: nothing is gathered */
+        bool again;            /* to be read again: see fs_gather_mark */
         int result; /* of FN */
         bool atime_due;
 };
@@ -52,28 +57,113 @@ static int hand_out(struct kv_txn *t, struct read *rd, const struct iovec *iov, 
         return 0;
 }
 
-static int read_blocks(struct kv_txn *t, struct read *rd, uint64_t end, struct fs_block_read *reads,
+/* Hands out the pieces with what is gathered over them. */
+static int hand_out_merged(struct kv_txn *t, struct read *rd, const struct iovec *iov, int n, size_t len)
+{
+        _cleanup_free_ uint8_t *copy = NULL;
+        struct iovec whole;
+        size_t at = 0;
+
+        if (rd->gathered_end > rd->offset) {
+                copy = malloc(len);
+                if (!copy)
+                        return -ENOMEM;
+                for (int i = 0; i < n; at += iov[i].iov_len, i++)
+                        memcpy(copy + at, iov[i].iov_base, iov[i].iov_len);
+                whole = (struct iovec){ .iov_base = copy, .iov_len = len };
+        }
+        rd->again = fs_gather_apply(rd->fs, rd->mark, rd->ino, rd->offset, copy, len) != 0;
+        if (rd->again)
+                return 0;
+        return copy ? hand_out(t, rd, &whole, 1, len) : hand_out(t, rd, iov, n, len);
+}
+
+static uint64_t request_end(const struct read *rd)
+{
+        return rd->offset < FS_SIZE_MAX - rd->len ? rd->offset + rd->len : FS_SIZE_MAX;
+}
+
+/* How many blocks [OFFSET, END) touches. */
+static size_t count_blocks(const struct read *rd, uint64_t end)
+{
+        return end <= rd->offset ? 0 : (size_t)((fs_block_up(rd->fs, end) - fs_block_down(rd->fs, rd->offset)) /
+                                                rd->fs->block_size);
+}
+
+static void start_blocks(struct kv_txn *t, const struct read *rd, size_t n, struct fs_block_read *reads)
+{
+        uint64_t begin = fs_block_down(rd->fs, rd->offset);
+
+        for (size_t i = 0; i < n; i++)
+                fs_block_start(t, &reads[i], rd->ino, begin + i * rd->fs->block_size, KV_SNAPSHOT);
+}
+
+/* Of the blocks up to END the first N were started; there are no others. */
+static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n, struct fs_block_read *reads,
                        struct iovec *iov)
 {
         const struct fs *fs = rd->fs;
         uint64_t begin = fs_block_down(fs, rd->offset);
         struct pieces pieces = { .iov = iov };
-        size_t n = 0;
+        size_t count = count_blocks(rd, end);
 
-        for (uint64_t block = begin; block < end; block += fs->block_size)
-                fs_block_start(t, &reads[n++], rd->ino, block, KV_SNAPSHOT);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < count; i++) {
                 uint64_t block = begin + i * fs->block_size;
                 size_t from = block < rd->offset ? (size_t)(rd->offset - block) : 0;
                 size_t to = end - block < fs->block_size ? (size_t)(end - block) : fs->block_size;
-                struct slice value;
-                int r = fs_block_wait(fs, t, &reads[i], &value);
+                struct slice value = { 0 };
+                int r = i < n ? fs_block_wait(fs, t, &reads[i], &value) : 0;
 
                 if (r < 0)
                         return r;
                 add_block(&pieces, value, from, to);
         }
-        return hand_out(t, rd, iov, pieces.n, (size_t)(end - rd->offset));
+        return fs->gather ? hand_out_merged(t, rd, iov, pieces.n, (size_t)(end - rd->offset)) :
+                            hand_out(t, rd, iov, pieces.n, (size_t)(end - rd->offset));
+}
+
+/* The file's size, and what else is to be known of its inode. */
+static int wait_inode(struct kv_txn *t, struct read *rd, struct fs_inode_read *read, uint64_t *ret_size)
+{
+        struct fs_inode inode;
+        int r = fs_inode_wait(t, read, &inode);
+
+        if (r < 0)
+                return r;
+        if (!S_ISREG(inode.rec.mode))
+                return S_ISDIR(inode.rec.mode) ? -EISDIR : -EINVAL;
+        rd->atime_due = fs_atime_due(rd->fs, &inode, rd->now);
+        *ret_size = inode.rec.size;
+        return 0;
+}
+
+/* READS and IOV have room for all blocks of the request. */
+static int read_in(struct kv_txn *t, struct read *rd, struct fs_block_read *reads, struct iovec *iov)
+{
+        struct fs_inode_read inode_read;
+        uint64_t size, end, last = request_end(rd);
+        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which exist. */
+        bool ahead = rd->fs->limits->remote;
+        size_t n;
+        int r;
+
+        rd->gathered_end = fs_gather_end(rd->fs, rd->ino);
+        fs_inode_start(rd->fs, t, &inode_read, rd->ino, FS_INODE_RECORD, KV_SNAPSHOT);
+        if (ahead)
+                start_blocks(t, rd, count_blocks(rd, last), reads);
+        r = wait_inode(t, rd, &inode_read, &size);
+        if (r < 0)
+                return r;
+        /* Behind the size there is nothing that is to be seen. */
+        end = last < size ? last : size;
+        n = count_blocks(rd, end);
+        if (!ahead)
+                start_blocks(t, rd, n, reads);
+        if (end < last && end < rd->gathered_end)
+                end = last < rd->gathered_end ? last : rd->gathered_end;
+        if (rd->offset >= end)
+                return rd->fs->gather ? hand_out_merged(t, rd, NULL, 0, 0) : hand_out(t, rd, NULL, 0, 0);
+        return wait_blocks(t, rd, end, n, reads, iov);
 }
 
 static int read_body(struct kv_txn *t, void *arg)
@@ -81,39 +171,38 @@ static int read_body(struct kv_txn *t, void *arg)
         struct fs_block_read few_reads[BLOCKS_ON_STACK];
         struct iovec few_iov[2 * BLOCKS_ON_STACK];
         struct read *rd = arg;
-        struct fs_inode inode;
-        uint64_t end;
-        size_t blocks;
-        int r = fs_inode_load(rd->fs, t, rd->ino, FS_INODE_RECORD, KV_SNAPSHOT, &inode);
+        size_t blocks = count_blocks(rd, request_end(rd));
 
-        if (r < 0)
-                return r;
-        if (!S_ISREG(inode.rec.mode))
-                return S_ISDIR(inode.rec.mode) ? -EISDIR : -EINVAL;
-        rd->atime_due = fs_atime_due(rd->fs, &inode, rd->now);
-        if (rd->offset >= inode.rec.size || rd->len == 0)
-                return hand_out(t, rd, NULL, 0, 0);
-        end = rd->len < inode.rec.size - rd->offset ? rd->offset + rd->len : inode.rec.size;
-        blocks = (size_t)((fs_block_up(rd->fs, end) - fs_block_down(rd->fs, rd->offset)) /
-                          rd->fs->block_size);
+        rd->again = false;
         if (blocks <= BLOCKS_ON_STACK)
-                return read_blocks(t, rd, end, few_reads, few_iov);
+                return read_in(t, rd, few_reads, few_iov);
 
         _cleanup_free_ struct fs_block_read *reads = calloc(blocks, sizeof(*reads));
         _cleanup_free_ struct iovec *iov = calloc(2 * blocks, sizeof(*iov));
 
-        return reads && iov ? read_blocks(t, rd, end, reads, iov) : -ENOMEM;
+        return reads && iov ? read_in(t, rd, reads, iov) : -ENOMEM;
 }
 
 int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg)
 {
         struct read rd = { .fs = fs, .ino = ino, .offset = offset, .len = len, .fn = fn, .arg = arg,
                            .now = fs_now(fs) };
-        int r = fs_run_read(fs, read_body, &rd);
+        int r;
 
+        if (fs_readahead_read(fs, ino, offset, len, fn, arg, &r) > 0)
+                return r; /* the access time was set by the reads that began this */
+        do {
+                rd.mark = fs_gather_now(fs);
+                r = fs_run_read(fs, read_body, &rd);
+        } while (r >= 0 && rd.again);
         if (r < 0)
                 return r;
         if (rd.atime_due)
                 fs_atime_set(fs, ino, rd.now);
         return rd.result;
+}
+
+void fs_drop_read_ahead(struct fs *fs, uint64_t ino)
+{
+        fs_readahead_drop(fs, ino);
 }

@@ -1,6 +1,7 @@
 /* Listing directories. Entries are handed out while the transaction that read them is open, and a
  * transaction that has to be run again goes on behind the last entry that was taken. */
 #include "collect.h"
+#include "gather.h"
 #include "inuse.h"
 
 /* Entries whose inodes are read together. On a local store this only costs what the caller then has no
@@ -18,6 +19,7 @@ struct readdir {
         void *arg;
         struct timespec now;
         uint64_t generation; /* of the collector, from before the transaction */
+        fs_gather_mark mark; /* from before the transaction */
         bool again;          /* run again: the collector came between */
         uint64_t held;       /* an inode with a reference from before the transaction; 0: none */
         bool atime_due;
@@ -112,6 +114,10 @@ static int deliver(struct readdir *d, struct item *item)
                                         .attr = item->has_attr ? &item->attr : NULL };
         int r;
 
+        if (item->has_attr && fs_gather_attr(d->fs, d->mark, &item->attr) != 0) {
+                d->again = true;
+                return 0;
+        }
         if (item->has_attr) {
                 r = take_reference(d, entry.ino);
                 if (r <= 0)
@@ -206,6 +212,7 @@ int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, 
         do {
                 d.again = false;
                 d.generation = fs_collector_generation(fs);
+                d.mark = fs_gather_now(fs);
                 r = fs_run_read(fs, readdir_body, &d);
         } while (r >= 0 && d.again);
         if (d.held != 0)

@@ -1,5 +1,6 @@
 /* lseek(2) with SEEK_DATA and SEEK_HOLE, to the block: zeros inside a stored block count as data. */
 #include "block.h"
+#include "gather.h"
 #include "inode.h"
 
 #include <unistd.h>
@@ -85,11 +86,15 @@ int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t 
 {
         struct seek s = { .fs = fs, .ino = ino, .at = offset, .whence = whence };
 
+        int r;
+
         if (whence != SEEK_DATA && whence != SEEK_HOLE)
                 return -EINVAL;
+        r = fs_gather_flush(fs, ino);
+        if (r < 0)
+                return r;
         while (!s.found) {
-                int r = fs_run_read(fs, seek_body, &s);
-
+                r = fs_run_read(fs, seek_body, &s);
                 if (r < 0)
                         return r;
         }

@@ -1,5 +1,7 @@
 /* Attributes: reading and changing them. */
+#include "gather.h"
 #include "priv.h"
+#include "readahead.h"
 #include "truncate.h"
 
 struct getattr {
@@ -22,8 +24,15 @@ static int getattr_body(struct kv_txn *t, void *arg)
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret)
 {
         struct getattr g = { .fs = fs, .ino = ino };
-        int r = fs_run_read(fs, getattr_body, &g);
+        int r;
 
+        do {
+                fs_gather_mark mark = fs_gather_now(fs);
+
+                r = fs_run_read(fs, getattr_body, &g);
+                if (r >= 0)
+                        r = fs_gather_attr(fs, mark, &g.attr);
+        } while (r > 0);
         if (r < 0)
                 return r;
         *ret = g.attr;
@@ -143,15 +152,30 @@ static bool times_valid(const struct fs_setattr *set)
                (!(set->set & FS_SET_CTIME) || time_valid(set->ctime));
 }
 
+/* What was written before comes before. Only cutting would not be right without it; the others would at most find
+ * their times changed once more. */
+static int flush_before(struct fs *fs, uint64_t ino, const struct fs_setattr *set)
+{
+        if (set->set & FS_SET_SIZE)
+                return fs_gather_flush_cut(fs, ino, set->size);
+        (void)fs_gather_flush(fs, ino);
+        return 0;
+}
+
 int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct fs_attr *ret)
 {
         struct setattr s = { .fs = fs, .ino = ino, .set = set, .now = fs_now(fs) };
         /* Cutting a file makes room, also in a store that has none. */
         unsigned flags = set->set & FS_SET_SIZE ? KV_RESERVE : 0;
+        fs_gather_mark mark;
         int r;
 
         if (!times_valid(set))
                 return -EINVAL;
+        r = flush_before(fs, ino, set);
+        if (r < 0)
+                return r;
+        mark = fs_gather_now(fs);
         while ((r = fs_run_write(fs, flags, setattr_body, &s)) == FS_TRIM_FIRST) {
                 r = fs_trim_finish(fs, ino);
                 if (r < 0)
@@ -159,11 +183,15 @@ int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct
         }
         if (r < 0)
                 return r;
+        if (set->set & FS_SET_SIZE)
+                fs_readahead_drop(fs, ino);
         if (s.trim) {
                 fs_trim_begin(fs, ino);
                 /* The blocks that are gone by now are not to be counted. */
                 return fs_getattr(fs, ino, ret);
         }
+        if (fs_gather_attr(fs, mark, &s.attr) != 0)
+                return fs_getattr(fs, ino, ret);
         *ret = s.attr;
         return 0;
 }

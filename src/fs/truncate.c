@@ -35,6 +35,13 @@ static int cut_last_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inod
         return fs_block_put(fs, t, inode->ino, &e, &inode->rec.allocated);
 }
 
+/* The blocks beyond trim_from are nobody's any more. Together with FMT_ATTR_CUT their writer notices. */
+static void give_up(struct fs_inode *inode)
+{
+        inode->rec.writer = slice_of(NULL, 0);
+        inode->rec.writing = 0;
+}
+
 /* Leaves all blocks from BEGIN on to later steps. Block 0 is cleared at once, because a mark of 0 means
  * none. */
 static int mark(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t begin)
@@ -54,6 +61,7 @@ static int mark(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_
         if (r >= 0)
                 r = fs_block_clear(fs, t, inode->ino, 0, fs->block_size, &first, &inode->rec.allocated);
         inode->rec.trim_from = begin == 0 ? fs->block_size : begin;
+        give_up(inode);
         return r;
 }
 
@@ -64,7 +72,8 @@ static int shrink(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint6
         unsigned step = fs_block_step(fs);
         int r = 0;
 
-        if (inode->rec.trim_from == 0)
+        r = fs_inode_disturb(t, inode->ino, FMT_ATTR_CUT);
+        if (r >= 0 && inode->rec.trim_from == 0)
                 r = fs_block_find(t, inode->ino, begin, end, true, step, &found);
         if (r < 0)
                 return r;
@@ -96,7 +105,20 @@ int fs_resize(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t 
 struct trim {
         struct fs *fs;
         uint64_t ino;
+        bool abandoned; /* not while their writer lives */
 };
+
+/* Whether the mount that is writing the blocks is still registered. */
+static int writer_lives(struct kv_txn *t, const struct fs_inode *inode)
+{
+        struct slice unused;
+        struct fmt_key k;
+        int r;
+
+        fmt_key_process(&k, inode->rec.writer.data);
+        r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &unused);
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
 
 static int trim_body(struct kv_txn *t, void *arg)
 {
@@ -116,6 +138,17 @@ static int trim_body(struct kv_txn *t, void *arg)
         if (!S_ISREG(inode.rec.mode) || inode.rec.trim_from > FS_SIZE_MAX ||
             inode.rec.size > inode.rec.trim_from)
                 return -ERR_CORRUPT;
+        if (inode.rec.writer.len > 0 && trim->abandoned) {
+                r = writer_lives(t, &inode);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        if (inode.rec.writer.len > 0) {
+                give_up(&inode);
+                r = fs_inode_disturb(t, trim->ino, FMT_ATTR_CUT);
+                if (r < 0)
+                        return r;
+        }
 
         /* From the end, so that what remains is what the mark says at every moment. */
         begin = fs_block_up(fs, inode.rec.trim_from);
@@ -137,21 +170,36 @@ static int trim_body(struct kv_txn *t, void *arg)
         return r < 0 ? r : found.count == step;
 }
 
-int fs_trim_step(struct fs *fs, uint64_t ino)
+static int run_step(struct fs *fs, uint64_t ino, bool abandoned)
 {
-        struct trim trim = { .fs = fs, .ino = ino };
+        struct trim trim = { .fs = fs, .ino = ino, .abandoned = abandoned };
 
         return fs_run_write(fs, KV_RESERVE | KV_IDEMPOTENT, trim_body, &trim);
 }
 
-int fs_trim_finish(struct fs *fs, uint64_t ino)
+int fs_trim_step(struct fs *fs, uint64_t ino)
+{
+        return run_step(fs, ino, false);
+}
+
+static int finish(struct fs *fs, uint64_t ino, bool abandoned)
 {
         int r;
 
         do
-                r = fs_trim_step(fs, ino);
+                r = run_step(fs, ino, abandoned);
         while (r > 0);
         return r;
+}
+
+int fs_trim_finish(struct fs *fs, uint64_t ino)
+{
+        return finish(fs, ino, false);
+}
+
+int fs_trim_abandoned(struct fs *fs, uint64_t ino)
+{
+        return finish(fs, ino, true);
 }
 
 void fs_trim_begin(struct fs *fs, uint64_t ino)

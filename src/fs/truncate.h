@@ -21,8 +21,11 @@ static inline bool fs_trim_blocks(const struct fs_inode *inode, uint64_t end)
 /* One step in a transaction of its own: 1 if more remains, 0 when nothing does. */
 int fs_trim_step(struct fs *fs, uint64_t ino);
 
-/* All steps. */
+/* All steps, also of blocks that a mount is writing: it notices, and writes them again. */
 int fs_trim_finish(struct fs *fs, uint64_t ino);
+
+/* The same, but blocks are left alone as long as the mount that is writing them is registered. */
+int fs_trim_abandoned(struct fs *fs, uint64_t ino);
 
 /* After a resize that left a mark: a bounded number of steps now, the others by the collector. */
 void fs_trim_begin(struct fs *fs, uint64_t ino);

@@ -1,6 +1,8 @@
 /* Writing to files: in transactions of whole blocks, each with the inode's new size and times. */
 #include "block.h"
+#include "gather.h"
 #include "priv.h"
+#include "readahead.h"
 #include "truncate.h"
 
 /* Blocks in one transaction at most; a request of 1 MiB is one even with blocks of 16 KiB. */
@@ -185,6 +187,12 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data
 
         if (r >= 0 && !(flags & FS_WRITE_APPEND) && offset >= FS_SIZE_MAX && data.len > 0)
                 r = -EFBIG;
+        if (r >= 0 && fs->gather && data.len > 0) {
+                if (!(flags & FS_WRITE_APPEND))
+                        return fs_gather_write(fs, ino, offset, data, flags);
+                /* The end of the file is only known in the transaction that writes there. */
+                r = fs_gather_flush(fs, ino);
+        }
         while (r >= 0 && done < data.len) {
                 r = fs_run_write(fs, 0, write_body, &w);
                 if (r == FS_TRIM_FIRST) {
@@ -197,5 +205,6 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data
                 w.offset += w.written;
                 w.data = slice_of(data.data + done, data.len - done);
         }
+        fs_readahead_drop(fs, ino);
         return done > 0 ? (ssize_t)done : r;
 }

@@ -63,6 +63,12 @@ struct fmt_inode random_inode(struct rng *r, uint8_t *buf)
                 i.size = random_number(r) & INT64_MAX;
         if (type == S_IFREG)
                 i.trim_from = random_number(r);
+        if (i.trim_from != 0 && rng_below(r, 2)) {
+                rng_fill(r, buf, FMT_PID_SIZE);
+                buf[0] &= 0xf; /* no 'l' */
+                i.writer = slice_of(buf, FMT_PID_SIZE);
+                i.writing = random_number(r) | 1;
+        }
         if (type == S_IFCHR || type == S_IFBLK)
                 i.rdev = random_number(r);
         if (type == S_IFLNK)

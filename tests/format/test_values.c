@@ -101,6 +101,8 @@ static void test_inode(void **state)
                 assert_time(i.ctime, j.ctime);
                 assert_time(i.btime, j.btime);
                 assert_slice(i.target, j.target);
+                assert_slice(i.writer, j.writer);
+                assert_true(i.writing == j.writing);
                 free_copy(v);
                 /* What was decoded does not point into the value. */
                 assert_slice(i.target, j.target);

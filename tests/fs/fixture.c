@@ -15,6 +15,13 @@ const struct kv_fault_opts fixture_faults = {
         .slow_us = 200,
 };
 
+const struct fs_gather_opts fixture_gather = {
+        .inode_bytes = 100000,
+        .total_bytes = 300000,
+        .age_ms = 20,
+        .threads = 4,
+};
+
 /* ---- clock -------------------------------------------------------------------------------------- */
 
 static struct timespec test_now(const struct clock *c)
@@ -41,6 +48,12 @@ struct timespec now(const struct fixture *f)
 
 /* ---- stores ------------------------------------------------------------------------------------- */
 
+void fixture_make_remote(struct kv_store *store)
+{
+        /* A store's limits are its own: in it they can be changed. */
+        ((struct kv_limits *)(uintptr_t)kv_limits(store))->remote = true;
+}
+
 static void store_open(struct fixture *f)
 {
         struct kv_open_opts opts = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE, .owner = "a test",
@@ -48,10 +61,7 @@ static void store_open(struct fixture *f)
         struct err_text text = { "" };
         char url[80];
 
-        if (f->dir[0])
-                snprintf(url, sizeof(url), "lmdb:%s/store", f->dir);
-        else
-                strcpy(url, strstr(f->spec, "+remote") ? "mem:remote" : "mem:");
+        snprintf(url, sizeof(url), f->dir[0] ? "lmdb:%s/store" : "mem:", f->dir);
         if (kv_open(url, &opts, &f->bottom, &text) < 0)
                 fail_msg("%s", text.text);
         f->store = f->bottom;
@@ -76,6 +86,8 @@ static void store_open(struct fixture *f)
                 assert_ok(kv_stats_open(f->store, &f->stats));
                 f->store = f->stats;
         }
+        if (strstr(f->spec, "+remote"))
+                fixture_make_remote(f->store);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -102,6 +114,8 @@ void fixture_open(struct fixture *f, const char *spec)
                                                         .seconds = 1000000000 } };
         f->opts.clock = &f->clock.clock;
         f->opts.atime = FS_NOATIME;
+        if (strstr(spec, "+gather"))
+                f->opts.gather = &fixture_gather;
         if (strncmp(spec, "lmdb", 4) == 0) {
                 const char *tmp = getenv("TMPDIR");
 

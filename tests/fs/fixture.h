@@ -31,8 +31,8 @@ struct test_clock {
 
 struct fixture {
         const char *spec;            /* "mem", "lmdb", with "+fault", "+stats", "+writebehind" behind; "+odd":
-                                      * blocks of a size that is no power of two; "+remote": a mem store
-                                      * whose reads cost round trips, as its limits say */
+                                      * blocks of a size that is no power of two; "+remote": as if reads cost
+                                      * round trips; "+gather": writes are gathered, as fixture_gather says */
         char dir[64];                /* of an lmdb store; "" otherwise */
         struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */
         struct kv_store *store;      /* the whole stack */
@@ -44,6 +44,12 @@ struct fixture {
 /* Faults that a program does not notice: conflicts, commits with unknown results, reads to be tried again,
  * slow calls. */
 extern const struct kv_fault_opts fixture_faults;
+
+/* Little memory, so that much is flushed. */
+extern const struct fs_gather_opts fixture_gather;
+
+/* Has STORE say that it is behind a network. */
+void fixture_make_remote(struct kv_store *store);
 
 /* Makes the store of SPEC, a file system with blocks of 4096 bytes in it, and opens it. */
 void fixture_open(struct fixture *f, const char *spec);

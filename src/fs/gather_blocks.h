@@ -1,0 +1,57 @@
+/* Bytes that were written and are not in the store yet, by blocks. Plain memory: the caller locks. */
+#ifndef FS_GATHER_BLOCKS_H
+#define FS_GATHER_BLOCKS_H
+
+#include "slice.h"
+
+#include <stdbool.h>
+
+/* Separate pieces of one block; who writes one more than that must wait until they are in the store. */
+#define GATHER_PIECES 32u
+
+struct gather_piece {
+        uint32_t from, to;
+};
+
+struct gather_block {
+        uint64_t offset;  /* of the block in its file */
+        unsigned n;       /* pieces, sorted, with gaps between */
+        struct gather_piece pieces[GATHER_PIECES];
+        uint8_t data[];   /* a block long; zeros between the pieces */
+};
+
+/* Sorted by offset. */
+struct gather_blocks {
+        struct gather_block **at;
+        size_t count, capacity;
+};
+
+/* Where the first block at or behind OFFSET is. */
+size_t gather_blocks_seek(const struct gather_blocks *b, uint64_t offset);
+/* The block at exactly OFFSET, or NULL. */
+struct gather_block *gather_blocks_find(const struct gather_blocks *b, uint64_t offset);
+/* Takes DATA, which lies in one block, at OFFSET. 1: takes a new block's memory; 0: does not; ENOMEM; EAGAIN:
+ * has too many pieces already. */
+int gather_blocks_write(struct gather_blocks *b, uint32_t block_size, uint64_t offset, struct slice data);
+/* Lays the bytes over the LEN bytes of a file that are in BUF, from OFFSET on. */
+void gather_blocks_apply(const struct gather_blocks *b, uint32_t block_size, uint64_t offset, uint8_t *buf,
+                         size_t len);
+/* Forgets all bytes from END on; returns how many blocks' memory that gave back. */
+size_t gather_blocks_cut(struct gather_blocks *b, uint64_t end);
+/* The end of the last byte. */
+uint64_t gather_blocks_end(const struct gather_blocks *b);
+void gather_blocks_free(struct gather_blocks *b);
+
+/* The end of the last piece, within the block. */
+static inline uint32_t gather_block_end(const struct gather_block *b)
+{
+        return b->pieces[b->n - 1].to;
+}
+
+/* Whether all bytes of the block up to its end are there. */
+static inline bool gather_block_solid(const struct gather_block *b)
+{
+        return b->n == 1 && b->pieces[0].from == 0;
+}
+
+#endif

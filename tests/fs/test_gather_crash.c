@@ -1,0 +1,158 @@
+/* A mount dies at any of the commits of a flush, with others in flight beside it: the store is clean for the checker,
+ * the file shows no zeros where data came before what is there, and nothing of what was in flight ever appears
+ * when another mount makes the file longer. */
+#include "fixture.h"
+
+#include <linux/falloc.h>
+
+#define BLOCK 4096u
+#define PLAN  40000u /* five blocks a transaction */
+#define OLD   (23 * BLOCK + 100) /* bytes committed before */
+#define NEW   (90 * BLOCK + 7)   /* bytes of the file when all is written */
+
+static uint8_t before[NEW], after[NEW];
+
+/* What the mount writes: over the first blocks, but for some, and far beyond the end. */
+struct way {
+        const char *name;
+        uint64_t old;                /* size before */
+        uint64_t from, to;           /* written */
+        uint64_t hole_from, hole_to; /* not written */
+};
+
+static const struct way ways[] = {
+        { "a new file", 0, 0, NEW, 0, 0 },
+        { "behind the end", OLD, OLD, NEW, 0, 0 },
+        { "over all of it and behind", OLD, 0, NEW, 0, 0 },
+        { "over all of it", NEW, 0, NEW, 0, 0 },
+        { "with a hole", OLD, 10, NEW, 12 * BLOCK + 5, 50 * BLOCK },
+        { "few blocks", OLD, OLD - 10, OLD + 2 * BLOCK, 0, 0 },
+};
+
+static const struct fs_gather_opts lazy = { .age_ms = 1000000, .threads = 3 };
+
+static void write_all(struct fs *fs, uint64_t ino, uint64_t from, uint64_t to, const uint8_t *data)
+{
+        if (from < to)
+                (void)fs_write(fs, ino, from, slice_of(data + from, to - from), 0);
+}
+
+/* Whether block after block is as it was or as it was to be; behind the old end only as it was to be. */
+static void check_bytes(const struct way *w, const uint8_t *got, uint64_t size)
+{
+        for (uint64_t block = 0; block < size; block += BLOCK) {
+                bool is_old = true, is_new = true;
+
+                for (uint64_t i = block; i < block + BLOCK && i < size; i++) {
+                        bool written = i >= w->from && i < w->to && !(i >= w->hole_from && i < w->hole_to);
+                        uint8_t old = i < w->old ? before[i] : 0;
+
+                        is_old = is_old && got[i] == old;
+                        is_new = is_new && got[i] == (written ? after[i] : old);
+                }
+                if (!is_new && (!is_old || block >= w->old))
+                        fail_msg("%s: block at %llu of %llu bytes is neither old nor new", w->name,
+                                 (unsigned long long)block, (unsigned long long)size);
+        }
+}
+
+/* Another mount goes on with what is left. */
+static void check_left(struct fixture *f, const struct way *w, uint64_t ino, unsigned n)
+{
+        static uint8_t got[2 * NEW];
+        struct err_text text;
+        uint64_t size;
+
+        fixture_check(f, NULL);
+        assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
+        size = attr(f, ino).size;
+        assert_true(size >= w->old && size <= (w->to > w->old ? w->to : w->old));
+        assert_int_equal(get(f, ino, 0, got, sizeof(got)), size);
+        check_bytes(w, got, size);
+        /* Nothing of what was in flight comes to light. */
+        switch (n % 4) {
+        case 0:
+                assert_ok(truncate_to(f, ino, 2 * NEW));
+                break;
+        case 1:
+                put(f, ino, 2 * NEW - 1, "x");
+                break;
+        case 2:
+                assert_ok(fs_fallocate(f->fs, ino, 0, 0, 2 * NEW));
+                break;
+        case 3:
+                assert_ok(truncate_to(f, ino, 5));
+                size = size < 5 ? size : 5;
+                assert_ok(truncate_to(f, ino, 2 * NEW));
+                break;
+        }
+        assert_int_equal(attr(f, ino).size, 2 * NEW);
+        assert_zeros(f, ino, size, 2 * NEW - 1 - size);
+        fixture_drain(f);
+        if (n % 5 == 0)
+                assert_ok(fs_unlink(f->fs, ROOT, str("file")));
+        fixture_close(f);
+}
+
+/* False: it did not come to commit N. */
+static bool crash_at(const struct way *w, unsigned n, bool after_commit)
+{
+        struct fixture f;
+        struct fs *fs;
+        struct kv_store *mount;
+        struct kv_fault_opts opts = fixture_faults;
+        struct err_text text;
+        uint8_t pid[FMT_PID_SIZE] = "the dying mount.";
+        struct fmt_key markers;
+        uint64_t ino;
+        bool crashed;
+
+        fixture_open(&f, "mem");
+        ((struct kv_limits *)(uintptr_t)kv_limits(f.store))->txn_plan_bytes = PLAN;
+        fixture_make_remote(f.store);
+        ino = new_file(&f, ROOT, "file");
+        write_all(f.fs, ino, 0, w->old, before);
+        fs_close(f.fs);
+
+        opts.keep_below = true;
+        assert_ok(kv_fault_open(f.store, &opts, &mount));
+        kv_fault_set(mount, &(struct kv_fault_opts){ .slow_ppm = 300000, .slow_us = 100 });
+        fmt_key_status(&markers, pid);
+        assert_ok(kv_set_markers(mount, fmt_slice(&markers)));
+        f.opts.gather = &lazy;
+        assert_ok(fs_open(mount, &f.opts, &fs, &text));
+        f.opts.gather = NULL;
+        kv_fault_crash_at(mount, n, after_commit);
+        write_all(fs, ino, w->from, w->hole_from > 0 ? w->hole_from : w->to, after);
+        if (w->hole_to > 0)
+                write_all(fs, ino, w->hole_to, w->to, after);
+        crashed = fs_flush(fs, ino) < 0;
+        fs_close(fs);
+        kv_close(mount);
+        check_left(&f, w, ino, n);
+        return crashed;
+}
+
+static void test_every_commit(void **state)
+{
+        for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+                unsigned n = 0;
+
+                for (bool crashed = true; crashed; n++) {
+                        crashed = crash_at(&ways[i], n, false);
+                        crashed = crash_at(&ways[i], n, true) || crashed;
+                }
+                print_message("%s: %u commits\n", ways[i].name, n - 1);
+        }
+}
+
+int main(int argc, char **argv)
+{
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_every_commit) };
+
+        for (size_t i = 0; i < NEW; i++) {
+                before[i] = (uint8_t)(1 + i % 97);
+                after[i] = (uint8_t)(101 + i % 89);
+        }
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
