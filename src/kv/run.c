@@ -213,8 +213,8 @@ int kv_confirm(struct kv_txn *t)
         return r == -ENOENT ? -ERR_FENCED : r;
 }
 
-/* Whether the attempt that wrote M committed: 1, 0, or an error that is not transient. If it did not, it never
- * will: it read the marker, which is written here. So this holds even if the attempt were still on its way. */
+/* Whether the attempt that wrote M committed: 1, 0, or an error that is not transient. If it did not, it
+ * never will: it read the marker, which is written here. So this holds even if it were still on its way. */
 static int marker_settle_once(struct kv_store *s, const struct marker *m, unsigned n)
 {
         struct slice value;

@@ -196,8 +196,8 @@ static int check_file(const char *path, struct err_text *text)
                 return 0;
         }
         if (errno == ENOENT)
-                return err_set(text, ENOENT, "there is no cluster file %s: copy it from a machine of the cluster, "
-                               "or name another one (fdb:FILE or FDB_CLUSTER_FILE)", path);
+                return err_set(text, ENOENT, "there is no cluster file %s: copy it from a machine of the "
+                               "cluster, or name another one (fdb:FILE or FDB_CLUSTER_FILE)", path);
         return err_set(text, errno, "cannot read the cluster file %s: %s", path, err_str(errno));
 }
 
@@ -211,8 +211,8 @@ static int refuse(const struct fdb_store *s, fdb_error_t why, struct err_text *t
                 return err_set(text, EINVAL, "%s is not a cluster file: it must hold one line like "
                                "name:id@ADDRESS:PORT", file);
         case FDB_DATABASE_LOCKED:
-                return err_set(text, EAGAIN, "the cluster of %s is locked: an operator must unlock it (fdbcli, "
-                               "unlock)", file);
+                return err_set(text, EAGAIN, "the cluster of %s is locked: an operator must unlock it "
+                               "(fdbcli, unlock)", file);
         case FDB_FILE_NOT_READABLE:
         case FDB_NO_CLUSTER_FILE:
                 return err_set(text, EACCES, "cannot read the cluster file %s", file);

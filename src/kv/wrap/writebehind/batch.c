@@ -109,8 +109,8 @@ static int batch_body(struct kv_txn *t, void *arg)
         uint8_t number[8];
         int r;
 
-        /* Read as well as written: a commit that takes place after it was given up conflicts with its retry and
-         * with every later batch. */
+        /* Read as well as written: a commit that takes place after it was given up conflicts with its retry
+         * and with every later batch. */
         if (b->wb->sequence)
                 kv_get_start(t, &before, sequence, 0);
         for (int i = 0; i < b->n; i++)

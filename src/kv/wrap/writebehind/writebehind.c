@@ -152,9 +152,12 @@ static void sync_primitives_init(struct wb_store *wb)
 int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
                         struct kv_store **ret)
 {
-        struct wb_store *wb = calloc(1, sizeof(*wb));
+        struct wb_store *wb;
         int r;
 
+        if (below->limits.unknown_results && opts->sequence.len == 0)
+                return -EINVAL; /* a batch could take place late, over a later one */
+        wb = calloc(1, sizeof(*wb));
         if (!wb)
                 return -ENOMEM;
         sync_primitives_init(wb);
