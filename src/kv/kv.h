@@ -42,7 +42,7 @@ struct kv_limits {
         bool unknown_results;    /* kv_commit may give ERR_UNKNOWN_RESULT */
         bool remote;             /* a read costs a round trip: start reads together, read ahead */
         size_t range_bytes;      /* what one round trip of a range brings at most; whoever wants more and
-                                  * knows keys in between starts several ranges or gets together. 0: no bound */
+                                  * knows keys between starts several ranges or gets together. 0: no bound */
         bool optimistic;         /* bodies that write may run at the same time and conflict */
 };
 
