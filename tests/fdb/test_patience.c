@@ -1,6 +1,8 @@
 /* A cluster that is away: who waits, for how long, and what becomes of a commit that was sent. */
 #include "fixture.h"
 
+#include "wrap.h"
+
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -188,12 +190,43 @@ static void test_unknown_is_not_cancelled(void **state)
         }
 }
 
+/* The overlay over a cluster that is away: fsync waits as long as its thread does, and what was acknowledged
+ * is kept and written when the cluster is back. */
+static void test_writebehind(void **state)
+{
+        const struct kv_writebehind_opts opts = { .sequence = slice_str("\xf1sequence"), .age_ms = 3600000 };
+        struct fixture *f = *state;
+        struct kv_patience p;
+        struct kv_store *s;
+
+        assert_int_equal(kv_writebehind_open(f->store, &opts, &s), 0);
+        f->store = s;
+        put(s, "k", "written");
+        assert_int_equal(kv_sync(s), 0);
+        put(s, "k", "acknowledged");
+        f->set_away(true);
+        kv_patience_begin(&p, SOON_MS);
+        assert_int_equal(kv_sync(s), -ERR_AWAY);
+        kv_patience_end(&p);
+        kv_patience_begin(&p, 0);
+        kv_patience_cancel(&p);
+        assert_int_equal(kv_sync(s), -EINTR);
+        kv_patience_end(&p);
+        f->set_away(false);
+        kv_patience_begin(&p, 60000);
+        assert_int_equal(kv_sync(s), 0);
+        kv_patience_end(&p);
+        assert_int_equal(kv_close(s), 0);
+        f->store = fixture_open(f, f->url);
+        expect(f->store, "k", "acknowledged");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_STORE(test_out_of_time), IN_STORE(test_cancelled), IN_STORE(test_comes_back),
                 IN_STORE(test_commit_goes_on), IN_STORE(test_commit_is_not_cancelled),
-                IN_STORE(test_unknown_is_not_cancelled),
+                IN_STORE(test_unknown_is_not_cancelled), IN_STORE(test_writebehind),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

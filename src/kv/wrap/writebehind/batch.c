@@ -233,8 +233,39 @@ static int batch_run_locked(struct wb_store *wb)
         return r;
 }
 
+#define PATIENCE_POLL_MS 20
+
+int wb_wait_batch(struct wb_store *wb)
+{
+        struct timespec until;
+
+        if (!kv_patience_limited()) {
+                pthread_cond_wait(&wb->batch_done, &wb->lock);
+                return 0;
+        }
+        /* A condition cannot be waited for together with a cancellation; this wait is long or rare. */
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += PATIENCE_POLL_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&wb->batch_done, &wb->lock, &until);
+        return kv_patience_check();
+}
+
+/* Leaves the batch to the committer and waits for it. Lock held. */
+static int batch_ask(struct wb_store *wb)
+{
+        if (!wb->batch_wanted) {
+                wb->batch_wanted = true;
+                pthread_cond_signal(&wb->committer_wake);
+        }
+        return wb_wait_batch(wb);
+}
+
 int wb_flush(struct wb_store *wb, uint64_t target)
 {
+        /* A batch is everybody's: it must not end with the patience of one. */
+        bool ask = kv_patience_limited() && wb->below->limits.remote;
         int r = 0;
 
         pthread_mutex_lock(&wb->lock);
@@ -242,7 +273,9 @@ int wb_flush(struct wb_store *wb, uint64_t target)
                 if (wb->error == -ERR_FENCED)
                         r = wb->error;
                 else if (wb->batch_running)
-                        pthread_cond_wait(&wb->batch_done, &wb->lock);
+                        r = wb_wait_batch(wb);
+                else if (ask)
+                        r = wb->error < 0 ? wb->error : batch_ask(wb);
                 else
                         r = batch_run_locked(wb);
         }

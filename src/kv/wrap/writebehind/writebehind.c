@@ -144,8 +144,8 @@ static void sync_primitives_init(struct wb_store *wb)
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
         pthread_cond_init(&wb->committer_wake, &monotonic);
+        pthread_cond_init(&wb->batch_done, &monotonic);
         pthread_condattr_destroy(&monotonic);
-        pthread_cond_init(&wb->batch_done, NULL);
         pthread_cond_init(&wb->watch_idle, NULL);
 }
 
