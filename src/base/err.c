@@ -37,6 +37,8 @@ const char *err_str(int err)
                 return "not an ashlar file system";
         case ERR_FENCED:
                 return "this mount was evicted from its store";
+        case ERR_AWAY:
+                return "the store does not answer";
         default:
                 return strerror_r(err, buf, sizeof(buf));
         }

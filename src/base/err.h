@@ -23,6 +23,8 @@ enum {
         ERR_NO_FS,
         /* This mount lost its registration (its session was evicted) and must not go on. */
         ERR_FENCED,
+        /* The store did not answer in time. If a commit was on its way, its outcome is unknown. */
+        ERR_AWAY,
 };
 
 /* One line of text for a user, without a final newline: what failed and what to do about it. Filled by

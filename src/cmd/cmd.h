@@ -16,6 +16,8 @@ enum cmd_exit {
 int cmd_mkfs(int argc, char **argv);
 int cmd_mount(int argc, char **argv);  /* also as mount.ashlar STORE DIR [-o OPTIONS] and by fstab */
 int cmd_umount(int argc, char **argv); /* also as umount.fuse.ashlar DIR */
+int cmd_mounts(int argc, char **argv);
+int cmd_evict(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 
@@ -34,6 +36,11 @@ int cmd_option_error(const char *subcommand, char *const *argv, int result);
 /* For the end of a subcommand that printed to stdout: EXIT_CODE, or CMD_FAILED with a line to stderr if
  * not all of the output could be written. */
 int cmd_finish_output(int exit_code);
+
+struct kv_store;
+
+/* Whether STORE holds a file system that this version understands: an error with TEXT otherwise. */
+int cmd_check_fs(struct kv_store *store, struct err_text *text);
 
 /* Who we are, for others who find the store in use: "ashlar fsck, process 42 on HOST". */
 void cmd_owner(const char *subcommand, char *ret, size_t cap);

@@ -243,12 +243,8 @@ static int print_keys(struct kv_store *store, const struct keys *a)
  * what people look at keys for; and unless they are only dumped, of a version that we know. */
 static int check_store(struct kv_store *store, const struct keys *a, struct err_text *text)
 {
-        const struct fs_open_opts opts = { .rdonly = true };
-        struct fs *fs;
-        int r = fs_open(store, &opts, &fs, text);
+        int r = cmd_check_fs(store, text);
 
-        if (r >= 0)
-                fs_close(fs);
         if (r == -ERR_CORRUPT || (r == -ERR_NEWER && a->hex))
                 return 0;
         return r;

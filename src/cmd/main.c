@@ -19,6 +19,8 @@ static const struct subcommand subcommands[] = {
           "mount it at a directory" },
         { "umount", cmd_umount, "umount.fuse.ashlar", "umount DIR",
           "unmount, and wait until everything is committed" },
+        { "mounts", cmd_mounts, NULL, "mounts [OPTIONS] STORE", "list who has it mounted" },
+        { "evict", cmd_evict, NULL, "evict STORE ID", "end the registration of a dead mount" },
         { "fsck", cmd_fsck, NULL, "fsck [OPTIONS] STORE", "check every key and value; changes nothing" },
         { "keys", cmd_keys, NULL, "keys [OPTIONS] STORE [PREFIX]", "print keys and values, decoded" },
 };

@@ -44,6 +44,11 @@ static void print_help(void)
                "      allow_other, noallow_other, allow_root  who is let in beside the user who mounts\n"
                "                           (default: everybody if root mounts, else nobody)\n"
                "      suid, dev            allow set-user-id programs and device files (root only)\n"
+               "      exclusive            no other mount beside this one (the default on this machine's\n"
+               "                           stores)\n"
+               "      shared               others may mount the store too (elsewhere the default)\n"
+               "      timeout=SECONDS      how long to wait for a store that is away, before EIO (default: 0,\n"
+               "                           without end)\n"
                "      noexec, sync, dirsync  as for any file system\n"
                "      noxattr              no extended attributes: faster\n"
                "      writeback_cache      let the kernel gather writes\n"
@@ -169,6 +174,14 @@ static int check_dir(const char *given, char **ret, struct err_text *text)
                 return err_set(text, EBUSY, "mount point %s is busy: %s is mounted there; unmount it with "
                                "'ashlar umount %s'", dir, at.source, dir);
         *ret = steal_ptr(dir);
+        return 0;
+}
+
+static int check_mode(const struct mount_options *o, const char *url, struct err_text *text)
+{
+        if (o->af.writeback_cache && mount_options_shared(o, url))
+                return err_set(text, EINVAL, "mount option 'writeback_cache' needs 'exclusive': what the kernel gathers, "
+                               "other mounts would not see");
         return 0;
 }
 
@@ -311,7 +324,8 @@ static int run(struct args *a)
                 err_set(&text, ENOMEM, "out of memory");
                 return cmd_failed(&text);
         }
-        if (check_dir(a->dir, &dir, &text) < 0 || check_allow_other(&a->options, &text) < 0)
+        if (check_mode(&a->options, url, &text) < 0 || check_dir(a->dir, &dir, &text) < 0 ||
+            check_allow_other(&a->options, &text) < 0)
                 return cmd_failed(&text);
         if (store_url_is_inside(url, dir)) {
                 err_set(&text, EINVAL, "%s lies inside the mount point %s, which would hide it", url, dir);

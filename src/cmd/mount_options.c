@@ -1,8 +1,11 @@
 #include "mount_options.h"
 
 #include "cleanup.h"
+#include "store_url.h"
 
 #include <sys/mount.h>
+
+#define TIMEOUT_END_S 1000000u
 
 enum action {
         IGNORE,
@@ -12,6 +15,8 @@ enum action {
         ATIME,      /* value: enum fs_atime */
         ALLOW_OTHER, /* value: 0 or 1 */
         ALLOW_ROOT,
+        MODE,       /* value: enum mount_mode */
+        TIMEOUT,
         NOXATTR,
         WRITEBACK,
         DEBUG,
@@ -44,6 +49,9 @@ static const struct option_word {
         { "allow_other", ALLOW_OTHER, 1 },
         { "noallow_other", ALLOW_OTHER, 0 },
         { "allow_root", ALLOW_ROOT, 0 },
+        { "exclusive", MODE, MOUNT_EXCLUSIVE },
+        { "shared", MODE, MOUNT_SHARED },
+        { "timeout=", TIMEOUT, 0 },
         { "xattr", NOXATTR, 0 },
         { "noxattr", NOXATTR, 1 },
         { "writeback_cache", WRITEBACK, 1 },
@@ -81,6 +89,11 @@ void mount_options_init(struct mount_options *o)
         };
 }
 
+bool mount_options_shared(const struct mount_options *o, const char *url)
+{
+        return o->mode == MOUNT_BY_STORE ? !store_url_is_local(url) : o->mode == MOUNT_SHARED;
+}
+
 /* Where the value of WORD begins if OPTION is such a word, else NULL. */
 static const char *match(const struct option_word *option, const char *word)
 {
@@ -94,18 +107,25 @@ static const char *match(const struct option_word *option, const char *word)
         return strcmp(word, option->name) == 0 ? word + n : NULL;
 }
 
-static int parse_id(const char *word, const char *value, uint32_t *ret, struct err_text *text)
+/* A number below END. */
+static int parse_number(const char *word, const char *value, unsigned long end, uint32_t *ret,
+                        struct err_text *text)
 {
-        char *end;
+        char *rest;
         unsigned long n;
 
         errno = 0;
-        n = strtoul(value, &end, 10);
-        /* The largest number means "no change" to chown(2), so nobody has it. */
-        if (value[0] < '0' || value[0] > '9' || *end || errno || n >= UINT32_MAX)
-                return err_set(text, EINVAL, "mount option '%s': the value must be a number", word);
+        n = strtoul(value, &rest, 10);
+        if (value[0] < '0' || value[0] > '9' || *rest || errno || n >= end)
+                return err_set(text, EINVAL, "mount option '%s': the value must be a number below %lu", word, end);
         *ret = (uint32_t)n;
         return 0;
+}
+
+/* The largest number means "no change" to chown(2), so nobody has it. */
+static int parse_id(const char *word, const char *value, uint32_t *ret, struct err_text *text)
+{
+        return parse_number(word, value, UINT32_MAX, ret, text);
 }
 
 static int apply(struct mount_options *o, const struct option_word *option, const char *word,
@@ -137,6 +157,11 @@ static int apply(struct mount_options *o, const struct option_word *option, cons
                 o->allow_other = true;
                 o->af.allow_root = true;
                 return 0;
+        case MODE:
+                o->mode = (enum mount_mode)option->value;
+                return 0;
+        case TIMEOUT:
+                return parse_number(word, value, TIMEOUT_END_S, &o->timeout_s, text);
         case NOXATTR:
                 o->af.noxattr = option->value;
                 return 0;

@@ -5,6 +5,8 @@
 #include "mountinfo.h"
 #include "mountpoint.h"
 #include "serve_signals.h"
+#include "session.h"
+#include "store_url.h"
 #include "tune.h"
 #include "watcher.h"
 #include "wrap.h"
@@ -20,7 +22,10 @@
 
 struct mount {
         const struct mount_job *job;
-        struct kv_store *store;
+        bool shared;
+        unsigned wait_ms; /* for a mount that may be going away */
+        struct kv_store *bottom, *store; /* the store, and what the file system uses: the same, or over it */
+        struct fs_session *session;      /* NULL: the lock does */
         struct fs *fs;
         struct af_server *server;
         struct serve_signals *signals;
@@ -38,37 +43,63 @@ static int has_source(const struct af_mountinfo *m, void *arg)
         return af_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
+/* The lock of a local store keeps all others out; elsewhere, and where others are welcome, mounts know of one another by
+ * their registrations. */
+static bool takes_lock(const struct mount *m)
+{
+        return !m->shared && store_url_is_local(m->job->url);
+}
+
 static int open_store(struct mount *m, struct err_text *text)
 {
         const struct mount_job *job = m->job;
         bool rdonly = job->options.flags & MS_RDONLY;
         char host[HOST_NAME_MAX + 1] = "", owner[PATH_MAX + 128];
-        struct kv_open_opts opts = { .flags = KV_OPEN_EXCLUSIVE, .owner = owner };
-        struct kv_writebehind_opts behind = { 0 };
-        struct kv_store *below;
+        struct kv_open_opts opts = { .owner = owner, .wait_ms = m->wait_ms };
         int r;
 
         gethostname(host, sizeof(host) - 1);
         snprintf(owner, sizeof(owner), "pid %ld on %s, mounted at %s", (long)getpid(), host, job->dir);
-        /* A mount that everybody can see is not going away. */
-        opts.wait_ms = af_mountinfo_each(has_source, (void *)job->url) > 0 ? 0 : STORE_WAIT_MS;
-        r = kv_open(job->url, &opts, &below, text);
-        if (rdonly && (r == -EACCES || r == -EROFS)) {
+        if (takes_lock(m))
+                opts.flags = KV_OPEN_EXCLUSIVE;
+        r = kv_open(job->url, &opts, &m->bottom, text);
+        if (rdonly && takes_lock(m) && (r == -EACCES || r == -EROFS)) {
                 opts.flags = KV_OPEN_RDONLY;
-                r = kv_open(job->url, &opts, &below, text);
+                r = kv_open(job->url, &opts, &m->bottom, text);
         }
-        if (r < 0)
-                return r;
-        if (rdonly) {
-                m->store = below;
+        m->store = r < 0 ? NULL : m->bottom;
+        return r;
+}
+
+/* Before anything else that this mount does in the store. */
+static int open_session(struct mount *m, struct err_text *text)
+{
+        const struct mount_job *job = m->job;
+        struct fs_session_opts opts = {
+                .store = job->url,
+                .mountpoint = job->dir,
+                .exclusive = !m->shared,
+                .wait_ms = m->wait_ms,
+        };
+        struct err_text why;
+        int r;
+
+        if (takes_lock(m))
                 return 0;
-        }
-        r = kv_writebehind_open(below, &behind, &m->store);
-        if (r < 0) {
-                kv_close(below);
-                return err_set(text, -r, "cannot set up the write-behind cache: %s", err_str(r));
-        }
-        return 0;
+        process_self(&opts.self);
+        r = fs_session_open(m->bottom, &opts, &m->session, &why);
+        return r < 0 ? err_set(text, -r, "%s: %s", job->url, why.text) : 0;
+}
+
+static int open_writebehind(struct mount *m, struct err_text *text)
+{
+        const struct kv_writebehind_opts opts = { 0 };
+        int r;
+
+        if (m->shared || (m->job->options.flags & MS_RDONLY))
+                return 0;
+        r = kv_writebehind_open(m->bottom, &opts, &m->store);
+        return r < 0 ? err_set(text, -r, "cannot set up the write-behind cache: %s", err_str(r)) : 0;
 }
 
 static int open_fs(struct mount *m, struct err_text *text)
@@ -80,11 +111,23 @@ static int open_fs(struct mount *m, struct err_text *text)
         struct err_text why;
         int r;
 
+        /* A mount that everybody can see is not going away. */
+        m->wait_ms = af_mountinfo_each(has_source, (void *)m->job->url) > 0 ? 0 : STORE_WAIT_MS;
         r = open_store(m, text);
+        if (r >= 0)
+                r = open_session(m, text);
+        if (r >= 0)
+                r = open_writebehind(m, text);
         if (r < 0)
                 return r;
+        opts.session = m->session;
         r = fs_open(m->store, &opts, &m->fs, &why);
-        return r < 0 ? err_set(text, -r, "%s: %s", m->job->url, why.text) : 0;
+        if (r < 0)
+                return err_set(text, -r, "%s: %s", m->job->url, why.text);
+        /* Who has the lock is alone: what stands in the table is left by shared mounts that died. */
+        if (takes_lock(m) && !opts.rdonly)
+                (void)fs_registry_clear(m->store);
+        return 0;
 }
 
 /* ---- being ready -------------------------------------------------------------------------------- */
@@ -117,6 +160,7 @@ static int start(struct mount *m, struct err_text *text)
                 .flags = job->options.flags,
                 .allow_other = job->options.allow_other,
         };
+        struct af_opts af_opts = job->options.af;
         int fd, r;
 
         r = open_fs(m, text);
@@ -126,7 +170,10 @@ static int start(struct mount *m, struct err_text *text)
         if (r < 0)
                 return r;
         m->mounted = true;
-        r = af_server_new(m->fs, &job->options.af, fd, &m->server, text);
+        af_opts.shared = m->shared;
+        af_opts.waits = kv_limits(m->store)->remote;
+        af_opts.timeout_ms = job->options.timeout_s * 1000;
+        r = af_server_new(m->fs, &af_opts, fd, &m->server, text);
         if (r < 0) {
                 close(fd);
                 return r;
@@ -161,10 +208,17 @@ static void leave_directory(struct mount *m)
 
 static int commit(struct mount *m, struct err_text *text)
 {
-        int r;
+        int r, q;
 
         fs_close(m->fs);
-        r = kv_close(m->store);
+        r = m->session ? kv_sync(m->store) : 0;
+        /* The registration goes last. If something could not be written, it stays: closing the store tries that
+         * again, and must not do so when somebody else may have come. */
+        q = fs_session_close(m->session, r < 0);
+        if (q < 0)
+                log_warning("%s: the registration of this mount could not be cleared: %s", m->job->url, err_str(q));
+        q = kv_close(m->store);
+        r = r < 0 ? r : q;
         if (r < 0)
                 return err_set(text, -r, "%s: the last changes could not be written: %s", m->job->url,
                                err_str(r));
@@ -177,6 +231,7 @@ int serve(const struct mount_job *job, struct err_text *text)
         struct err_text commit_text;
         int r, q;
 
+        m.shared = mount_options_shared(&job->options, job->url);
         tune_process();
         serve_signals_block();
         r = watcher_start(job->dir, &m.watcher);

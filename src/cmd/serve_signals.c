@@ -14,14 +14,10 @@
 
 #define GRACE_S 5
 
-/* Interrupts the thread in af_serve(). */
-#define KICK_SIGNAL SIGUSR1
-#define KICK_MS     20
-
 struct serve_signals {
         const char *dir;
         struct af_server *server;
-        pthread_t server_thread, thread;
+        pthread_t thread;
         atomic_bool served; /* af_serve returned */
 };
 
@@ -33,18 +29,12 @@ static void signals_handled(sigset_t *set)
         sigaddset(set, SIGHUP);
 }
 
-static void kicked(int sig)
-{
-}
-
 void serve_signals_block(void)
 {
-        struct sigaction kick = { .sa_handler = kicked };
         sigset_t set;
 
         signals_handled(&set);
         pthread_sigmask(SIG_BLOCK, &set, NULL);
-        sigaction(KICK_SIGNAL, &kick, NULL);
         signal(SIGPIPE, SIG_IGN);
 }
 
@@ -59,26 +49,12 @@ static void flush_pages(const char *dir)
         close(fd);
 }
 
-static void cut_off(struct serve_signals *x)
-{
-        struct timespec pause = { .tv_nsec = KICK_MS * 1000000L };
-
-        af_stop(x->server);
-        /* Again and again: the first may come before the thread waits. */
-        while (!atomic_load(&x->served)) {
-                pthread_kill(x->server_thread, KICK_SIGNAL);
-                nanosleep(&pause, NULL);
-        }
-}
-
 static void unmount(struct serve_signals *x, const sigset_t *set)
 {
         struct timespec grace = { .tv_sec = GRACE_S };
         struct err_text text;
         int r = af_unmount(x->dir, false, &text);
 
-        if (r == 0)
-                return; /* af_serve returns by itself */
         if (r == -EBUSY) {
                 log_warning("%s is in use: detached; open files are cut off in %d seconds, or by a second "
                             "signal", x->dir, GRACE_S);
@@ -87,8 +63,10 @@ static void unmount(struct serve_signals *x, const sigset_t *set)
         }
         if (r < 0)
                 log_warning("%s", text.text);
+        /* After an unmount af_serve returns by itself, unless a copy of the mount lives on in another
+         * namespace. */
         sigtimedwait(set, NULL, &grace);
-        cut_off(x);
+        af_stop(x->server);
 }
 
 static void *wait_for_signals(void *arg)
@@ -117,7 +95,6 @@ int serve_signals_start(const char *dir, struct af_server *s, struct serve_signa
                 return -ENOMEM;
         x->dir = dir;
         x->server = s;
-        x->server_thread = pthread_self();
         r = pthread_create(&x->thread, NULL, wait_for_signals, x);
         if (r != 0) {
                 free(x);

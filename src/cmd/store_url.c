@@ -16,6 +16,11 @@ static const char *lmdb_path(const char *store)
         return colon && (!slash || colon < slash) ? NULL : store;
 }
 
+bool store_url_is_local(const char *store)
+{
+        return lmdb_path(store);
+}
+
 char *store_url_absolute(const char *store)
 {
         const char *path = lmdb_path(store);

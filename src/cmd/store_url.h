@@ -9,6 +9,9 @@
  * NULL: no memory. */
 char *store_url_absolute(const char *store);
 
+/* Whether STORE lies on this machine and can be locked by one process. */
+bool store_url_is_local(const char *store);
+
 /* Whether the files of the store URL (absolute) lie at the path DIR or below. */
 bool store_url_is_inside(const char *url, const char *dir);
 

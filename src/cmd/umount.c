@@ -1,14 +1,18 @@
 /* ashlar umount: unmounts and waits until everything is committed.
  *
- * umount(2) returns when the kernel has let go, while the process that served may still be committing.
- * It holds the store until it has done so: when the store can be had, or when somebody else has it, that
- * is over.
+ * umount(2) returns when the kernel has let go, while the process that served may still be committing. If
+ * the mount is registered in its store, that names the process, and when the process is gone, it is over.
+ * Otherwise the mount holds the store alone until it has done so: when the store can be had, or when somebody
+ * else has it.
  */
 #include "cleanup.h"
 #include "cmd.h"
 #include "kv.h"
+#include "mount_table.h"
 #include "mountinfo.h"
 #include "mountpoint.h"
+#include "process.h"
+#include "store_url.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -18,6 +22,11 @@
 #define LOOK_MS 250u
 /* After how many looks a terminal is told. */
 #define QUIET_LOOKS 4u
+/* How often to look whether the process is gone. */
+#define SERVER_POLL_MS 10
+
+#define WAITING "unmounted; waiting until everything is committed ..."
+
 /* How often a busy directory is tried again, and after how long. */
 #define BUSY_TRIES    10u
 #define BUSY_PAUSE_MS 50
@@ -115,10 +124,44 @@ static int has_source(const struct af_mountinfo *m, void *arg)
         return af_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
+/* The process that serves DIR, from the registration of its mount: false if there is none that can be seen. */
+static bool find_server(const char *url, const char *dir, struct mount_row *ret)
+{
+        const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY };
+        struct mount_table table = { .n = 0 };
+        struct kv_store *store;
+        bool found = false;
+
+        if (kv_open(url, &opts, &store, NULL) < 0)
+                return false;
+        if (mount_table_read(store, &table) < 0)
+                table.n = 0;
+        for (size_t i = 0; i < table.n && !found; i++) {
+                found = table.rows[i].state == MOUNT_RUNS && strcmp(table.rows[i].mountpoint, dir) == 0;
+                *ret = table.rows[i];
+        }
+        mount_table_clear(&table);
+        kv_close(store);
+        return found;
+}
+
 static void say(bool terminal, const char *line)
 {
         if (terminal)
                 fprintf(stderr, "\r\033[K%s", line);
+}
+
+static void wait_for_server(const struct mount_row *server)
+{
+        const struct timespec pause = { .tv_nsec = SERVER_POLL_MS * 1000000L };
+        bool terminal = isatty(STDERR_FILENO);
+
+        for (unsigned looks = 0; !process_is_gone(server->unix_pid, server->start_time); looks++) {
+                nanosleep(&pause, NULL);
+                if (looks == QUIET_LOOKS * LOOK_MS / SERVER_POLL_MS)
+                        say(terminal, WAITING);
+        }
+        say(terminal, "");
 }
 
 static int wait_committed(const char *url, struct err_text *text)
@@ -138,7 +181,7 @@ static int wait_committed(const char *url, struct err_text *text)
                 if (r != -EBUSY || af_mountinfo_each(has_source, (void *)url) > 0)
                         break;
                 if (looks == QUIET_LOOKS)
-                        say(terminal, "unmounted; waiting until everything is committed ...");
+                        say(terminal, WAITING);
         }
         say(terminal, "");
         if (r == 0)
@@ -153,15 +196,22 @@ int cmd_umount(int argc, char **argv)
 {
         _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
         struct args a = { .lazy = false };
+        struct mount_row server;
         struct err_text text;
+        bool registered;
         int r;
 
         r = parse_args(argc, argv, &a);
         if (r >= 0)
                 return r;
-        if (find_mount(a.dir, &at, &text) < 0 || unmount(at.target, a.lazy, &text) < 0)
+        if (find_mount(a.dir, &at, &text) < 0)
                 return cmd_failed(&text);
-        if (!a.lazy && !at.rdonly && wait_committed(at.source, &text) < 0)
+        registered = !a.lazy && find_server(at.source, at.target, &server);
+        if (unmount(at.target, a.lazy, &text) < 0)
+                return cmd_failed(&text);
+        if (registered)
+                wait_for_server(&server);
+        else if (!a.lazy && !at.rdonly && store_url_is_local(at.source) && wait_committed(at.source, &text) < 0)
                 return cmd_failed(&text);
         return CMD_OK;
 }

@@ -1,5 +1,6 @@
 /* What the subcommands share: one-line messages and exit codes. */
 #include "cmd.h"
+#include "fs.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -52,6 +53,17 @@ int cmd_finish_output(int exit_code)
                 return exit_code;
         fprintf(stderr, "ashlar: cannot write the output: %s\n", err_str(errno));
         return CMD_FAILED;
+}
+
+int cmd_check_fs(struct kv_store *store, struct err_text *text)
+{
+        const struct fs_open_opts opts = { .rdonly = true };
+        struct fs *fs;
+        int r = fs_open(store, &opts, &fs, text);
+
+        if (r >= 0)
+                fs_close(fs);
+        return r;
 }
 
 void cmd_owner(const char *subcommand, char *ret, size_t cap)

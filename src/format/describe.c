@@ -288,6 +288,8 @@ static int add_process(struct line *l, const struct fmt_parsed_key *k, struct sl
         add_text(l, "version", p.version);
         add_time(l, "registered", p.registered);
         fmt_line_add(l, " inodes=%" PRIu64 "-%" PRIu64, p.ino_first, p.ino_end);
+        if (p.pid_namespace != 0)
+                fmt_line_add(l, " pid_namespace=%" PRIu64, p.pid_namespace);
         return 0;
 }
 

@@ -86,7 +86,10 @@ void fmt_key_block_end(struct fmt_key *k, uint64_t ino);    /* just after all bl
 void fmt_key_garbage(struct fmt_key *k, uint64_t ino);      /* 'g' ino */
 void fmt_key_garbage_end(struct fmt_key *k);                /* just after all of them */
 void fmt_key_process(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* 'p' pid */
+/* All 'p' pid: two ranges, HALF 0 and 1, between which 'p' 'l' lies. */
+void fmt_key_processes(unsigned half, struct fmt_key *begin, struct fmt_key *end);
 void fmt_key_status(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]);  /* 'p' 'l' pid */
+void fmt_key_status_end(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* just after its markers */
 
 enum fmt_kind {
         FMT_META, FMT_META_COUNTER, FMT_INODE, FMT_LOCK, FMT_USE, FMT_XATTR, FMT_ATTR, FMT_DIRENT,
@@ -167,7 +170,8 @@ struct fmt_process {          /* written once, at registration */
         uint64_t start_time;  /* of the Unix process, field 22 of /proc/PID/stat */
         struct timespec registered;
         bool exclusive;
-        uint64_t ino_first, ino_end; /* inode numbers handed to this mount, [first, end) */
+        uint64_t ino_first, ino_end; /* inode numbers handed to this mount at first, [first, end) */
+        uint64_t pid_namespace; /* in which unix_pid is meant */
 };
 
 struct fmt_status {           /* rewritten by its mount */

@@ -157,3 +157,24 @@ void fmt_key_status(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE])
         add_byte(k, TAG_STATUS);
         add_pid(k, pid);
 }
+
+void fmt_key_status_end(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE])
+{
+        fmt_key_status(k, pid);
+        /* The tag in front keeps it from running out. */
+        while (k->data[k->len - 1] == 0xff)
+                k->len--;
+        k->data[k->len - 1]++;
+}
+
+void fmt_key_processes(unsigned half, struct fmt_key *begin, struct fmt_key *end)
+{
+        start(begin, TAG_PROCESS);
+        start(end, TAG_PROCESS);
+        if (half == 0) {
+                add_byte(end, TAG_STATUS);
+        } else {
+                add_byte(begin, TAG_STATUS + 1);
+                end->data[0]++;
+        }
+}

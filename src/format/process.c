@@ -28,6 +28,7 @@ size_t fmt_process_encode(const struct fmt_process *p, uint8_t *out)
         m.exclusive = p->exclusive;
         m.inode_first = p->ino_first;
         m.inode_end = p->ino_end;
+        m.pid_namespace = p->pid_namespace;
         return fmt_message_pack(&m.base, FMT_SMALL_MAX, out);
 }
 
@@ -52,6 +53,7 @@ int fmt_process_decode(struct slice value, struct fmt_scratch *scratch, struct f
                 .exclusive = m->exclusive,
                 .ino_first = m->inode_first,
                 .ino_end = m->inode_end,
+                .pid_namespace = m->pid_namespace,
         };
         if (!fmt_timestamp_make(m->registered_sec, m->registered_nsec, &p.registered) || !process_valid(&p))
                 return -ERR_CORRUPT;

@@ -16,11 +16,16 @@
 #define MANY        1024u /* inodes that are worth to begin at once */
 #define GATHER_MS   50u   /* else so long, so that a few inodes do not cost a transaction each */
 #define RETRY_MS    1000u /* after an error of the store */
+#define ALONE_S     5     /* between two looks whether other mounts have gone, if something was left to them */
+#define SCAN_S      30    /* else */
 
 struct fs_collector {
         struct fs *fs;
         pthread_t thread;
         _Atomic uint64_t generation;
+        /* Another mount was registered when last looked, so that unlinked inodes are left alone; and there are
+         * some. Only of shared mounts. */
+        atomic_bool others, left;
 
         pthread_mutex_t lock; /* protects what follows */
         pthread_cond_t wake;
@@ -31,6 +36,7 @@ struct fs_collector {
         pthread_cond_t settled; /* after each pass */
         uint64_t passes;
         unsigned hurried;       /* threads that wait for a pass */
+        struct timespec looked; /* whether other mounts have gone, when */
         bool busy;
 };
 
@@ -77,6 +83,7 @@ int fs_garbage_set(struct kv_txn *t, uint64_t ino, uint64_t epoch)
 
 enum verdict {
         JOB_DONE,   /* nothing is left to do, or nothing may be done yet */
+        JOB_LEFT,   /* unlinked and unused here, but other mounts may use it */
         JOB_CLEAR,  /* unlinked and unused */
         JOB_TRIM,   /* has blocks beyond its end */
         JOB_STALE,  /* 'g' names it for no reason */
@@ -94,12 +101,24 @@ struct job {
 
 struct batch {
         struct fs *fs;
+        bool alone;     /* no other mount is registered */
         unsigned count;
         struct job jobs[BATCH];
 };
 
-static int judge(const struct fs *fs, struct kv_txn *t, struct fs_inode_read *read, struct job *job)
+/* What other mounts have open cannot be seen yet, so that only who is alone collects. Whoever registers meanwhile
+ * conflicts; and who registers later finds no name that leads to what is being cleared. */
+static int look_for_others(const struct fs *fs, struct kv_txn *t, bool *ret_alone)
 {
+        int r = fs->shared ? fs_registry_alone(t, fs_session_pid(fs->session)) : 1;
+
+        *ret_alone = r > 0;
+        return r < 0 ? r : 0;
+}
+
+static int judge(const struct batch *b, struct kv_txn *t, struct fs_inode_read *read, struct job *job)
+{
+        const struct fs *fs = b->fs;
         struct fs_inode inode;
         int r = fs_inode_wait(t, read, &inode);
 
@@ -113,7 +132,7 @@ static int judge(const struct fs *fs, struct kv_txn *t, struct fs_inode_read *re
         else if (inode.rec.nlink > 0)
                 job->verdict = inode.rec.trim_from != 0 ? JOB_TRIM : JOB_STALE;
         else
-                job->verdict = job->in_use ? JOB_DONE : JOB_CLEAR;
+                job->verdict = job->in_use ? JOB_DONE : b->alone ? JOB_CLEAR : JOB_LEFT;
         if (job->verdict == JOB_CLEAR) {
                 /* Nothing else says so: blocks that are being written are not in `allocated`. */
                 job->no_blocks = inode.rec.trim_from == 0 && inode.rec.size == 0;
@@ -178,12 +197,13 @@ static int collect_body(struct kv_txn *t, void *arg)
         struct fs_inode_read reads[BATCH];
         unsigned budget = fs_block_step(b->fs);
         int64_t cleared = 0;
-        int r = 0;
+        int r;
 
         for (unsigned i = 0; i < b->count; i++)
                 fs_inode_start(b->fs, t, &reads[i], b->jobs[i].ino, FS_INODE_RECORD, 0);
+        r = look_for_others(b->fs, t, &b->alone);
         for (unsigned i = 0; r >= 0 && i < b->count; i++)
-                r = judge(b->fs, t, &reads[i], &b->jobs[i]);
+                r = judge(b, t, &reads[i], &b->jobs[i]);
         for (unsigned i = 0; r >= 0 && i < b->count; i++) {
                 struct job *job = &b->jobs[i];
                 struct fmt_key key;
@@ -222,6 +242,8 @@ static int finish_job(struct fs_collector *c, const struct job *job, bool last_c
         do
                 r = fs_run_write(c->fs, KV_RESERVE, collect_body, &b);
         while (r >= 0 && b.jobs[0].more && (last_collection || !stopping(c)));
+        if (r >= 0 && b.jobs[0].verdict == JOB_LEFT)
+                atomic_store(&c->left, true);
         if (r >= 0 && b.jobs[0].verdict == JOB_BROKEN)
                 return -ERR_CORRUPT;
         return r < 0 || b.jobs[0].verdict != JOB_TRIM ? r : fs_trim_abandoned(c->fs, job->ino);
@@ -253,6 +275,8 @@ static int collect(struct fs_collector *c, const uint64_t *inos, unsigned n, boo
                         .in_use = !last_collection && fs_inuse_orphan(c->fs->inuse, inos[i]),
                 };
         r = fs_run_write(c->fs, KV_RESERVE, collect_body, &b);
+        if (r >= 0)
+                atomic_store(&c->others, !b.alone);
         /* One that is damaged must not keep the others from being collected. */
         apart = r == -ERR_CORRUPT;
         if (apart)
@@ -262,6 +286,8 @@ static int collect(struct fs_collector *c, const uint64_t *inos, unsigned n, boo
 
                 if (apart || job->verdict == JOB_TRIM || job->more)
                         r = forgive(job, finish_job(c, job, last_collection));
+                else if (job->verdict == JOB_LEFT)
+                        atomic_store(&c->left, true);
                 else if (job->verdict == JOB_BROKEN)
                         r = forgive(job, -ERR_CORRUPT);
         }
@@ -320,9 +346,26 @@ static int collect_all(struct fs_collector *c, bool last_collection)
         return 0;
 }
 
+/* ---- what is left to others ----------------------------------------------------------------------- */
+
+static int alone_body(struct kv_txn *t, void *arg)
+{
+        const struct fs *fs = arg;
+
+        return fs_registry_alone(t, fs_session_pid(fs->session));
+}
+
+static bool is_alone(struct fs_collector *c)
+{
+        bool alone = fs_run_read(c->fs, alone_body, c->fs) > 0;
+
+        atomic_store(&c->others, !alone);
+        return alone;
+}
+
 /* ---- thread ------------------------------------------------------------------------------------- */
 
-/* Waits until WAKE is signalled or MS have passed. */
+/* Waits for MS, unless there is much to do or somebody waits for it. */
 static void wait_ms(struct fs_collector *c, unsigned ms)
 {
         struct timespec until;
@@ -337,6 +380,42 @@ static void wait_ms(struct fs_collector *c, unsigned ms)
         while (!c->stop && c->count < MANY && c->hurried == 0 &&
                pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
                 ;
+}
+
+/* A shared mount: looks under 'g' again now and then, because others unlink too. */
+static void wait_for_others(struct fs_collector *c)
+{
+        struct timespec until = c->looked;
+        bool alone;
+
+        if (atomic_load(&c->left) && !atomic_load(&c->others)) {
+                /* The last pass found that they have gone. */
+                atomic_store(&c->left, false);
+                c->scan = true;
+                return;
+        }
+        until.tv_sec += atomic_load(&c->left) ? ALONE_S : SCAN_S;
+        if (pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+                return;
+        pthread_mutex_unlock(&c->lock);
+        alone = is_alone(c);
+        pthread_mutex_lock(&c->lock);
+        clock_gettime(CLOCK_MONOTONIC, &c->looked);
+        if (alone) {
+                atomic_store(&c->left, false);
+                c->scan = true;
+        }
+}
+
+/* Waits until there may be something to do. */
+static void wait_for_work(struct fs_collector *c)
+{
+        if (c->fs->shared)
+                wait_for_others(c);
+        else
+                pthread_cond_wait(&c->wake, &c->lock);
+        if (!c->stop && c->count > 0 && !c->scan)
+                wait_ms(c, GATHER_MS);
 }
 
 static int collect_queue(struct fs_collector *c, const uint64_t *inos, size_t count)
@@ -366,9 +445,7 @@ static void *collector_main(void *arg)
                 int r = 0;
 
                 if (c->count == 0 && !c->scan) {
-                        pthread_cond_wait(&c->wake, &c->lock);
-                        if (!c->scan)
-                                wait_ms(c, GATHER_MS);
+                        wait_for_work(c);
                         continue;
                 }
                 /* Take the whole queue, and leave an empty array to fill meanwhile. */
@@ -387,7 +464,7 @@ static void *collector_main(void *arg)
                         r = collect_queue(c, inos, count);
                 spare = inos;
                 spare_capacity = capacity;
-                if (r < 0 && !failing)
+                if (r < 0 && !failing && !fs_is_lost(c->fs))
                         log_warning("unlinked files wait to be collected: %s", err_str(r));
                 failing = r < 0;
 
@@ -431,10 +508,23 @@ void fs_collector_add(struct fs *fs, uint64_t ino)
         pthread_mutex_unlock(&c->lock);
 }
 
+void fs_collector_orphan(struct fs *fs, uint64_t ino)
+{
+        struct fs_collector *c = fs->collector;
+
+        if (!c || !atomic_load(&c->others)) {
+                fs_collector_add(fs, ino);
+        } else if (!atomic_exchange(&c->left, true)) {
+                pthread_mutex_lock(&c->lock);
+                pthread_cond_signal(&c->wake);
+                pthread_mutex_unlock(&c->lock);
+        }
+}
+
 void fs_collector_unlinked(struct fs *fs, uint64_t ino)
 {
         if (!fs_inuse_orphan(fs->inuse, ino))
-                fs_collector_add(fs, ino);
+                fs_collector_orphan(fs, ino);
 }
 
 void fs_collector_settle(struct fs *fs)
@@ -464,6 +554,7 @@ int fs_collector_start(struct fs *fs)
                 return -ENOMEM;
         c->fs = fs;
         c->scan = true;
+        clock_gettime(CLOCK_MONOTONIC, &c->looked);
         pthread_mutex_init(&c->lock, NULL);
         pthread_condattr_init(&attr);
         pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -498,7 +589,7 @@ void fs_collector_stop(struct fs *fs)
         pthread_mutex_unlock(&c->lock);
         pthread_join(c->thread, NULL);
 
-        r = collect_all(c, true);
+        r = fs_is_lost(fs) ? 0 : collect_all(c, true);
         if (r < 0)
                 log_warning("unlinked files are left to be collected by the next mount: %s", err_str(r));
         fs->collector = NULL;

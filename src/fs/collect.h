@@ -8,7 +8,8 @@
 /* Starts the collector and has it look for what earlier mounts left. 0 or a negative errno. */
 int fs_collector_start(struct fs *fs);
 
-/* Collects everything under 'g', whatever references remain, and ends the thread. */
+/* Collects everything under 'g', whatever references remain (but not what other mounts may use), and ends the
+ * thread. */
 void fs_collector_stop(struct fs *fs);
 
 /* Moves on before the collector looks at who uses an inode: a reference that was taken after a read of the
@@ -16,8 +17,11 @@ void fs_collector_stop(struct fs *fs);
  * taking. */
 uint64_t fs_collector_generation(const struct fs *fs);
 
-/* INO lost its last reference after its last name, or has blocks to be trimmed. */
+/* INO has blocks to be trimmed. */
 void fs_collector_add(struct fs *fs, uint64_t ino);
+
+/* INO lost its last reference after its last name. */
+void fs_collector_orphan(struct fs *fs, uint64_t ino);
 
 /* INO lost its last name, and that is committed: collected now or when its last reference goes. */
 void fs_collector_unlinked(struct fs *fs, uint64_t ino);

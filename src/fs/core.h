@@ -4,6 +4,7 @@
 
 #include "format.h"
 #include "fs.h"
+#include "session.h"
 
 #include <pthread.h>
 
@@ -17,10 +18,10 @@ struct fs_collector;  /* collect.h */
 struct gather;        /* gather.h */
 struct readahead;     /* readahead.h */
 
-/* Inode numbers that this mount took from the store and has not used: [next, end). */
+/* Inode numbers that this mount took from the store, of which it has used so many. */
 struct fs_numbers {
         pthread_mutex_t lock;
-        uint64_t next, end;
+        uint64_t first, count, used;
 };
 
 /* When there was last no room to be made (room.c). */
@@ -35,6 +36,8 @@ struct fs {
         const struct clock *clock;
         bool rdonly;
         enum fs_atime atime;
+        struct fs_session *session; /* NULL: the store is ours alone */
+        bool shared;                /* other mounts may be registered beside this one */
         uint32_t block_size; /* bytes */
         uint8_t uuid[16];
         struct fs_numbers numbers;
@@ -55,10 +58,24 @@ static inline bool fs_time_before(struct timespec a, struct timespec b)
         return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
 
+/* After an eviction, no call may do anything, nor show what an overlay still holds. */
+static inline bool fs_is_lost(const struct fs *fs)
+{
+        return fs->session && fs_session_lost(fs->session);
+}
+
+/* Passes the result of a transaction on, and notes an eviction. */
+static inline int fs_noted(struct fs *fs, int r)
+{
+        if (r == -ERR_FENCED && fs->session)
+                fs_session_lose(fs->session);
+        return r;
+}
+
 /* A body that only reads. */
 static inline int fs_run_read(struct fs *fs, kv_body body, void *arg)
 {
-        return kv_run(fs->store, KV_READ, body, arg);
+        return fs_is_lost(fs) ? -ERR_FENCED : fs_noted(fs, kv_run(fs->store, KV_READ, body, arg));
 }
 
 /* Runs a body again that found the store full, once there is room from what was deleted before (room.c). */
@@ -67,13 +84,27 @@ int fs_run_in_room(struct fs *fs, unsigned flags, kv_body body, void *arg);
 /* A body that writes. FLAGS: KV_IDEMPOTENT, KV_RESERVE. */
 static inline int fs_run_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
 {
-        int r = fs->rdonly ? -EROFS : kv_run(fs->store, KV_WRITE | flags, body, arg);
+        int r = fs->rdonly ? -EROFS : fs_is_lost(fs) ? -ERR_FENCED : kv_run(fs->store, KV_WRITE | flags, body, arg);
 
+        fs_noted(fs, r);
         return r == -ENOSPC && !(flags & KV_RESERVE) ? fs_run_in_room(fs, flags, body, arg) : r;
 }
 
-/* A fresh inode number, never handed out before (numbers.c). */
+/* The metadata block. FLAGS: KV_SNAPSHOT or 0. ERR_NO_FS, ERR_NEWER (with version and features filled in),
+ * ERR_CORRUPT, or an error of the store. */
+int fs_meta_read(struct kv_txn *t, unsigned flags, struct fmt_scratch *scratch, struct fmt_meta *ret);
+/* The text for such an error R, met when reading WHAT; returns R. */
+int fs_meta_error(int r, const struct fmt_meta *meta, const char *what, struct err_text *text);
+
+/* ---- inode numbers (numbers.c) ------------------------------------------------------------------ */
+
+/* Begins with the numbers that came with the session, if there is one. */
+void fs_numbers_init(struct fs *fs);
+/* A fresh inode number, never handed out before. */
 int fs_number_take(struct fs *fs, uint64_t *ret);
+/* Takes a range of numbers from the store, [first, end). */
+int fs_numbers_take_range(struct kv_txn *t, const struct kv_limits *limits, uint64_t *ret_first,
+                          uint64_t *ret_end);
 
 /* Adds N to the counter 'M' WHICH. */
 int fs_counter_add(struct kv_txn *t, char which, int64_t n);

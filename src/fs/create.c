@@ -54,18 +54,44 @@ static int create_body(struct kv_txn *t, void *arg)
         return r < 0 ? r : fs_dir_touch(t, c->dir, c->rec.btime, S_ISDIR(c->rec.mode) ? 1 : 0);
 }
 
-/* Makes the inode that REC describes but for owner, times and links. */
+/* The same without a name: the inode is garbage from the beginning, kept by the reference to it. */
+static int tmpfile_body(struct kv_txn *t, void *arg)
+{
+        struct create *c = arg;
+        struct fs_inode_read parent_read;
+        struct fs_epoch_read epoch_read;
+        struct fs_inode parent;
+        uint64_t epoch;
+        int r;
+
+        r = fs_parent_start(c->fs, t, &parent_read, c->dir);
+        if (r < 0)
+                return r;
+        fs_epoch_start(t, &epoch_read);
+        r = fs_parent_wait(t, &parent_read, &parent);
+        if (r >= 0)
+                r = fs_epoch_wait(t, &epoch_read, &epoch);
+        if (r < 0)
+                return r;
+        c->rec = *c->wanted;
+        inherit(&c->rec, &parent.rec);
+        r = fs_inode_store_new(t, c->ino, &c->rec);
+        if (r >= 0)
+                r = fs_garbage_set(t, c->ino, epoch);
+        return r < 0 ? r : fs_counter_add(t, 'n', 1);
+}
+
+/* Makes the inode that REC describes but for owner, times and links. NAME empty: without one. */
 static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name,
                   struct fmt_inode *rec, struct fs_attr *ret)
 {
         struct create c = { .fs = fs, .dir = dir, .name = name, .wanted = rec };
-        int r = fs->rdonly ? -EROFS : fs_name_check(name);
+        bool named = name.len > 0;
+        int r;
 
-        if (r < 0)
-                return r;
         rec->uid = cred->uid;
         rec->gid = cred->gid;
-        rec->nlink = 1;
+        rec->nlink = named ? 1 : 0;
         rec->atime = rec->mtime = rec->ctime = rec->btime = fs_now(fs);
         if (S_ISDIR(rec->mode))
                 rec->parent = dir;
@@ -77,15 +103,34 @@ static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struc
         r = fs_inuse_add(fs->inuse, c.ino);
         if (r < 0)
                 return r;
-        r = fs_run_write(fs, 0, create_body, &c);
+        r = fs_run_write(fs, 0, named ? create_body : tmpfile_body, &c);
         if (r < 0) {
                 fs_forget(fs, c.ino, 1);
                 return r;
+        }
+        if (!named) {
+                fs_inuse_set_nameless(fs->inuse, c.ino, true);
+                fs_collector_unlinked(fs, c.ino);
         }
         if (S_ISREG(c.rec.mode))
                 fs_gather_created(fs, c.ino);
         fs_inode_attr_new(fs, c.ino, &c.rec, ret);
         return 0;
+}
+
+static int create_named(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name,
+                        struct fmt_inode *rec, struct fs_attr *ret)
+{
+        int r = fs->rdonly ? -EROFS : fs_name_check(name);
+
+        return r < 0 ? r : create(fs, cred, dir, name, rec, ret);
+}
+
+int fs_tmpfile(struct fs *fs, const struct fs_cred *cred, uint64_t dir, uint32_t mode, struct fs_attr *ret)
+{
+        struct fmt_inode rec = { .mode = S_IFREG | (mode & 07777) };
+
+        return fs->rdonly ? -EROFS : create(fs, cred, dir, slice_of(NULL, 0), &rec, ret);
 }
 
 int fs_mknod(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
@@ -105,7 +150,7 @@ int fs_mknod(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct sli
         default:
                 return -EINVAL;
         }
-        return create(fs, cred, dir, name, &rec, ret);
+        return create_named(fs, cred, dir, name, &rec, ret);
 }
 
 int fs_mkdir(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
@@ -113,7 +158,7 @@ int fs_mkdir(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct sli
 {
         struct fmt_inode rec = { .mode = S_IFDIR | (mode & 07777) };
 
-        return create(fs, cred, dir, name, &rec, ret);
+        return create_named(fs, cred, dir, name, &rec, ret);
 }
 
 int fs_symlink(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name,
@@ -127,7 +172,7 @@ int fs_symlink(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct s
                 return -ENAMETOOLONG;
         if (memchr(target.data, '\0', target.len))
                 return -EINVAL;
-        return create(fs, cred, dir, name, &rec, ret);
+        return create_named(fs, cred, dir, name, &rec, ret);
 }
 
 /* ---- readlink ----------------------------------------------------------------------------------- */

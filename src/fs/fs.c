@@ -4,6 +4,7 @@
 #include "gather.h"
 #include "inuse.h"
 #include "readahead.h"
+#include "session.h"
 
 /* What fs_open reads. */
 struct superblock {
@@ -14,23 +15,28 @@ struct superblock {
         const char *what; /* is damaged or cannot be read */
 };
 
-static int open_body(struct kv_txn *t, void *arg)
+int fs_meta_read(struct kv_txn *t, unsigned flags, struct fmt_scratch *scratch, struct fmt_meta *ret)
 {
-        struct superblock *s = arg;
         struct slice value;
         struct fmt_key k;
         int r;
 
-        s->what = "metadata block";
         fmt_key_meta(&k);
-        r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &value);
+        r = kv_get(t, fmt_slice(&k), flags, &value);
         if (r < 0)
                 return r == -ENOENT ? -ERR_NO_FS : r;
-        s->scratch.used = 0;
-        r = fmt_meta_decode(value, &s->scratch, &s->meta);
+        return fmt_meta_decode(value, scratch, ret);
+}
+
+static int open_body(struct kv_txn *t, void *arg)
+{
+        struct superblock *s = arg;
+        int r;
+
+        s->what = "metadata block";
+        r = fs_meta_read(t, KV_SNAPSHOT, &s->scratch, &s->meta);
         if (r < 0)
                 return r;
-
         s->what = "root directory";
         r = fs_inode_load(s->fs, t, FMT_ROOT_INO, FS_INODE_DIR, KV_SNAPSHOT, &s->root);
         if (r == -ENOENT || (r >= 0 && (!S_ISDIR(s->root.rec.mode) || s->root.rec.nlink == 0)))
@@ -38,7 +44,7 @@ static int open_body(struct kv_txn *t, void *arg)
         return r;
 }
 
-static int open_error(int r, const struct superblock *s, struct err_text *text)
+int fs_meta_error(int r, const struct fmt_meta *meta, const char *what, struct err_text *text)
 {
         switch (r) {
         case -ERR_NO_FS:
@@ -47,11 +53,11 @@ static int open_error(int r, const struct superblock *s, struct err_text *text)
         case -ERR_NEWER:
                 return err_set(text, ERR_NEWER, "the file system was made by a newer version of ashlar "
                                "(format %u, features %#llx); this is version " ASHLAR_VERSION,
-                               s->meta.version, (unsigned long long)s->meta.features);
+                               meta->version, (unsigned long long)meta->features);
         case -ERR_CORRUPT:
-                return err_set(text, ERR_CORRUPT, "the file system's %s is damaged", s->what);
+                return err_set(text, ERR_CORRUPT, "the file system's %s is damaged", what);
         default:
-                return err_set(text, -r, "cannot read the file system's %s: %s", s->what, err_str(r));
+                return err_set(text, -r, "cannot read the file system's %s: %s", what, err_str(r));
         }
 }
 
@@ -81,13 +87,16 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         fs->clock = opts->clock ? opts->clock : &clock_system;
         fs->rdonly = opts->rdonly;
         fs->atime = opts->atime;
+        fs->session = opts->session;
+        fs->shared = opts->session && !fs_session_exclusive(opts->session);
+        fs_numbers_init(fs);
         fs->inuse = fs_inuse_new();
         if (!fs->inuse)
                 return err_set(text, ENOMEM, "no memory");
         s.fs = fs;
         r = fs_run_read(fs, open_body, &s);
         if (r < 0)
-                return open_error(r, &s, text);
+                return fs_meta_error(r, &s.meta, s.what, text);
         fs->block_size = s.meta.block_size;
         memcpy(fs->uuid, s.meta.uuid, sizeof(fs->uuid));
         if (!fs->rdonly) {
@@ -124,23 +133,28 @@ uint32_t fs_block_size(const struct fs *fs)
         return fs->block_size;
 }
 
-int fs_sync(struct fs *fs)
+int fs_flush(struct fs *fs, uint64_t ino)
 {
-        int r = fs_gather_flush_all(fs), q = fs->rdonly ? 0 : kv_sync(fs->store);
+        int r = fs_gather_flush_tell(fs, ino);
 
-        return r < 0 ? r : q;
+        return fs_is_lost(fs) ? -ERR_FENCED : r;
 }
 
 int fs_fsync(struct fs *fs, uint64_t ino)
 {
-        int r = fs_gather_flush_tell(fs, ino), q = fs->rdonly ? 0 : kv_sync(fs->store);
+        int r = fs_flush(fs, ino), q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
 
         return r < 0 ? r : q;
 }
 
-int fs_flush(struct fs *fs, uint64_t ino)
+int fs_sync(struct fs *fs)
 {
-        return fs_gather_flush_tell(fs, ino);
+        int r = fs_gather_flush_all(fs), q;
+
+        if (fs_is_lost(fs))
+                return -ERR_FENCED;
+        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        return r < 0 ? r : q;
 }
 
 /* ---- statfs ------------------------------------------------------------------------------------- */

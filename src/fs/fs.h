@@ -45,14 +45,19 @@ struct fs_gather_opts {
         size_t total_bytes;        /* of all; writers wait at either bound. 0: 64 MiB */
         unsigned age_ms;           /* what is older is flushed. 0: 1000 */
         unsigned threads;          /* transactions in flight, beside those of callers. 0: 8 */
-        uint8_t pid[16];           /* the mount's id under 'p': as long as it is there, others leave alone what is
-                                    * half written. Zeros: random, so that they do not */
+        uint8_t pid[16];           /* without a session: the mount's id under 'p'. As long as it is there, others
+                                    * leave alone what is half written. Zeros: random, so that they do not */
 };
+
+struct fs_session; /* session.h */
 
 struct fs_open_opts {
         bool rdonly;               /* nothing is written; writing calls give EROFS */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
+        /* This mount's registration in STORE or in what lies below it; outlives the file system. NULL: nobody else
+         * writes to the store, by other means. A shared one leaves unlinked inodes to whoever is alone. */
+        struct fs_session *session;
         const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
         bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
 };
@@ -62,8 +67,8 @@ struct fs_open_opts {
 int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
             struct err_text *text);
 
-/* Flushes what is gathered, collects all unlinked inodes, whatever references remain, and frees FS. Takes NULL.
- * The caller closes the store (which waits for it to be durable). */
+/* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount may use
+ * them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable). */
 void fs_close(struct fs *fs);
 
 uint32_t fs_block_size(const struct fs *fs);
@@ -116,10 +121,15 @@ int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct
 /* MODE with its type: regular file, fifo, socket, character or block device (RDEV). */
 int fs_mknod(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
              uint64_t rdev, struct fs_attr *ret /* +ref */);
+/* A regular file without a name (O_TMPFILE), which is collected with its last reference unless fs_link names
+ * it. */
+int fs_tmpfile(struct fs *fs, const struct fs_cred *cred, uint64_t dir, uint32_t mode,
+               struct fs_attr *ret /* +ref */);
 int fs_mkdir(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name, uint32_t mode,
              struct fs_attr *ret /* +ref */);
 int fs_symlink(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name,
                struct slice target, struct fs_attr *ret /* +ref */);
+/* ENOENT for a file that lost its last name; one that never had any (fs_tmpfile) gets its first. */
 int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct fs_attr *ret /* +ref */);
 int fs_unlink(struct fs *fs, uint64_t dir, struct slice name);
 int fs_rmdir(struct fs *fs, uint64_t dir, struct slice name);

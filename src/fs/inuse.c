@@ -11,11 +11,13 @@
 #define SHARDS     (1u << SHARD_BITS)
 #define SLOTS_MIN  16u
 
-#define ORPHAN (UINT64_C(1) << 63)
+#define ORPHAN   (UINT64_C(1) << 63)
+#define NAMELESS (UINT64_C(1) << 62)
+#define MARKS    (ORPHAN | NAMELESS)
 
 struct entry {
         uint64_t ino;  /* 0: free */
-        uint64_t refs; /* references, and ORPHAN */
+        uint64_t refs; /* references, and MARKS */
 };
 
 struct shard {
@@ -165,10 +167,10 @@ bool fs_inuse_drop(struct fs_inuse *u, uint64_t ino, uint64_t n)
                 struct entry *e = &s->slots[i];
 
                 if (e->ino != 0) {
-                        uint64_t refs = e->refs & ~ORPHAN;
+                        uint64_t refs = e->refs & ~MARKS;
 
                         e->refs -= n < refs ? n : refs;
-                        if ((e->refs & ~ORPHAN) == 0) {
+                        if ((e->refs & ~MARKS) == 0) {
                                 last_of_orphan = e->refs & ORPHAN;
                                 remove_at(s, i);
                         }
@@ -192,4 +194,31 @@ bool fs_inuse_orphan(struct fs_inuse *u, uint64_t ino)
         }
         pthread_mutex_unlock(&s->lock);
         return found;
+}
+
+void fs_inuse_set_nameless(struct fs_inuse *u, uint64_t ino, bool nameless)
+{
+        struct shard *s = lock_shard(u, ino);
+
+        if (s->used > 0) {
+                struct entry *e = &s->slots[find(s, ino)];
+
+                if (e->ino != 0)
+                        e->refs = nameless ? e->refs | NAMELESS : e->refs & ~NAMELESS;
+        }
+        pthread_mutex_unlock(&s->lock);
+}
+
+bool fs_inuse_is_nameless(struct fs_inuse *u, uint64_t ino)
+{
+        struct shard *s = lock_shard(u, ino);
+        bool nameless = false;
+
+        if (s->used > 0) {
+                const struct entry *e = &s->slots[find(s, ino)];
+
+                nameless = e->ino != 0 && (e->refs & NAMELESS);
+        }
+        pthread_mutex_unlock(&s->lock);
+        return nameless;
 }

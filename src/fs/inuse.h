@@ -1,5 +1,5 @@
 /* The table of inodes in use: how many references to each inode the mount has handed out, and which of
- * them have lost their last name. 16 bytes an entry, 20 to 26 with the free slots between.
+ * them have lost their last name, or never had one. 16 bytes an entry, 20 to 26 with the free slots between.
  * All functions: any thread. */
 #ifndef FS_INUSE_H
 #define FS_INUSE_H
@@ -22,5 +22,9 @@ bool fs_inuse_drop(struct fs_inuse *u, uint64_t ino, uint64_t n);
 
 /* If INO is in use: marks it as an orphan, so that the last drop reports it, and returns true. */
 bool fs_inuse_orphan(struct fs_inuse *u, uint64_t ino);
+
+/* Notes of INO, if it is in use, whether it never had a name: such a one may get its first. */
+void fs_inuse_set_nameless(struct fs_inuse *u, uint64_t ino, bool nameless);
+bool fs_inuse_is_nameless(struct fs_inuse *u, uint64_t ino);
 
 #endif

@@ -12,8 +12,21 @@ struct link {
         uint64_t ino, dir;
         struct slice name;
         struct timespec now;
+        bool nameless; /* the inode never had a name */
         struct fs_attr attr;
 };
+
+/* A file without a name gets its first: it is no garbage any more, unless blocks are left to be trimmed.
+ * Whoever names it holds a reference, so it is not being collected. */
+static int revive(struct kv_txn *t, const struct fs_inode *inode)
+{
+        struct fmt_key key;
+
+        if (inode->rec.trim_from != 0)
+                return 0;
+        fmt_key_garbage(&key, inode->ino);
+        return kv_clear(t, fmt_slice(&key));
+}
 
 static int link_body(struct kv_txn *t, void *arg)
 {
@@ -40,11 +53,14 @@ static int link_body(struct kv_txn *t, void *arg)
                 return r;
         if (S_ISDIR(inode.rec.mode))
                 return -EPERM;
-        if (inode.rec.nlink == 0)
+        if (inode.rec.nlink == 0 && !l->nameless)
                 return -ENOENT;
         if (inode.rec.nlink >= FS_LINK_MAX)
                 return -EMLINK;
 
+        r = inode.rec.nlink == 0 ? revive(t, &inode) : 0;
+        if (r < 0)
+                return r;
         inode.rec.nlink++;
         inode.rec.ctime = l->now;
         fs_inode_attr(l->fs, &inode, &l->attr);
@@ -64,11 +80,14 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
                 r = fs_inuse_add(fs->inuse, ino);
         if (r < 0)
                 return r;
+        l.nameless = fs_inuse_is_nameless(fs->inuse, ino);
         r = fs_run_write(fs, 0, link_body, &l);
         if (r < 0) {
                 fs_forget(fs, ino, 1);
                 return r;
         }
+        if (l.nameless)
+                fs_inuse_set_nameless(fs->inuse, ino, false);
         if (fs_gather_attr(fs, mark, &l.attr) != 0)
                 return fs_getattr(fs, ino, ret);
         *ret = l.attr;

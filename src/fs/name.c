@@ -169,7 +169,7 @@ int fs_lookup(struct fs *fs, uint64_t dir, struct slice name, struct fs_attr *re
 void fs_forget(struct fs *fs, uint64_t ino, uint64_t n)
 {
         if (fs_inuse_drop(fs->inuse, ino, n))
-                fs_collector_add(fs, ino);
+                fs_collector_orphan(fs, ino);
 }
 
 /* ---- parent ------------------------------------------------------------------------------------- */

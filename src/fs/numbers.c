@@ -1,9 +1,18 @@
 /* Inode numbers: taken from the store in ranges, so that a create costs no transaction for its number. Those
- * that a mount took and did not use are lost; none is ever used twice. */
+ * that a mount took and did not use are lost; none is ever used twice.
+ *
+ * On a local store the ranges are small and the numbers dense. On a cluster they decide which server keeps an inode and
+ * its blocks: each mount has a range so large that it hardly needs another one, far from those of others, and hands it
+ * out from several places in turn, so that what one mount makes in a row goes to several servers as soon as the cluster
+ * has split the range. */
 #include "core.h"
 
 /* Numbers per range: what a mount may lose each time, against a transaction per this many creates. */
-#define RANGE 4096u
+#define RANGE_LOCAL 4096u
+
+/* 2^31 times that is all there are: a mount a second for 68 years. */
+#define RANGE_REMOTE (UINT64_C(1) << 32)
+#define LANES_REMOTE 16u
 
 int fs_counter_add(struct kv_txn *t, char which, int64_t n)
 {
@@ -32,13 +41,13 @@ static int check_unused(struct kv_txn *t, uint64_t first)
         return r > 0 ? -ERR_CORRUPT : r;
 }
 
-static int take_range(struct kv_txn *t, void *arg)
+int fs_numbers_take_range(struct kv_txn *t, const struct kv_limits *limits, uint64_t *ret_first,
+                          uint64_t *ret_end)
 {
-        uint64_t *ret_first = arg;
+        int64_t first, range = limits->remote ? RANGE_REMOTE : RANGE_LOCAL;
         struct slice value;
         struct fmt_key k;
         uint8_t next[8];
-        int64_t first;
         int r;
 
         fmt_key_meta_counter(&k, 'i');
@@ -48,33 +57,67 @@ static int take_range(struct kv_txn *t, void *arg)
         r = fmt_counter_decode(value, &first);
         if (r < 0)
                 return r;
-        if (first <= (int64_t)FMT_ROOT_INO || first > INT64_MAX - (int64_t)RANGE)
+        if (first <= (int64_t)FMT_ROOT_INO || first > INT64_MAX - range)
                 return -ERR_CORRUPT;
         r = check_unused(t, (uint64_t)first);
         if (r < 0)
                 return r;
+        fmt_counter_encode(first + range, next);
+        r = kv_set(t, fmt_slice(&k), slice_of(next, sizeof(next)));
+        if (r < 0)
+                return r;
         *ret_first = (uint64_t)first;
-        fmt_counter_encode(first + RANGE, next);
-        return kv_set(t, fmt_slice(&k), slice_of(next, sizeof(next)));
+        *ret_end = (uint64_t)(first + range);
+        return 0;
+}
+
+struct taken {
+        const struct kv_limits *limits;
+        uint64_t first, end;
+};
+
+static int take_body(struct kv_txn *t, void *arg)
+{
+        struct taken *taken = arg;
+
+        return fs_numbers_take_range(t, taken->limits, &taken->first, &taken->end);
+}
+
+void fs_numbers_init(struct fs *fs)
+{
+        uint64_t end;
+
+        if (!fs->session)
+                return;
+        fs_session_take_numbers(fs->session, &fs->numbers.first, &end);
+        fs->numbers.count = end - fs->numbers.first;
+}
+
+static uint64_t nth(const struct fs *fs, uint64_t n)
+{
+        uint64_t lanes = fs->limits->remote ? LANES_REMOTE : 1, length = fs->numbers.count / lanes;
+
+        /* What does not divide comes at the end. */
+        return fs->numbers.first + (n < length * lanes ? n % lanes * length + n / lanes : n);
 }
 
 int fs_number_take(struct fs *fs, uint64_t *ret)
 {
         struct fs_numbers *n = &fs->numbers;
+        struct taken taken = { .limits = fs->limits };
         int r = 0;
 
         pthread_mutex_lock(&n->lock);
-        if (n->next == n->end) {
-                uint64_t first;
-
-                r = fs_run_write(fs, 0, take_range, &first);
+        if (n->used == n->count) {
+                r = fs_run_write(fs, 0, take_body, &taken);
                 if (r >= 0) {
-                        n->next = first;
-                        n->end = first + RANGE;
+                        n->first = taken.first;
+                        n->count = taken.end - taken.first;
+                        n->used = 0;
                 }
         }
         if (r >= 0) {
-                *ret = n->next++;
+                *ret = nth(fs, n->used++);
                 r = 0;
         }
         pthread_mutex_unlock(&n->lock);

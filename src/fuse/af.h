@@ -1,8 +1,8 @@
 /* A file system (fs.h) served to the kernel through FUSE.
  *
- * This is the exclusive mode: nothing but this mount changes the file system, so the kernel may cache names,
- * attributes, directories and pages without end, and is told to stop sending OPEN, RELEASE and what else
- * only costs.
+ * In the exclusive mode nothing but this mount changes the file system, so the kernel may cache names, attributes,
+ * directories and pages without end, and is told to stop sending OPEN, RELEASE and what else only costs. In the shared
+ * mode others change it too: the kernel asks each time, and what an open finds is as fresh as the open.
  */
 #ifndef AF_H
 #define AF_H
@@ -16,7 +16,12 @@
 struct af_server;
 
 struct af_opts {
-        bool writeback_cache; /* the kernel gathers writes, and owns size and times of files meanwhile */
+        bool shared;          /* other mounts change the file system too */
+        bool writeback_cache; /* the kernel gathers writes, and owns size and times of files meanwhile; not if
+                               * shared (asserted) */
+        bool waits;           /* the store may be away, and requests wait for it: until they are interrupted, and
+                               * TIMEOUT_MS at most (0: without end) */
+        unsigned timeout_ms;
         bool noxattr;         /* no extended attributes at all: spares the kernel's questions about them */
         bool allow_root;      /* only root and the user who mounts are let in (with AF_MOUNT_ALLOW_OTHER) */
         bool debug;           /* log each request and reply at LOG_LEVEL_DEBUG */
@@ -37,9 +42,8 @@ int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct
  * or the connection fails. Once per server. */
 int af_serve(struct af_server *s);
 
-/* Makes af_serve return although the file system is mounted; whoever still uses it gets errors. Takes
- * effect when a signal handler runs in the thread that is in af_serve. Any thread, also in a signal
- * handler. */
+/* Makes af_serve return although the file system is mounted; whoever still uses it gets errors once the
+ * server is freed. Any thread, also in a signal handler. */
 void af_stop(struct af_server *s);
 
 /* Ends the connection to the kernel. af_serve must have returned. Takes NULL. */

@@ -15,6 +15,17 @@ void af_op_getattr(const struct af_req *r, uint64_t ino)
                 af_reply_attr(r, &attr);
 }
 
+void af_op_statx(const struct af_req *r, uint64_t ino)
+{
+        struct fs_attr attr;
+        int result = fs_getattr(r->core->fs, ino, &attr);
+
+        if (result < 0)
+                af_reply_err(r, result);
+        else
+                af_reply_statx(r, &attr);
+}
+
 /* With an owner forced by an option the stored one cannot be changed: nobody would see it. */
 static bool owner_is_forced(const struct af_opts *o, const struct fs_setattr *set)
 {
@@ -63,9 +74,7 @@ static bool is_reserved(struct slice name)
 
 void af_op_setxattr(const struct af_req *r, uint64_t ino, struct slice name, struct slice value, int flags)
 {
-        if (r->core->opts.noxattr)
-                af_reply_never_again(r);
-        else if (is_reserved(name))
+        if (is_reserved(name))
                 af_reply_err(r, -EOPNOTSUPP);
         else
                 af_reply_result(r, fs_setxattr(r->core->fs, ino, name, value, flags));
@@ -85,10 +94,6 @@ void af_op_getxattr(const struct af_req *r, uint64_t ino, struct slice name, siz
 {
         _cleanup_free_ char *buf = NULL;
 
-        if (r->core->opts.noxattr) {
-                af_reply_never_again(r);
-                return;
-        }
         if (is_reserved(name)) {
                 af_reply_err(r, -EOPNOTSUPP);
                 return;
@@ -105,10 +110,6 @@ void af_op_listxattr(const struct af_req *r, uint64_t ino, size_t cap)
 {
         _cleanup_free_ char *buf = NULL;
 
-        if (r->core->opts.noxattr) {
-                af_reply_never_again(r);
-                return;
-        }
         cap = cap < XATTR_LIST_MAX ? cap : XATTR_LIST_MAX;
         buf = malloc(cap > 0 ? cap : 1);
         if (!buf)
@@ -119,9 +120,7 @@ void af_op_listxattr(const struct af_req *r, uint64_t ino, size_t cap)
 
 void af_op_removexattr(const struct af_req *r, uint64_t ino, struct slice name)
 {
-        if (r->core->opts.noxattr)
-                af_reply_never_again(r);
-        else if (is_reserved(name))
+        if (is_reserved(name))
                 af_reply_err(r, -EOPNOTSUPP);
         else
                 af_reply_result(r, fs_removexattr(r->core->fs, ino, name));

@@ -1,4 +1,5 @@
 /* Operations on the contents of files. */
+#include "notify.h"
 #include "ops.h"
 
 /* One copy, from the store's memory into the kernel's pages. */
@@ -35,23 +36,29 @@ void af_op_write(const struct af_req *r, uint64_t ino, uint64_t offset, struct s
                 af_reply_written(r, (size_t)n);
 }
 
+/* Set-user-id and its like end with a change by another than root. For fallocate the kernel leaves that to us
+ * without a word, and goes by the mode that it knows until told that it changed. */
+static int kill_priv(const struct af_req *r, uint64_t ino)
+{
+        struct fs_setattr set = { .set = FS_SET_KILL_PRIV };
+        struct fs_attr attr;
+        int result = fs_setattr(r->core->fs, ino, &set, &attr);
+
+        if (result >= 0)
+                af_notify_attr(r->core, ino);
+        return result;
+}
+
 void af_op_fallocate(const struct af_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len)
 {
-        af_reply_result(r, fs_fallocate(r->core->fs, ino, mode, offset, len));
+        int result = r->cred.uid == 0 ? 0 : kill_priv(r, ino);
+
+        if (result >= 0)
+                result = fs_fallocate(r->core->fs, ino, mode, offset, len);
+        af_reply_result(r, result);
 }
 
-void af_op_lseek(const struct af_req *r, uint64_t ino, uint64_t offset, int whence)
-{
-        uint64_t found;
-        int result = fs_lseek(r->core->fs, ino, offset, whence, &found);
-
-        if (result < 0)
-                af_reply_err(r, result);
-        else
-                af_reply_offset(r, found);
-}
-
-void af_op_sync(const struct af_req *r)
+void af_op_sync(const struct af_req *r, uint64_t ino)
 {
         af_reply_result(r, fs_sync(r->core->fs));
 }

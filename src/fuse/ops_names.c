@@ -21,6 +21,11 @@ void af_op_lookup(const struct af_req *r, uint64_t dir, struct slice name)
                 reply_new_entry(r, result, &attr);
 }
 
+void af_op_forget(struct af_core *core, uint64_t ino, uint64_t n)
+{
+        fs_forget(core->fs, ino, n);
+}
+
 void af_op_mknod(const struct af_req *r, uint64_t dir, struct slice name, uint32_t mode, uint64_t rdev)
 {
         struct fs_attr attr;
@@ -37,7 +42,18 @@ void af_op_create(const struct af_req *r, uint64_t dir, struct slice name, uint3
         if (result < 0)
                 af_reply_err(r, result);
         else
-                af_reply_created(r, &attr);
+                af_reply_created(r, &attr, 0);
+}
+
+void af_op_tmpfile(const struct af_req *r, uint64_t dir, uint32_t mode)
+{
+        struct fs_attr attr;
+        int result = fs_tmpfile(r->core->fs, &r->cred, dir, mode, &attr);
+
+        if (result < 0)
+                af_reply_err(r, result);
+        else
+                af_reply_created(r, &attr, 0);
 }
 
 void af_op_mkdir(const struct af_req *r, uint64_t dir, struct slice name, uint32_t mode)

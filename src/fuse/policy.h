@@ -1,11 +1,11 @@
-/* What the kernel is asked to do and to cache. */
+/* What the kernel is asked to do and to cache: data, one policy a mode of mounting. */
 #ifndef FUSE_POLICY_H
 #define FUSE_POLICY_H
 
 #include "af.h"
 
-/* How long names and attributes may be cached: without end, but far from where seconds overflow. */
-#define AF_VALID_S (UINT64_C(1) << 31)
+/* Without end, but far from where seconds overflow. */
+#define AF_FOREVER_MS (UINT64_C(1000) << 31)
 
 /* A request's data, read or write. What the kernel takes at most (256 pages). */
 #define AF_IO_BYTES (UINT32_C(1) << 20)
@@ -16,7 +16,27 @@
 /* Readahead, in bytes, for one sequential reader; beyond the kernel's default only as root. */
 #define AF_READAHEAD_BYTES (UINT32_C(2) << 20)
 
-/* The features to switch on (flags of FUSE_INIT in linux/fuse.h, 64 bits) of those that the kernel OFFERs. */
-uint64_t af_init_flags(const struct af_opts *opts, uint64_t offered);
+struct af_policy {
+        /* Features (flags of FUSE_INIT, 64 bits) to switch on where the kernel offers them. */
+        uint64_t features;
+        /* Opcodes that are answered with ENOSYS, so that the kernel does them itself, or never asks again:
+         * bit N for opcode N. */
+        uint64_t never;
+        /* How long names, their absence and attributes may be cached. */
+        uint64_t entry_valid_ms, negative_valid_ms, attr_valid_ms;
+        /* FOPEN_* of files and of directories; of files, also in replies to CREATE. */
+        uint32_t file_flags, dir_flags;
+};
+
+/* For a mount beside which nobody changes the file system. */
+struct af_policy af_policy_exclusive(const struct af_opts *opts);
+
+/* For one of several mounts. OFFERED: the features of the kernel that decide what it may keep. */
+struct af_policy af_policy_shared(const struct af_opts *opts, uint64_t offered);
+
+static inline bool af_policy_is_never(const struct af_policy *p, uint32_t opcode)
+{
+        return opcode < 64 && (p->never >> opcode & 1);
+}
 
 #endif

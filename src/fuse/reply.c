@@ -1,17 +1,27 @@
 /* Replies as the kernel reads them. */
-#include "policy.h"
+#include "kernel_abi.h"
+#include "log.h"
 #include "request.h"
 
 #include <assert.h>
-#include <linux/fuse.h>
 #include <stddef.h>
+#include <sys/sysmacros.h>
 
 /* Errors from 512 upwards are the kernel's own; it drops replies that carry them. */
 #define ERRNO_END 512
 
+/* ERROR: positive, or 0. */
+static void send_reply(const struct af_req *r, int error, const struct iovec *iov, int n)
+{
+        if (r->core->opts.debug)
+                log_debug("reply %llu: %s", (unsigned long long)r->unique,
+                          error == 0 ? "success" : err_str(error));
+        r->channel->send(r->channel, r->unique, error, iov, n);
+}
+
 static void send_one(const struct af_req *r, const void *data, size_t len)
 {
-        af_send(r, 0, &(struct iovec){ .iov_base = (void *)data, .iov_len = len }, 1);
+        send_reply(r, 0, &(struct iovec){ .iov_base = (void *)data, .iov_len = len }, 1);
 }
 
 void af_reply_err(const struct af_req *r, int err)
@@ -20,7 +30,7 @@ void af_reply_err(const struct af_req *r, int err)
 
         assert(e > 0 && e < ERRNO_END);
         assert(e != ENOSYS);
-        af_send(r, e, NULL, 0);
+        send_reply(r, e, NULL, 0);
 }
 
 void af_reply_result(const struct af_req *r, int err)
@@ -28,12 +38,12 @@ void af_reply_result(const struct af_req *r, int err)
         if (err < 0)
                 af_reply_err(r, err);
         else
-                af_send(r, 0, NULL, 0);
+                send_reply(r, 0, NULL, 0);
 }
 
 void af_reply_never_again(const struct af_req *r)
 {
-        af_send(r, ENOSYS, NULL, 0);
+        send_reply(r, ENOSYS, NULL, 0);
 }
 
 static void fill_attr(const struct af_core *core, const struct fs_attr *a, struct fuse_attr *ret)
@@ -57,13 +67,19 @@ static void fill_attr(const struct af_core *core, const struct fs_attr *a, struc
         };
 }
 
+static void fill_valid(uint64_t ms, uint64_t *ret_s, uint32_t *ret_ns)
+{
+        *ret_s = ms / 1000;
+        *ret_ns = (uint32_t)(ms % 1000) * 1000000u;
+}
+
 static void fill_entry(const struct af_core *core, const struct fs_attr *a, struct fuse_entry_out *ret)
 {
         *ret = (struct fuse_entry_out){
                 .nodeid = a->ino, /* never reused, so that one generation is enough */
-                .entry_valid = AF_VALID_S,
-                .attr_valid = AF_VALID_S,
         };
+        fill_valid(core->policy.entry_valid_ms, &ret->entry_valid, &ret->entry_valid_nsec);
+        fill_valid(core->policy.attr_valid_ms, &ret->attr_valid, &ret->attr_valid_nsec);
         fill_attr(core, a, &ret->attr);
 }
 
@@ -77,27 +93,73 @@ void af_reply_entry(const struct af_req *r, const struct fs_attr *attr)
 
 void af_reply_no_entry(const struct af_req *r)
 {
-        struct fuse_entry_out out = { .nodeid = 0, .entry_valid = AF_VALID_S };
+        struct fuse_entry_out out = { .nodeid = 0 };
 
+        fill_valid(r->core->policy.negative_valid_ms, &out.entry_valid, &out.entry_valid_nsec);
         send_one(r, &out, sizeof(out));
 }
 
-void af_reply_created(const struct af_req *r, const struct fs_attr *attr)
+void af_reply_created_as(const struct af_req *r, const struct fs_attr *attr, uint64_t fh, uint32_t flags)
 {
         struct {
                 struct fuse_entry_out entry;
                 struct fuse_open_out open;
-        } out = { .open.open_flags = FOPEN_KEEP_CACHE };
+        } out = { .open = { .fh = fh, .open_flags = flags } };
 
         fill_entry(r->core, attr, &out.entry);
         send_one(r, &out, sizeof(out));
 }
 
+void af_reply_created(const struct af_req *r, const struct fs_attr *attr, uint64_t fh)
+{
+        af_reply_created_as(r, attr, fh, r->core->policy.file_flags);
+}
+
 void af_reply_attr(const struct af_req *r, const struct fs_attr *attr)
 {
-        struct fuse_attr_out out = { .attr_valid = AF_VALID_S };
+        struct fuse_attr_out out = { .dummy = 0 };
 
+        fill_valid(r->core->policy.attr_valid_ms, &out.attr_valid, &out.attr_valid_nsec);
         fill_attr(r->core, attr, &out.attr);
+        send_one(r, &out, sizeof(out));
+}
+
+static struct af_sx_time sx_time(struct timespec t)
+{
+        return (struct af_sx_time){ .tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec };
+}
+
+void af_reply_statx(const struct af_req *r, const struct fs_attr *attr)
+{
+        struct af_statx_out out = { .flags = 0 };
+        struct fuse_attr a;
+
+        fill_valid(r->core->policy.attr_valid_ms, &out.attr_valid, &out.attr_valid_nsec);
+        fill_attr(r->core, attr, &a);
+        out.stat = (struct af_statx){
+                .mask = STATX_BASIC_STATS | STATX_BTIME,
+                .blksize = a.blksize,
+                .nlink = a.nlink,
+                .uid = a.uid,
+                .gid = a.gid,
+                .mode = (uint16_t)a.mode,
+                .ino = a.ino,
+                .size = a.size,
+                .blocks = a.blocks,
+                .atime = sx_time(attr->atime),
+                .btime = sx_time(attr->btime),
+                .ctime = sx_time(attr->ctime),
+                .mtime = sx_time(attr->mtime),
+                .rdev_major = major(attr->rdev),
+                .rdev_minor = minor(attr->rdev),
+        };
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_opened(const struct af_req *r, uint64_t fh, uint32_t flags)
+{
+        struct fuse_open_out out = { .fh = fh, .open_flags = flags };
+
         send_one(r, &out, sizeof(out));
 }
 
@@ -108,8 +170,8 @@ void af_reply_data(const struct af_req *r, const void *data, size_t len)
 
 void af_reply_iov(const struct af_req *r, const struct iovec *iov, int n)
 {
-        assert(n >= 0 && n <= 1000);
-        af_send(r, 0, iov, n);
+        assert(n >= 0 && n <= AF_REPLY_IOV_MAX);
+        send_reply(r, 0, iov, n);
 }
 
 void af_reply_written(const struct af_req *r, size_t len)
@@ -147,6 +209,15 @@ void af_reply_xattr_size(const struct af_req *r, size_t len)
 void af_reply_offset(const struct af_req *r, uint64_t offset)
 {
         struct fuse_lseek_out out = { .offset = offset };
+
+        send_one(r, &out, sizeof(out));
+}
+
+void af_reply_lock(const struct af_req *r, const struct af_lock *lock)
+{
+        struct fuse_lk_out out = {
+                .lk = { .start = lock->start, .end = lock->end, .type = lock->type, .pid = lock->pid },
+        };
 
         send_one(r, &out, sizeof(out));
 }

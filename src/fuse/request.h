@@ -3,19 +3,24 @@
  * A request is a token: copy it to answer later or from another thread. Each one gets exactly one reply,
  * which may come from any thread. A reply that cannot be delivered means that the connection is gone,
  * with every reference that the kernel held, so replies report nothing. reply.c encodes replies as
- * <linux/fuse.h> has them; af_send is the transport's.
+ * <linux/fuse.h> has them.
  */
 #ifndef FUSE_REQUEST_H
 #define FUSE_REQUEST_H
 
 #include "core.h"
-
-#include <sys/uio.h>
+#include "transport.h"
 
 struct af_req {
         struct af_core *core;
-        void *handle;        /* the transport's */
-        struct fs_cred cred; /* who asks */
+        struct af_channel *channel; /* where the reply goes */
+        uint64_t unique;            /* the kernel's number for it */
+        struct fs_cred cred;        /* who asks */
+        pid_t pid;                  /* 0: somebody in a place where that number says nothing */
+        /* What requests on open files carry; otherwise 0. */
+        uint64_t fh;          /* from af_reply_opened */
+        uint64_t lock_owner;
+        uint32_t file_flags;  /* O_*, as of now */
 };
 
 /* ---- replies ------------------------------------------------------------------------------------ */
@@ -26,23 +31,36 @@ void af_reply_err(const struct af_req *r, int err);
 void af_reply_result(const struct af_req *r, int err);
 /* ENOSYS: the kernel does this itself from now on, or tells applications that it cannot be done. */
 void af_reply_never_again(const struct af_req *r);
-/* For FORGET, which has no reply: the request is over. */
-void af_reply_none(const struct af_req *r);
 
 void af_reply_entry(const struct af_req *r, const struct fs_attr *attr);
 /* There is no such name, and the kernel may remember that. */
 void af_reply_no_entry(const struct af_req *r);
-/* The reply to CREATE: an entry and an open file. */
-void af_reply_created(const struct af_req *r, const struct fs_attr *attr);
+/* The reply to CREATE and TMPFILE: an entry and an open file. */
+void af_reply_created(const struct af_req *r, const struct fs_attr *attr, uint64_t fh);
+/* The same with FLAGS, FOPEN_*, instead of the policy's. */
+void af_reply_created_as(const struct af_req *r, const struct fs_attr *attr, uint64_t fh, uint32_t flags);
+/* The replies to OPEN and to OPENDIR. FLAGS: FOPEN_*, as core->policy has them or others. */
+void af_reply_opened(const struct af_req *r, uint64_t fh, uint32_t flags);
 void af_reply_attr(const struct af_req *r, const struct fs_attr *attr);
+void af_reply_statx(const struct af_req *r, const struct fs_attr *attr);
 void af_reply_data(const struct af_req *r, const void *data, size_t len);
-/* At most 1000 ranges. They may be reused once this returns. */
+/* At most AF_REPLY_IOV_MAX ranges. They may be reused once this returns. */
 void af_reply_iov(const struct af_req *r, const struct iovec *iov, int n);
 void af_reply_written(const struct af_req *r, size_t len);
 void af_reply_statfs(const struct af_req *r, const struct fs_statfs *st);
 /* The size of an extended attribute, or of the list of them. */
 void af_reply_xattr_size(const struct af_req *r, size_t len);
 void af_reply_offset(const struct af_req *r, uint64_t offset);
+
+/* The lock of GETLK, SETLK and SETLKW. END is inclusive. */
+struct af_lock {
+        uint64_t owner, start, end;
+        uint32_t type; /* F_RDLCK, F_WRLCK, F_UNLCK */
+        uint32_t pid;
+        bool flock;    /* by flock(2), not fcntl(2) */
+};
+/* The reply to GETLK: who is in the way, or type F_UNLCK. */
+void af_reply_lock(const struct af_req *r, const struct af_lock *lock);
 
 /* ---- directory entries -------------------------------------------------------------------------- */
 
@@ -51,10 +69,5 @@ void af_reply_offset(const struct af_req *r, uint64_t offset);
 size_t af_put_dirent(void *buf, size_t cap, struct slice name, uint64_t ino, uint32_t type, uint64_t next);
 size_t af_put_direntplus(const struct af_core *core, void *buf, size_t cap, struct slice name, uint64_t ino,
                          uint32_t type, uint64_t next, const struct fs_attr *attr);
-
-/* ---- the transport's part ------------------------------------------------------------------------ */
-
-/* Sends ERROR (positive errno, no data) or the data in IOV, and ends the request. */
-void af_send(const struct af_req *r, int error, const struct iovec *iov, int n);
 
 #endif

@@ -26,8 +26,9 @@ struct kv_store;
 struct kv_txn;
 struct kv_watch;
 
-/* What every store takes, so that one layout fits all of them. */
-#define KV_KEY_MAX   10000u  /* bytes */
+/* What every store takes, so that one layout fits all of them. FoundationDB takes keys of 10,000 bytes, of
+ * which some are the prefix of the file system in its cluster. */
+#define KV_KEY_MAX   9900u   /* bytes */
 #define KV_VALUE_MAX 100000u /* bytes */
 
 /* What a store can take and how it behaves: data for those above, who plan by it. */
@@ -40,6 +41,8 @@ struct kv_limits {
         size_t clear_keys;       /* existing keys that one kv_clear_range should cover at most */
         bool unknown_results;    /* kv_commit may give ERR_UNKNOWN_RESULT */
         bool remote;             /* a read costs a round trip: start reads together, read ahead */
+        size_t range_bytes;      /* what one round trip of a range brings at most; whoever wants more and knows
+                                  * keys in between starts several ranges or gets together. 0: no such bound */
         bool optimistic;         /* bodies that write may run at the same time and conflict */
 };
 
@@ -60,13 +63,16 @@ struct kv_open_opts {
         unsigned flags;      /* enum kv_open_flags */
         const char *owner;   /* shown to others who find the store in use: "PID on HOST, mounted at DIR" */
         unsigned wait_ms;    /* how long to wait for an owner who is just going away */
+        unsigned connect_ms; /* how long to wait for a cluster to answer; 0: default */
         uint64_t max_bytes;  /* upper bound of the store's size (lmdb: address space mapped); 0: default */
 };
 
 /* Opens the store at URL: "lmdb:PATH" or a plain path (a directory), "mem:" (private to the process),
- * "fdb:...". On success *RET is to be closed with kv_close(). On failure TEXT says why in one line.
+ * "fdb:[CLUSTER_FILE][?prefix=NAME]" (where an exclusive owner is a matter of the layers above, who register
+ * in the store: KV_OPEN_CREATE and KV_OPEN_EXCLUSIVE mean nothing). On success *RET is to be closed with kv_close(). On failure TEXT says why in one line.
  * Errors: EINVAL (URL), ENOENT (no such store), EBUSY (in use; TEXT says by whom), EACCES, ENOTDIR,
- * ERR_CORRUPT, ENOSPC, ... Open after fork(): a store does not survive it. */
+ * ERR_CORRUPT, ENOSPC, ERR_AWAY (a cluster that does not answer), ENOPKG (no client library for it), ...
+ * Open after fork(): a store does not survive it. */
 int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret,
             struct err_text *text);
 
@@ -88,8 +94,11 @@ int kv_space(struct kv_store *s, struct kv_space *ret);
 enum kv_txn_flags {
         KV_READ = 0,
         KV_WRITE = 1 << 0,      /* the transaction will write: some stores take the writer's lock now */
-        KV_IDEMPOTENT = 1 << 1, /* kv_run: running the body twice is the same as once, no marker needed */
+        KV_IDEMPOTENT = 1 << 1, /* kv_run: running the body twice is the same as once, no marker needed. (And
+                                 * also once more, late: it reads what it writes, or nobody else writes that) */
         KV_RESERVE = 1 << 2,    /* the transaction frees room: it may use the reserve of a full store */
+        KV_RECENT = 1 << 3,     /* for whoever is the only one to write: the snapshot need not be newer than the
+                                 * last commit through this store, which saves a round trip */
 };
 
 /* Runs BODY in a transaction, as often as it takes. A body returns >= 0 to commit, or a negative error
@@ -98,9 +107,35 @@ enum kv_txn_flags {
  * without KV_WRITE may be an external effect (a reply), after kv_confirm: then it is not run again.
  * Bodies never wait for another transaction.
  * The outcome is definite: on return of >= 0 (the body's value) the transaction is committed once;
- * on a negative error it is not. ERR_CONFLICT, ERR_RETRY and ERR_UNKNOWN_RESULT never leave it. */
+ * on a negative error it is not. ERR_CONFLICT, ERR_RETRY and ERR_UNKNOWN_RESULT never leave it.
+ * Only ERR_AWAY says nothing of the outcome: the thread's patience (below) ended after a commit was sent. */
 typedef int (*kv_body)(struct kv_txn *t, void *arg);
 int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg);
+
+/* ---- patience ----------------------------------------------------------------------------------- */
+
+/* How long a thread waits for a store that does not answer: a cluster that is away. Without it, for ever.
+ * Set around a request by the thread that serves it; all calls of that thread on all stores heed it where
+ * they would wait for something remote:
+ *
+ * - cancelled (a signal): they give EINTR, and kv_run with them; but not while a commit is on its way or its
+ *   outcome unknown: that is waited for, as EINTR means that nothing was done.
+ * - out of time: they give ERR_AWAY, always. A commit on its way goes on without the thread; kv_close waits
+ *   for it (with the patience of its own thread).
+ *
+ * The caller's memory; fields are private. */
+struct kv_patience {
+        uint64_t until_ns;       /* CLOCK_MONOTONIC; 0: no end */
+        bool deaf;               /* cancellation is ignored at the moment */
+        _Atomic uint32_t word;   /* what the thread sleeps on */
+};
+
+/* From now on this thread has P, until kv_patience_end. TIMEOUT_MS 0: without end, but can be cancelled. A
+ * thread has one at a time (asserted). */
+void kv_patience_begin(struct kv_patience *p, unsigned timeout_ms);
+void kv_patience_end(struct kv_patience *p);
+/* From any thread, between the two: the caller sees to that. For good. */
+void kv_patience_cancel(struct kv_patience *p);
 
 /* Every transaction of kv_run reads KEY, beside the body's own reads, and fails with ERR_FENCED if it is
  * absent. Set before other threads use the store; an empty key removes it. */

@@ -19,10 +19,11 @@ struct kv_ops {
          * space: 0, or ENOSPC. NULL: cannot promise. */
         int (*reserve)(struct kv_store *s, uint64_t bytes);
 
-        /* After an attempt ended with ERR (conflict, retry, unknown): waits as long as it takes until it
-         * makes sense to try again and, after an unknown result, until nothing is in flight any more.
+        /* After attempt number ATTEMPT (from 0) failed with ERR (conflict, retry, unknown): waits as long as
+         * it takes until it makes sense to try again and, after an unknown result, until nothing is in
+         * flight any more. T is the attempt's transaction, which only `end` follows; NULL if none began.
          * 0: try again; negative: give up with that. NULL: kv_run's own back-off. */
-        int (*backoff)(struct kv_store *s, int err, unsigned attempt);
+        int (*backoff)(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt);
 
         /* The snapshot that a transaction reads is fixed when begin returns. */
         int (*begin)(struct kv_store *s, unsigned flags, struct kv_txn **ret);
@@ -78,6 +79,35 @@ struct kv_txn {
 struct kv_watch {
         struct kv_store *store;
 };
+
+/* ---- waiting with patience (patience.c) ---------------------------------------------------------- */
+
+/* Something that a thread waits for and another one brings about. */
+struct kv_waiter {
+        _Atomic uint32_t own;
+        _Atomic uint32_t *word; /* OWN, or the patience's: one wait of a thread at a time */
+};
+
+/* What ends a wait early, beside the end of the time. */
+enum kv_wait {
+        KV_WAIT_CANCELLED, /* cancellation, unless deaf */
+        KV_WAIT_TIME,      /* only the time */
+        KV_WAIT_NOTHING,
+};
+
+void kv_waiter_init(struct kv_waiter *w);
+/* Ends the wait. Any thread, once. W is not touched afterwards but as an address for the kernel, so that the
+ * woken thread may free it. */
+void kv_waiter_wake(struct kv_waiter *w);
+/* 0 once it was woken; EINTR or ERR_AWAY: it was not, and still will be. */
+int kv_waiter_wait(struct kv_waiter *w, enum kv_wait until);
+
+/* Sleeps; 0, EINTR or ERR_AWAY as above. */
+int kv_patience_sleep(uint64_t ns);
+/* Puts the thread's patience aside, or back: for calls with a time of their own. Returns the one it had. */
+struct kv_patience *kv_patience_swap(struct kv_patience *p);
+/* Ignores cancellation from now on, or no more. Without a patience nothing. */
+void kv_patience_deafen(bool deaf);
 
 /* Frees the session of kv_run; called by kv_close. Takes NULL. */
 void kv_session_free(struct kv_session *session);

@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define MARKER_SLOTS 64u
 
@@ -127,19 +126,60 @@ static void marker_release(struct marker *m)
         m->session = NULL;
 }
 
-/* One attempt: 0 when committed, or an error. *RET_VALUE is the body's value. */
-static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, struct marker *m,
-                   int *ret_value)
+static bool is_transient(int r)
+{
+        return r == -ERR_CONFLICT || r == -ERR_RETRY || r == -ERR_UNKNOWN_RESULT;
+}
+
+/* Exponential, spread at random so that those who met once do not meet again. */
+static int default_backoff(unsigned n)
+{
+        uint64_t random, us = UINT64_C(10) << (n < 12 ? n : 12);
+
+        if (n == 0)
+                return 0; /* the first conflict costs nothing */
+        rng_system(&random, sizeof(random));
+        return kv_patience_sleep((us / 2 + random % (us / 2 + 1)) * 1000);
+}
+
+/* What to go on with after attempt N failed with R: R, if it makes sense to try again now. T may be NULL. */
+static int backoff(struct kv_store *s, struct kv_txn *t, int r, unsigned n)
+{
+        int q;
+
+        if (!is_transient(r))
+                return r;
+        if (r == -ERR_UNKNOWN_RESULT)
+                kv_patience_deafen(true); /* until the outcome is known */
+        q = s->ops->backoff ? s->ops->backoff(s, t, r, n) : default_backoff(n);
+        return q < 0 ? q : r;
+}
+
+/* The marker is read as well as written: of two attempts of which each does not see the other's, only one can
+ * commit. */
+static int marker_put(struct kv_txn *t, const struct marker *m)
+{
+        struct slice unused;
+        int r = kv_get(t, marker_key(m), 0, &unused);
+
+        if (r < 0 && r != -ENOENT)
+                return r;
+        return kv_set(t, marker_key(m), slice_of(m->value, sizeof(m->value)));
+}
+
+/* Attempt N: 0 when committed, or an error, after the back-off if it is a transient one. *RET_VALUE is the
+ * body's value. */
+static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, const struct marker *m,
+                   unsigned n, int *ret_value)
 {
         struct kv_session *session = s->session;
         struct kv_read fence;
-        struct slice unused;
         struct kv_txn *t;
         int r, q;
 
         r = kv_begin(s, flags, &t);
         if (r < 0)
-                return r;
+                return backoff(s, NULL, r, n);
         /* Started before the body's reads and waited for after them: no round trip of its own. */
         if (session && session->fenced) {
                 kv_get_start(t, &fence, slice_of(session->fence, session->fence_len), 0);
@@ -150,17 +190,15 @@ static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, 
         if (q == -ERR_FENCED || (q < 0 && r >= 0))
                 r = q;
         if (r >= 0 && m->session) {
-                /* Read as well as written: a retry conflicts with a late original. */
-                q = kv_get(t, marker_key(m), 0, &unused);
-                if (q == 0 || q == -ENOENT)
-                        q = kv_set(t, marker_key(m), slice_of(m->value, sizeof(m->value)));
+                q = marker_put(t, m);
                 if (q < 0)
                         r = q;
         }
         if (r >= 0)
                 r = kv_commit(t);
+        r = backoff(s, t, r, n);
         kv_end(t);
-        return r;
+        return r < 0 ? r : 0;
 }
 
 int kv_confirm(struct kv_txn *t)
@@ -175,52 +213,36 @@ int kv_confirm(struct kv_txn *t)
         return r == -ENOENT ? -ERR_FENCED : r;
 }
 
-static bool is_transient(int r)
+/* Whether the attempt that wrote M committed: 1, 0, or an error that is not transient. If it did not, it never
+ * will: it read the marker, which is written here. So this holds even if the attempt were still on its way. */
+static int marker_settle_once(struct kv_store *s, const struct marker *m, unsigned n)
 {
-        return r == -ERR_CONFLICT || r == -ERR_RETRY || r == -ERR_UNKNOWN_RESULT;
+        struct slice value;
+        struct kv_txn *t;
+        int r = kv_begin(s, KV_WRITE, &t);
+
+        if (r < 0)
+                return backoff(s, NULL, r, n);
+        r = kv_get(t, marker_key(m), 0, &value);
+        if (r == 0 && slice_eq(value, slice_of(m->value, sizeof(m->value)))) {
+                kv_end(t);
+                return 1;
+        }
+        if (r == 0 || r == -ENOENT)
+                r = kv_clear(t, marker_key(m));
+        if (r >= 0)
+                r = kv_commit(t);
+        r = backoff(s, t, r, n);
+        kv_end(t);
+        return r;
 }
 
-/* Exponential, spread at random so that those who met once do not meet again. */
-static void default_backoff(unsigned n)
-{
-        uint64_t random, us = UINT64_C(10) << (n < 12 ? n : 12);
-
-        if (n == 0)
-                return; /* the first conflict costs nothing */
-        rng_system(&random, sizeof(random));
-        us = us / 2 + random % (us / 2 + 1);
-        nanosleep(&(struct timespec){ .tv_sec = (time_t)(us / 1000000),
-                                      .tv_nsec = (long)(us % 1000000) * 1000 }, NULL);
-}
-
-static int backoff(struct kv_store *s, int err, unsigned n)
-{
-        if (s->ops->backoff)
-                return s->ops->backoff(s, err, n);
-        default_backoff(n);
-        return 0;
-}
-
-/* Whether the attempt that wrote M committed: 1, 0, or an error that is not transient. */
-static int marker_committed(struct kv_store *s, const struct marker *m)
+static int marker_settle(struct kv_store *s, const struct marker *m)
 {
         for (unsigned n = 0;; n++) {
-                struct slice value;
-                struct kv_txn *t;
-                int r = kv_begin(s, KV_READ, &t);
+                int r = marker_settle_once(s, m, n);
 
-                if (r >= 0) {
-                        r = kv_get(t, marker_key(m), 0, &value);
-                        if (r == 0)
-                                r = slice_eq(value, slice_of(m->value, sizeof(m->value)));
-                        else if (r == -ENOENT)
-                                r = 0;
-                        kv_end(t);
-                }
-                if (r >= 0 || !is_transient(r))
-                        return r;
-                r = backoff(s, r, n);
-                if (r < 0)
+                if (!is_transient(r))
                         return r;
         }
 }
@@ -237,29 +259,21 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
                 marker_take(&m, s->session);
         }
         for (unsigned n = 0;; n++) {
-                int q;
-
-                r = attempt(s, flags, body, arg, &m, &value);
+                r = attempt(s, flags, body, arg, &m, n, &value);
                 if (!is_transient(r))
                         break;
-                q = backoff(s, r, n);
-                if (q < 0) {
-                        r = q;
-                        break;
-                }
                 if (r == -ERR_UNKNOWN_RESULT && m.session) {
-                        /* Nothing is in flight any more, so the marker decides. */
-                        q = marker_committed(s, &m);
-                        if (q < 0) {
-                                r = q;
+                        r = marker_settle(s, &m);
+                        if (r < 0)
                                 break;
-                        }
-                        if (q > 0) {
+                        if (r > 0) {
                                 r = 0;
                                 break;
                         }
+                        kv_patience_deafen(false);
                 }
         }
+        kv_patience_deafen(false);
         marker_release(&m);
         return r < 0 ? r : value;
 }

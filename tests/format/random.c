@@ -111,6 +111,7 @@ struct fmt_process random_process(struct rng *r, uint8_t *buf)
                 .exclusive = rng_below(r, 2),
                 .ino_first = a < b ? a : b,
                 .ino_end = a < b ? b : a,
+                .pid_namespace = random_number(r),
         };
 }
 

@@ -144,6 +144,39 @@ static void test_parse_other_keys(void **state)
         parse(&k, &p);
         assert_int_equal(p.kind, FMT_PROCESS);
         assert_memory_equal(p.pid, pid_a, FMT_PID_SIZE);
+        for (unsigned half = 0; half < 2; half++) {
+                struct fmt_key begin, end;
+
+                fmt_key_processes(half, &begin, &end);
+                for (unsigned first = 0; first < 256; first++) {
+                        uint8_t pid[FMT_PID_SIZE] = { first == 'l' ? 0 : (uint8_t)first };
+                        bool below = first < 'l', above = first > 'l', inside;
+
+                        if (first == 'l')
+                                fmt_key_status(&k, pid);
+                        else
+                                fmt_key_process(&k, pid);
+                        inside = slice_cmp(fmt_slice(&begin), fmt_slice(&k)) <= 0 &&
+                                 slice_cmp(fmt_slice(&k), fmt_slice(&end)) < 0;
+                        assert_int_equal(inside, half == 0 ? below : above);
+                }
+        }
+        for (unsigned last = 0; last < 2; last++) {
+                uint8_t pid[FMT_PID_SIZE];
+                struct fmt_key end, next;
+
+                memset(pid, 0xff, sizeof(pid));
+                pid[FMT_PID_SIZE - 1] = last ? 0xff : 0x12;
+                fmt_key_status(&k, pid);
+                k.data[k.len++] = 0xff; /* a marker */
+                fmt_key_status_end(&end, pid);
+                assert_true(slice_cmp(fmt_slice(&k), fmt_slice(&end)) < 0);
+                if (!last) {
+                        pid[FMT_PID_SIZE - 1]++;
+                        fmt_key_status(&next, pid);
+                        assert_true(slice_cmp(fmt_slice(&end), fmt_slice(&next)) <= 0);
+                }
+        }
         fmt_key_status(&k, pid_a);
         parse(&k, &p);
         assert_true(p.kind == FMT_STATUS && p.name.len == 0);

@@ -323,6 +323,7 @@ static void test_process(void **state)
                 assert_time(p.registered, q.registered);
                 assert_true(p.exclusive == q.exclusive);
                 assert_true(p.ino_first == q.ino_first && p.ino_end == q.ino_end);
+                assert_true(p.pid_namespace == q.pid_namespace);
         }
         /* Texts are cut, and the longest value fits. */
         p = (struct fmt_process){
@@ -330,7 +331,7 @@ static void test_process(void **state)
                 .version = slice_of(text, 2000),
                 .mountpoint = slice_of(text, 2000), .unix_pid = UINT64_MAX, .start_time = UINT64_MAX,
                 .registered = { .tv_sec = -1, .tv_nsec = 1 }, .exclusive = true, .ino_first = UINT64_MAX,
-                .ino_end = UINT64_MAX,
+                .ino_end = UINT64_MAX, .pid_namespace = UINT64_MAX,
         };
         len = fmt_process_encode(&p, out);
         assert_int_equal(fmt_process_decode(slice_of(out, len), &scratch, &q), 0);

@@ -61,7 +61,10 @@ static void store_open(struct fixture *f)
         struct err_text text = { "" };
         char url[80];
 
-        snprintf(url, sizeof(url), f->dir[0] ? "lmdb:%s/store" : "mem:", f->dir);
+        if (f->dir[0])
+                snprintf(url, sizeof(url), "lmdb:%s/store", f->dir);
+        else
+                strcpy(url, strstr(f->spec, "+remote") ? "mem:remote" : "mem:");
         if (kv_open(url, &opts, &f->bottom, &text) < 0)
                 fail_msg("%s", text.text);
         f->store = f->bottom;
@@ -86,8 +89,6 @@ static void store_open(struct fixture *f)
                 assert_ok(kv_stats_open(f->store, &f->stats));
                 f->store = f->stats;
         }
-        if (strstr(f->spec, "+remote"))
-                fixture_make_remote(f->store);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

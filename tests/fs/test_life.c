@@ -125,6 +125,50 @@ static void test_unlinked(void **state)
         assert_fails(fs_write(f->fs, file, 0, str("x"), 0), ENOENT);
 }
 
+static void test_tmpfile(void **state)
+{
+        struct fixture *f = *state;
+        struct fs_attr a, named;
+        struct fs_check_result result;
+
+        /* Never named: gone with its reference. */
+        assert_ok(fs_tmpfile(f->fs, &user, ROOT, 0640, &a));
+        assert_int_equal(a.nlink, 0);
+        assert_int_equal(a.mode, S_IFREG | 0640);
+        assert_int_equal(a.uid, 1000);
+        put(f, a.ino, 0, "abc");
+        assert_string_equal(names(f, ROOT), "");
+        fixture_check(f, NULL);
+        fs_forget(f->fs, a.ino, 1);
+        fixture_drain(f);
+        assert_fails(fs_getattr(f->fs, a.ino, &a), ENOENT);
+
+        /* Named: stays, as any other file; once unlinked it does not come back. */
+        assert_ok(fs_tmpfile(f->fs, &user, ROOT, 0640, &a));
+        put(f, a.ino, 0, "abc");
+        assert_ok(fs_link(f->fs, a.ino, ROOT, str("named"), &named));
+        assert_int_equal(named.nlink, 1);
+        assert_int_equal(named.ino, a.ino);
+        fs_forget(f->fs, a.ino, 1);
+        fixture_drain(f);
+        fixture_check(f, &result);
+        assert_int_equal(result.garbage, 0);
+        fs_forget(f->fs, a.ino, 1);
+        fixture_drain(f);
+        assert_data(f, a.ino, 0, "abc", 3);
+        assert_ok(fs_lookup(f->fs, ROOT, str("named"), &named));
+        assert_ok(fs_unlink(f->fs, ROOT, str("named")));
+        assert_fails(hardlink(f, a.ino, ROOT, "back"), ENOENT);
+
+        /* Of a mount that ended without a word. */
+        assert_ok(fs_tmpfile(f->fs, &user, ROOT, 0640, &a));
+        fixture_remount(f);
+        fixture_drain(f);
+        fixture_check(f, &result);
+        assert_int_equal(result.garbage, 0);
+        assert_int_equal(result.files, 0);
+}
+
 /* Also cut in more than one step: it must stay under 'g' when the last step is done. */
 static void test_unlinked_cut(void **state)
 {
@@ -252,6 +296,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_open_empty_store),
                 FIXTURE_TEST(test_rdonly),
                 FIXTURE_TEST(test_unlinked),
+                FIXTURE_TEST(test_tmpfile),
                 FIXTURE_TEST(test_unlinked_cut),
                 FIXTURE_TEST(test_close_collects),
                 FIXTURE_TEST(test_numbers),

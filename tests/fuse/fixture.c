@@ -31,6 +31,8 @@ static void count(uint32_t opcode, void *arg)
 
         if (opcode < COUNTED_OPCODES)
                 atomic_fetch_add(&m->counts[opcode], 1);
+        if (m->hook)
+                m->hook(opcode, m);
 }
 
 static void *serve(void *arg)
@@ -42,9 +44,14 @@ static void *serve(void *arg)
 
 struct mounted *mounted_new(const struct af_opts *opts)
 {
+        return mounted_new_over("mem:", opts);
+}
+
+struct mounted *mounted_new_over(const char *url, const struct af_opts *opts)
+{
         struct mounted *m = calloc(1, sizeof(*m));
         struct kv_open_opts open_opts = { .flags = KV_OPEN_CREATE };
-        struct fs_mkfs_opts mkfs_opts = { .root_mode = 0777 };
+        struct fs_mkfs_opts mkfs_opts = { .root_mode = 0777, .force = true };
         struct fs_open_opts fs_opts = { .atime = FS_RELATIME };
         struct af_mount_opts mount_opts = {
                 .source = "mem:", .flags = MS_NODEV, .allow_other = geteuid() == 0,
@@ -56,7 +63,8 @@ struct mounted *mounted_new(const struct af_opts *opts)
         assert_non_null(m);
         snprintf(m->dir, sizeof(m->dir), "/tmp/ashlar-fuse-test-XXXXXX");
         assert_non_null(mkdtemp(m->dir));
-        assert_int_equal(kv_open("mem:", &open_opts, &m->store, &text), 0);
+        assert_int_equal(kv_open(url, &open_opts, &m->store, &text), 0);
+        assert_int_equal(kv_set_markers(m->store, slice_str("plthe mark of a test")), 0);
         assert_int_equal(fs_mkfs(m->store, &mkfs_opts, &clock_system, &text), 0);
         assert_int_equal(fs_open(m->store, &fs_opts, &m->fs, &text), 0);
         if (af_mount(m->dir, &mount_opts, &fd, &text) < 0)
@@ -76,6 +84,10 @@ void mounted_free(struct mounted *m)
         /* A failed test may have left files open: leave no mount behind, nor wait for it to end. */
         if (af_unmount(m->dir, false, &text) < 0) {
                 af_unmount(m->dir, true, NULL);
+                af_stop(m->server);
+                pthread_join(m->thread, &result);
+                /* Or the end of this process would wait for an answer from itself. */
+                af_server_free(m->server);
                 fail_msg("%s", text.text);
         }
         pthread_join(m->thread, &result);

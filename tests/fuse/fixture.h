@@ -19,6 +19,8 @@ struct mounted {
         struct af_server *server;
         pthread_t thread;
         atomic_uint counts[COUNTED_OPCODES]; /* by opcode (linux/fuse.h) */
+        /* Called for each request before it is served, if set; with M. */
+        void (*_Atomic hook)(uint32_t opcode, void *m);
 };
 
 /* Ends the program with exit code 77 (skipped), saying so, if FUSE cannot be used here. */
@@ -26,6 +28,8 @@ void require_fuse(void);
 
 /* Mount and unmount; failures are assertions. */
 struct mounted *mounted_new(const struct af_opts *opts);
+/* Over another store than one in memory. */
+struct mounted *mounted_new_over(const char *url, const struct af_opts *opts);
 void mounted_free(struct mounted *m);
 
 /* DIR/NAME, in static storage that the next few calls do not touch. */

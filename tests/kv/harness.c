@@ -1,6 +1,8 @@
 #include "harness.h"
 #include "cleanup.h"
+#include "../fdb/standin/standin.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,67 @@ static void remove_dir(struct ctx *c)
         c->dir = NULL;
 }
 
+/* Only behind the first open, which loads the library. */
+static void set_standin_faults(struct ctx *c, bool faulty)
+{
+        const struct standin_faults faults = {
+                .seed = c->seed | 1,
+                .conflict_ppm = 30000,
+                .too_old_ppm = 300,
+                .unknown_done_ppm = 20000,
+                .unknown_not_done_ppm = 20000,
+                .timed_out_ppm = 10000,
+                .cancelled_ppm = 10000,
+                .future_version_ppm = 300,
+                .behind_ppm = 300,
+                .throttled_ppm = 300,
+                .slow_ppm = 500,
+                .slow_us = 3000,
+                .watch_broken_ppm = 20000,
+        };
+        const struct standin_faults none = { .seed = c->seed | 1 };
+        const char *path = getenv("ASHLAR_FDB_LIB");
+        void *library = dlopen(path ? path : "", RTLD_NOW | RTLD_LOCAL);
+        standin_set_faults_fn set_faults;
+
+        if (!library)
+                fail_msg("ASHLAR_FDB_LIB must name the stand-in: %s", dlerror());
+        *(void **)&set_faults = dlsym(library, "standin_set_faults");
+        if (set_faults)
+                set_faults(faulty ? &faults : &none);
+        else if (faulty)
+                fail_msg("%s is not the stand-in", path);
+}
+
+static char *fdb_url(struct ctx *c)
+{
+        const char *cluster = getenv("ASHLAR_TEST_CLUSTER");
+        char *url;
+        FILE *f;
+
+        if (!c->prefix) {
+                rng_system(&c->prefix, sizeof(c->prefix)); /* not of the seed: a cluster has many users */
+                c->prefix |= 1;
+        }
+        if (cluster) {
+                c->clean_up = true;
+                assert_true(asprintf(&url, "fdb:%s?prefix=contract-%016llx", cluster,
+                                     (unsigned long long)c->prefix) > 0);
+                return url;
+        }
+        if (!c->dir) {
+                make_dir(c);
+                assert_true(asprintf(&url, "%s/cluster", c->dir) > 0);
+                f = fopen(url, "w");
+                assert_non_null(f);
+                fputs("standin:standin@127.0.0.1:1\n", f);
+                fclose(f);
+                free(url);
+        }
+        assert_true(asprintf(&url, "fdb:%s/cluster?prefix=contract", c->dir) > 0);
+        return url;
+}
+
 static struct kv_store *open_backend(struct ctx *c, const char *name)
 {
         const struct kv_open_opts opts = {
@@ -61,9 +124,18 @@ static struct kv_store *open_backend(struct ctx *c, const char *name)
                 if (!c->dir)
                         make_dir(c);
         }
-        assert_true(asprintf(&url, "%s:%s%s", name, c->dir ? c->dir : "", c->dir ? "/store" : "") > 0);
+        if (strncmp(name, "fdb", 3) == 0) {
+                c->persistent = true;
+                c->slow_commit = true;
+                c->chaotic = strcmp(name, "fdb-faulty") == 0;
+                url = fdb_url(c);
+        } else {
+                assert_true(asprintf(&url, "%s:%s%s", name, c->dir ? c->dir : "", c->dir ? "/store" : "") > 0);
+        }
         if (kv_open(url, &opts, &s, &text) < 0)
                 fail_msg("%s: %s", url, text.text);
+        if (strncmp(name, "fdb", 3) == 0)
+                set_standin_faults(c, c->chaotic);
         return s;
 }
 
@@ -141,10 +213,17 @@ int ctx_setup(void **state)
         return 0;
 }
 
+static void clear_everything(struct tx *x)
+{
+        tx_clear_range(x, "", "\xff");
+}
+
 int ctx_teardown(void **state)
 {
         struct ctx *c = *state;
 
+        if (c->held == 0 && c->clean_up)
+                run(c, KV_WRITE | KV_RESERVE, clear_everything, NULL);
         /* A test that failed in the middle has left things open: the store cannot be closed. */
         if (c->held == 0)
                 assert_int_equal(kv_close(c->store), 0);

@@ -3,6 +3,9 @@
  *
  * A stack is named from below upwards: "lmdb+faulty+writebehind+stats". Layers:
  *   mem, lmdb    backends; lmdb in a directory of its own, removed at the end
+ *   fdb          FoundationDB, by the client library that $ASHLAR_FDB_LIB names: the cluster of
+ *                $ASHLAR_TEST_CLUSTER if that is set, else the stand-in of tests/fdb; under a prefix of its own
+ *   fdb-faulty   the stand-in, with every error that FoundationDB has
  *   fault        the fault wrapper with nothing to inject
  *   faulty       the fault wrapper with conflicts, unknown results, transient failures and slow calls
  *   writebehind  with small and quick batches, so that tests cross their borders
@@ -27,11 +30,13 @@
 struct ctx {
         const char *spec;
         struct kv_store *store;
-        char *dir;        /* of lmdb; NULL: none */
+        char *dir;        /* of lmdb, or with the stand-in's cluster file; NULL: none */
+        uint64_t prefix;  /* in a cluster's keys */
+        bool clean_up;    /* what the test wrote has to be cleared */
         bool persistent;  /* survives ctx_reopen */
         bool chaotic;     /* kv calls fail transiently: everything has to go through kv_run */
         bool optimistic;  /* as its limits say */
-        bool slow_commit; /* each commit waits for a disk */
+        bool slow_commit; /* each commit waits for a disk or a cluster */
         _Atomic int held; /* transactions and watches that the test has at the moment */
         uint64_t seed;
         struct rng rng;

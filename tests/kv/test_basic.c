@@ -358,7 +358,7 @@ static void test_limits(void **state)
 
         assert_true(l->key_bytes >= KV_KEY_MAX);
         assert_true(l->value_bytes >= KV_VALUE_MAX);
-        assert_true(l->txn_plan_bytes >= 1000000 && l->txn_plan_bytes <= l->txn_bytes);
+        assert_true(l->txn_plan_bytes >= 500000 && l->txn_plan_bytes <= l->txn_bytes);
         assert_true(l->clear_keys >= 1000);
 }
 

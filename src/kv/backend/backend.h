@@ -4,12 +4,17 @@
 
 #include "kv.h"
 
-/* A store in memory, gone when closed. REST must be empty. */
+/* A store in memory, gone when closed. REST: empty, or "remote": its limits say so, which makes those above take
+ * the paths that they take over a cluster. */
 int kv_mem_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
                 struct err_text *text);
 
 /* A directory of LMDB files. REST is its path. */
 int kv_lmdb_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
                  struct err_text *text);
+
+/* A FoundationDB cluster. REST is [CLUSTER_FILE][?prefix=NAME]. */
+int kv_fdb_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
+                struct err_text *text);
 
 #endif

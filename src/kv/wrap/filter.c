@@ -33,11 +33,11 @@ static int filter_reserve(struct kv_store *s, uint64_t bytes)
         return below->ops->reserve(below, bytes);
 }
 
-static int filter_backoff(struct kv_store *s, int err, unsigned attempt)
+static int filter_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt)
 {
         struct kv_store *below = filter_store_below(s);
 
-        return below->ops->backoff(below, err, attempt);
+        return below->ops->backoff(below, t ? filter_below(t) : NULL, err, attempt);
 }
 
 int filter_begin_sized(struct kv_store *s, unsigned flags, size_t size, struct kv_txn **ret)

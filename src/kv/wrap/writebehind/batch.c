@@ -58,7 +58,7 @@ struct batch {
 /* The oldest frozen tables, as many as fit into one transaction below. */
 static void batch_collect(struct wb_store *wb, struct batch *b)
 {
-        size_t limit = wb->below->limits.txn_bytes, payload = 0;
+        size_t limit = wb->batch_bytes_below, payload = 0;
         int first;
 
         *b = (struct batch){ .wb = wb };
@@ -103,10 +103,16 @@ static int write_key(struct kv_txn *t, struct batch *b, struct slice key)
 static int batch_body(struct kv_txn *t, void *arg)
 {
         struct batch *b = arg;
+        struct slice sequence = slice_of(b->wb->sequence, b->wb->sequence_len), unused;
         struct mt_entry *at[WB_TABLES_MAX];
+        struct kv_read before;
         uint8_t number[8];
         int r;
 
+        /* Read as well as written: a commit that takes place after it was given up conflicts with its retry and
+         * with every later batch. */
+        if (b->wb->sequence)
+                kv_get_start(t, &before, sequence, 0);
         for (int i = 0; i < b->n; i++)
                 at[i] = mt_seek_ge(b->tables[i]->mt, slice_of("", 0));
         for (;;) {
@@ -128,7 +134,10 @@ static int batch_body(struct kv_txn *t, void *arg)
                 return 0;
         for (int i = 0; i < 8; i++)
                 number[i] = (uint8_t)(b->number >> (8 * i));
-        return kv_set(t, slice_of(b->wb->sequence, b->wb->sequence_len), slice_of(number, sizeof(number)));
+        r = kv_get_wait(t, &before, &unused);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        return kv_set(t, sequence, slice_of(number, sizeof(number)));
 }
 
 /* What was written leaves the view. */

@@ -72,6 +72,7 @@ struct wb_store {
          * batch_payload it is written down; none gets larger than table_payload and one transaction;
          * pending_max bounds all. */
         size_t batch_payload, table_payload, pending_max;
+        size_t batch_bytes_below; /* payload of a batch at most, unless one table has more */
         unsigned age_ms;
         uint8_t *sequence; /* key of the batch number; NULL: none */
         size_t sequence_len;

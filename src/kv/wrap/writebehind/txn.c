@@ -115,7 +115,7 @@ int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         }
         /* Both under the lock: no table is frozen or dropped in between. A batch that commits below
          * meanwhile does no harm, since its tables are still in this view. */
-        r = kv_begin(wb->below, KV_READ, &t->below);
+        r = kv_begin(wb->below, KV_READ | KV_RECENT, &t->below);
         if (r < 0)
                 goto fail;
         t->view = wb->view;

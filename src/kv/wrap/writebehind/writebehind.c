@@ -163,7 +163,9 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
         wb->below = below;
         wb->memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_BYTES_DEFAULT;
         wb->batch_bytes = opts->batch_bytes ? opts->batch_bytes : BATCH_BYTES_DEFAULT;
-        wb->table_payload = below->limits.txn_bytes / 2;
+        /* A large transaction is what one machine's store likes best, and what a cluster likes least. */
+        wb->batch_bytes_below = below->limits.remote ? below->limits.txn_plan_bytes : below->limits.txn_bytes;
+        wb->table_payload = wb->batch_bytes_below / 2;
         wb->batch_payload = smaller(3 * wb->batch_bytes, wb->table_payload / 2);
         wb->pending_max = wb->memory_bytes + wb->memory_bytes / 2;
         wb->budget_step = WB_BUDGET_STEP_MAX;

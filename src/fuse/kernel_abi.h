@@ -1,0 +1,55 @@
+/* <linux/fuse.h>, and what later versions of it have that ours may lack, under names of our own. */
+#ifndef FUSE_KERNEL_ABI_H
+#define FUSE_KERNEL_ABI_H
+
+#include <linux/fuse.h>
+
+/* ---- 7.39: STATX ---------------------------------------------------------------------------------- */
+
+#define AF_OPCODE_STATX 52u
+
+struct af_sx_time {
+        int64_t tv_sec;
+        uint32_t tv_nsec;
+        int32_t reserved;
+};
+
+struct af_statx {
+        uint32_t mask, blksize;
+        uint64_t attributes;
+        uint32_t nlink, uid, gid;
+        uint16_t mode, spare0;
+        uint64_t ino, size, blocks, attributes_mask;
+        struct af_sx_time atime, btime, ctime, mtime;
+        uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+        uint64_t spare2[14];
+};
+
+struct af_statx_in {
+        uint32_t getattr_flags, reserved;
+        uint64_t fh;
+        uint32_t sx_flags, sx_mask;
+};
+
+struct af_statx_out {
+        uint64_t attr_valid;
+        uint32_t attr_valid_nsec, flags;
+        uint64_t spare[2];
+        struct af_statx stat;
+};
+
+_Static_assert(sizeof(struct af_statx_in) == 24, "as the kernel has it");
+_Static_assert(sizeof(struct af_statx) == 256, "as the kernel has it");
+_Static_assert(sizeof(struct af_statx_out) == 288, "as the kernel has it");
+
+/* ---- 7.39: memory maps of files that are otherwise read and written directly (Linux 6.6) ---------------- */
+
+#define AF_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
+
+/* The version of the protocol that this code was written to. What the kernel has beyond it stays off. */
+#define AF_PROTO_MINOR 42u
+
+/* Before it (Linux 4.20) requests and replies are shorter here and there. */
+#define AF_PROTO_MINOR_LEAST 28u
+
+#endif

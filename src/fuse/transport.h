@@ -1,0 +1,64 @@
+/* How requests come from the kernel and replies go back: one interface, two transports (classic.c reads and
+ * writes the device, uring.c has rings). What is in a request is codec.c's business, what it means the
+ * operations'; neither knows which transport carries it.
+ */
+#ifndef FUSE_TRANSPORT_H
+#define FUSE_TRANSPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* Where a request came from and its reply goes. It outlives the request, up to af_transport_free. */
+struct af_channel {
+        /* Sends the reply to UNIQUE: ERROR (positive errno, no data) or the data in IOV, at most
+         * AF_REPLY_IOV_MAX ranges, which may be reused once this returns. Any thread; once per request. A
+         * reply that cannot be delivered means that nobody waits for it any more. */
+        void (*send)(struct af_channel *c, uint64_t unique, int error, const struct iovec *iov, int n);
+};
+
+#define AF_REPLY_IOV_MAX 1000
+
+/* Told by a transport; any thread. */
+struct af_handler {
+        /* A request, complete and contiguous, LEN bytes from an address that is a multiple of 8, valid until
+         * this returns. */
+        void (*request)(void *arg, struct af_channel *c, const void *data, size_t len);
+        /* The connection is over: 0 after an unmount or an abort, else a negative error. May come more than
+         * once; requests may still be under way. */
+        void (*ended)(void *arg, int result);
+        void *arg;
+};
+
+struct af_transport;
+
+struct af_transport_ops {
+        void (*stop)(struct af_transport *t);
+        void (*free)(struct af_transport *t);
+};
+
+struct af_transport {
+        const struct af_transport_ops *ops;
+};
+
+/* Takes no more requests, and returns when those being handled are. Once, not from a handler. */
+static inline void af_transport_stop(struct af_transport *t)
+{
+        t->ops->stop(t);
+}
+
+/* After af_transport_stop, and after the last reply. Does not close the device. */
+static inline void af_transport_free(struct af_transport *t)
+{
+        if (t)
+                t->ops->free(t);
+}
+
+/* ---- classic.c: the device, by threads of which each has its own clone of it ------------------------- */
+
+/* Serves FUSE_FD, which stays the caller's, with at most MAX_THREADS threads; more than one only when
+ * requests come while all others are busy. */
+int af_classic_start(int fuse_fd, unsigned max_threads, const struct af_handler *handler,
+                     struct af_transport **ret);
+
+#endif

@@ -1,0 +1,146 @@
+/* Inside the FoundationDB backend.
+ *
+ *     library.c   the client library      url.c      what the URL says
+ *     fdb.c       open, close, space      txn.c      begin, commit, back-off, end
+ *     read.c      gets and ranges         write.c    writes and conflicts
+ *     watch.c     watches                 error.c    codes
+ *     future.c    waiting for futures     version.c  snapshots of whoever is the only writer
+ *
+ * The client does everything in its network thread and hands out futures. A future's callback runs in that
+ * thread (or at once in the one that sets it): callbacks here only note something and wake somebody.
+ */
+#ifndef FDB_INTERNAL_H
+#define FDB_INTERNAL_H
+
+#include "capi.h"
+#include "kv_backend.h"
+#include "url.h"
+
+#include <pthread.h>
+
+/* A key with its prefix; the end of a range that is one key has one byte more. */
+#define FDB_KEY_MAX (FDB_PREFIX_MAX + KV_KEY_MAX + 1u)
+
+struct fdb_watch;
+
+struct fdb_store {
+        struct kv_store base;
+        const struct fdb_api *api;
+        FDBDatabase *db;
+        struct fdb_url url;
+        bool rdonly;
+
+        pthread_mutex_t lock;   /* protects what follows */
+        pthread_cond_t quiet;   /* one of the counts fell to 0 */
+        unsigned commits_alone; /* on their way without a thread that waits for them */
+        unsigned watches;       /* that the client may still call back for */
+
+        /* version.c */
+        int64_t recent;           /* newest version known to be committed; 0: none */
+        uint64_t recent_at_ns;    /* what was committed before that is in it */
+        uint64_t recent_since_ns; /* what was asked for earlier does not count */
+        bool refreshing;          /* a newer one is being fetched: then the next three are not for others */
+        uint64_t refresh_sent_ns;
+        FDBTransaction *refresh_tr;
+        FDBFuture *refresh_future;
+
+        struct kv_space space;  /* as of space_at_ns; 0: never */
+        uint64_t space_at_ns;
+};
+
+struct fdb_txn {
+        struct kv_txn base;
+        FDBTransaction *tr;   /* NULL: a commit that goes on alone has it */
+        fdb_error_t failed;   /* the error that on_error is to be told; 0: none */
+        bool writes;          /* a commit has something to send */
+        bool committed;
+
+        FDBFuture **futures;  /* of reads: their memory is what was handed out */
+        size_t n_futures, cap_futures;
+
+        struct fdb_watch *watches; /* armed at commit */
+
+        /* A value that is being filled in (kv_set_reserve). */
+        uint8_t *reserved; /* the key, then the value */
+        size_t reserved_key_len, reserved_len;
+};
+
+static inline struct fdb_store *fdb_store_of(const struct fdb_txn *t)
+{
+        return (struct fdb_store *)t->base.store;
+}
+
+static inline const struct fdb_api *fdb_api_of(const struct fdb_txn *t)
+{
+        return fdb_store_of(t)->api;
+}
+
+/* KEY behind the store's prefix, in BUF (FDB_KEY_MAX bytes). Returns the length. */
+static inline int fdb_key(const struct fdb_store *s, struct slice key, uint8_t *buf)
+{
+        memcpy(buf, s->url.prefix, s->url.prefix_len);
+        if (key.len > 0)
+                memcpy(buf + s->url.prefix_len, key.data, key.len);
+        return (int)(s->url.prefix_len + key.len);
+}
+
+/* ---- error.c ------------------------------------------------------------------------------------- */
+
+/* What a call but commit failed with. */
+int fdb_error(const struct fdb_api *api, fdb_error_t e);
+/* The same for a commit that was sent: ERR_UNKNOWN_RESULT unless it is certain that nothing was done. */
+int fdb_commit_error(const struct fdb_api *api, fdb_error_t e);
+/* fdb_error, and T remembers it for its back-off. */
+int fdb_failed(struct fdb_txn *t, fdb_error_t e);
+
+/* ---- future.c ------------------------------------------------------------------------------------ */
+
+/* Waits until F is ready, or UNTIL ends that: then F is cancelled and EINTR or ERR_AWAY. */
+int fdb_wait(const struct fdb_api *api, FDBFuture *f, enum kv_wait until);
+
+/* ---- txn.c --------------------------------------------------------------------------------------- */
+
+int fdb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret);
+int fdb_commit(struct kv_txn *t);
+void fdb_end(struct kv_txn *t);
+int fdb_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt);
+/* Keeps F until T ends; on ENOMEM it is destroyed. */
+int fdb_keep(struct fdb_txn *t, FDBFuture *f);
+
+/* ---- version.c ----------------------------------------------------------------------------------- */
+
+/* A version that is not older than the last commit through S, without a round trip if there was one lately. */
+int fdb_version_recent(struct fdb_store *s, int64_t *ret);
+/* T committed as VERSION; 0: nobody knows what its commit did. SENT_NS is from before it was sent. */
+void fdb_version_note(struct fdb_store *s, int64_t version, uint64_t sent_ns);
+/* Before the store is closed; nothing is being fetched. */
+void fdb_version_forget(struct fdb_store *s);
+uint64_t fdb_now_ns(void);
+
+/* ---- read.c, write.c ----------------------------------------------------------------------------- */
+
+void fdb_get_start(struct kv_txn *t, struct kv_read *r);
+void fdb_get_wait(struct kv_txn *t, struct kv_read *r);
+void fdb_range_start(struct kv_txn *t, struct kv_range *r);
+int fdb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_value);
+void fdb_range_end(struct kv_range *r);
+
+int fdb_set(struct kv_txn *t, struct slice key, struct slice value);
+int fdb_set_reserve(struct kv_txn *t, struct slice key, size_t len, void **ret);
+int fdb_clear(struct kv_txn *t, struct slice key);
+int fdb_clear_range(struct kv_txn *t, struct slice begin, struct slice end);
+int fdb_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct slice operand);
+int fdb_conflict_range(struct kv_txn *t, enum kv_conflict kind, struct slice begin, struct slice end);
+/* What was filled in since kv_set_reserve becomes a write: before each other call on T. */
+void fdb_flush_reserved(struct fdb_txn *t);
+
+/* ---- watch.c ------------------------------------------------------------------------------------- */
+
+#define FDB_WATCHES_MAX 100000u
+
+int fdb_watch(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret);
+void fdb_unwatch(struct kv_watch *w);
+/* T ends: its watches are armed if it committed, or broken with ERR. */
+void fdb_watches_settle(struct fdb_txn *t, int err);
+
+#endif

@@ -1,0 +1,244 @@
+/* Begin, commit, what comes after a failure, end. */
+#include "internal.h"
+
+#include "rng.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* ---- begin and end ------------------------------------------------------------------------------- */
+
+/* The contract wants the snapshot to be fixed when begin returns. The round trip for it is not one more: the
+ * first read would wait for it too. */
+static int fix_snapshot(struct fdb_txn *t, struct fdb_store *s)
+{
+        FDBFuture *f = s->api->transaction_get_read_version(t->tr);
+        uint64_t sent_ns = fdb_now_ns();
+        int64_t version;
+        int r = fdb_wait(s->api, f, KV_WAIT_CANCELLED);
+
+        if (r == 0) {
+                fdb_error_t e = s->api->future_get_int64(f, &version);
+
+                r = fdb_error(s->api, e);
+                if (r == 0)
+                        fdb_version_note(s, version, sent_ns);
+        }
+        s->api->future_destroy(f);
+        return r;
+}
+
+int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
+{
+        struct fdb_store *s = (struct fdb_store *)store;
+        struct fdb_txn *t;
+        int64_t version;
+        int r;
+
+        if (s->rdonly && (flags & KV_WRITE))
+                return -EROFS;
+        t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+        r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
+        if (r < 0) {
+                free(t);
+                return r;
+        }
+        if ((flags & KV_RECENT) && !(flags & KV_WRITE)) {
+                r = fdb_version_recent(s, &version);
+                if (r == 0)
+                        s->api->transaction_set_read_version(t->tr, version);
+        } else {
+                r = fix_snapshot(t, s);
+        }
+        if (r < 0) {
+                s->api->transaction_destroy(t->tr);
+                free(t);
+                return r;
+        }
+        *ret = &t->base;
+        return 0;
+}
+
+void fdb_end(struct kv_txn *txn)
+{
+        struct fdb_txn *t = (struct fdb_txn *)txn;
+        const struct fdb_api *api = fdb_api_of(t);
+
+        fdb_watches_settle(t, t->committed ? 0 : -ECANCELED);
+        for (size_t i = 0; i < t->n_futures; i++)
+                api->future_destroy(t->futures[i]);
+        if (t->tr)
+                api->transaction_destroy(t->tr);
+        free(t->futures);
+        free(t->reserved);
+        free(t);
+}
+
+int fdb_keep(struct fdb_txn *t, FDBFuture *f)
+{
+        if (t->n_futures == t->cap_futures) {
+                size_t cap = t->cap_futures ? 2 * t->cap_futures : 16;
+                FDBFuture **p = realloc(t->futures, cap * sizeof(*p));
+
+                if (!p) {
+                        fdb_api_of(t)->future_destroy(f);
+                        return -ENOMEM;
+                }
+                t->futures = p;
+                t->cap_futures = cap;
+        }
+        t->futures[t->n_futures++] = f;
+        return 0;
+}
+
+/* ---- commit -------------------------------------------------------------------------------------- */
+
+/* A commit on its way. Once it was sent it is never cancelled: it could still take place. If the thread that
+ * waits for it runs out of patience, the commit goes on alone. */
+struct commit {
+        struct fdb_store *s;
+        FDBTransaction *tr;
+        FDBFuture *future;
+        uint64_t sent_ns;
+        struct kv_waiter waiter;
+        bool came, alone; /* the store's lock */
+};
+
+/* Takes note of the outcome; returns FoundationDB's error. */
+static fdb_error_t commit_outcome(const struct commit *c)
+{
+        const struct fdb_api *api = c->s->api;
+        fdb_error_t e = api->future_get_error(c->future);
+        int64_t version = 0;
+
+        if (e == 0 && api->transaction_get_committed_version(c->tr, &version) == 0 && version > 0)
+                fdb_version_note(c->s, version, c->sent_ns);
+        if (fdb_commit_error(api, e) == -ERR_UNKNOWN_RESULT)
+                fdb_version_note(c->s, 0, c->sent_ns);
+        return e;
+}
+
+static void commit_free(struct commit *c)
+{
+        c->s->api->future_destroy(c->future);
+        if (c->tr)
+                c->s->api->transaction_destroy(c->tr);
+        free(c);
+}
+
+static void on_committed(FDBFuture *f, void *arg)
+{
+        struct commit *c = arg;
+        struct fdb_store *s = c->s;
+
+        (void)f;
+        pthread_mutex_lock(&s->lock);
+        c->came = true;
+        if (!c->alone) {
+                kv_waiter_wake(&c->waiter);
+                pthread_mutex_unlock(&s->lock);
+                return;
+        }
+        pthread_mutex_unlock(&s->lock);
+        commit_outcome(c);
+        commit_free(c);
+        pthread_mutex_lock(&s->lock);
+        s->commits_alone--;
+        pthread_cond_broadcast(&s->quiet);
+        pthread_mutex_unlock(&s->lock);
+}
+
+/* 0 when the outcome is there, or ERR_AWAY: C goes on alone and is no longer ours. */
+static int commit_wait(struct commit *c)
+{
+        struct fdb_store *s = c->s;
+        int r = kv_waiter_wait(&c->waiter, KV_WAIT_TIME);
+
+        /* Also so that the callback has let go of the lock before the store can be closed. */
+        pthread_mutex_lock(&s->lock);
+        if (r < 0 && !c->came) {
+                c->alone = true;
+                s->commits_alone++;
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (r < 0 && c->came)
+                r = kv_waiter_wait(&c->waiter, KV_WAIT_NOTHING);
+        return r;
+}
+
+int fdb_commit(struct kv_txn *txn)
+{
+        struct fdb_txn *t = (struct fdb_txn *)txn;
+        struct fdb_store *s = fdb_store_of(t);
+        struct commit *c;
+        fdb_error_t e;
+        int r;
+
+        fdb_flush_reserved(t);
+        /* What only read saw one moment. Watches need a commit, if only within the client. */
+        if (!t->writes && !t->watches) {
+                t->committed = true;
+                return 0;
+        }
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->s = s;
+        c->tr = t->tr;
+        c->sent_ns = fdb_now_ns();
+        kv_waiter_init(&c->waiter);
+        c->future = s->api->transaction_commit(t->tr);
+        e = s->api->future_set_callback(c->future, on_committed, c);
+        assert(!e);
+        r = commit_wait(c);
+        if (r < 0) {
+                t->tr = NULL;
+                return r;
+        }
+        e = commit_outcome(c);
+        c->tr = NULL;
+        commit_free(c);
+        t->committed = e == 0;
+        fdb_failed(t, e);
+        return t->writes ? fdb_commit_error(s->api, e) : fdb_error(s->api, e);
+}
+
+/* ---- after a failure ----------------------------------------------------------------------------- */
+
+/* What on_error waits begins anew with each transaction; for those who fail again and again it grows here. */
+#define SLEEP_FROM_ATTEMPT 2u
+#define SLEEP_MS           10u
+#define SLEEP_MS_MAX       1000u
+
+static int sleep_longer(unsigned attempt)
+{
+        unsigned shift = attempt < 10 ? attempt : 10;
+        uint64_t random, max_ms = SLEEP_MS << shift;
+
+        if (max_ms > SLEEP_MS_MAX)
+                max_ms = SLEEP_MS_MAX;
+        rng_system(&random, sizeof(random));
+        return kv_patience_sleep(random % (max_ms * 1000000));
+}
+
+int fdb_backoff(struct kv_store *store, struct kv_txn *txn, int err, unsigned attempt)
+{
+        struct fdb_txn *t = (struct fdb_txn *)txn;
+        int r = 0;
+
+        (void)store;
+        (void)err;
+        if (t && t->tr && t->failed) {
+                const struct fdb_api *api = fdb_api_of(t);
+                FDBFuture *f = api->transaction_on_error(t->tr, t->failed);
+
+                /* An error of its own means that the client would not try again; kv_run does. */
+                r = fdb_wait(api, f, KV_WAIT_CANCELLED);
+                api->future_destroy(f);
+        }
+        if (r == 0 && attempt >= SLEEP_FROM_ATTEMPT)
+                r = sleep_longer(attempt);
+        return r;
+}

@@ -1,0 +1,50 @@
+/* A stand-in for FoundationDB's client library: the functions that src/kv/backend/fdb uses, over the store in
+ * memory (src/kv/backend/mem), in a shared library of its own. Futures complete in another thread; a seed decides
+ * what fails, and how. One cluster for each cluster file, in this process only.
+ *
+ * Tests reach the controls by dlsym in the library that the backend loaded.
+ */
+#ifndef STANDIN_H
+#define STANDIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Probabilities in parts per million; the numbers are FoundationDB's errors. */
+struct standin_faults {
+        uint64_t seed;
+        /* commits */
+        unsigned conflict_ppm;         /* 1020 */
+        unsigned too_old_ppm;          /* 1007; reads too */
+        unsigned unknown_done_ppm;     /* 1021, and it was done */
+        unsigned unknown_not_done_ppm; /* 1021, and it was not */
+        unsigned timed_out_ppm;        /* 1031, and it is done some time later, or not */
+        unsigned cancelled_ppm;        /* 1025, the same */
+        /* reads, and read versions */
+        unsigned future_version_ppm;   /* 1009 */
+        unsigned behind_ppm;           /* 1037 */
+        unsigned throttled_ppm;        /* 1213 */
+        /* any */
+        unsigned slow_ppm, slow_us;
+        unsigned watch_broken_ppm;     /* a watch fails with 1029 after a while */
+        unsigned watches_max;          /* 0: as the database's option says */
+        /* The next commit, once: this error; it is done if it may have been. */
+        int next_commit;
+};
+
+/* What there is at the moment, and what happened. */
+struct standin_counts {
+        unsigned databases, transactions, futures;
+        unsigned watches; /* of those futures */
+        uint64_t landed;  /* commits with writes that took place */
+        uint64_t versions_asked; /* read versions fetched from the cluster */
+        uint64_t ranges_asked, keys_asked;
+};
+
+/* Names for dlsym: standin_set_faults, standin_set_away, standin_set_locked, standin_get_counts. */
+typedef void (*standin_set_faults_fn)(const struct standin_faults *f);
+/* While away nothing is answered; what was sent is done when it is back. */
+typedef void (*standin_set_bool_fn)(bool on);
+typedef void (*standin_get_counts_fn)(struct standin_counts *ret);
+
+#endif

@@ -1,0 +1,138 @@
+/* Prefixes, the way ranges are fetched, and versions. */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int count_all(struct kv_txn *t, void *arg)
+{
+        const struct kv_range_opts opts = {
+                .begin = slice_str(""), .end = slice_str("\xff"), .mode = KV_ALL, .reverse = arg != NULL,
+        };
+        struct slice key, value;
+        struct kv_range r;
+        int more, n = 0;
+
+        kv_range_start(t, &r, &opts);
+        while ((more = kv_range_next(&r, &key, &value)) > 0)
+                n += key.len > 0 && key.data[0] < 0xf0; /* not a marker */
+        kv_range_end(&r);
+        return more < 0 ? more : n;
+}
+
+static int clear_all(struct kv_txn *t, void *arg)
+{
+        (void)arg;
+        return kv_clear_range(t, slice_str(""), slice_str("\xff"));
+}
+
+/* File systems of one cluster never see one another, however their names begin. */
+static void test_prefixes(void **state)
+{
+        static const char *const names[] = { "a", "ab", "b", "a-", "a/b" };
+        struct fixture *f = *state;
+        struct kv_store *s[5];
+        char url[256], key[8];
+
+        for (int i = 0; i < 5; i++) {
+                snprintf(url, sizeof(url), "fdb:%s/cluster?prefix=%s", f->dir, names[i]);
+                s[i] = fixture_open(f, url);
+                for (int j = 0; j <= i; j++) {
+                        snprintf(key, sizeof(key), "k%d", j);
+                        put(s[i], key, names[i]);
+                }
+        }
+        for (int i = 0; i < 5; i++) {
+                assert_int_equal(kv_run(s[i], KV_READ, count_all, NULL), i + 1);
+                assert_int_equal(kv_run(s[i], KV_READ, count_all, "reverse"), i + 1);
+                expect(s[i], "k0", names[i]);
+        }
+        assert_int_equal(kv_run(s[0], KV_WRITE, clear_all, NULL), 0);
+        for (int i = 0; i < 5; i++)
+                assert_int_equal(kv_run(s[i], KV_READ, count_all, NULL), i ? i + 1 : 0);
+        for (int i = 0; i < 5; i++)
+                assert_int_equal(kv_close(s[i]), 0);
+}
+
+#define PAIRS 400
+
+static int fill(struct kv_txn *t, void *arg)
+{
+        static uint8_t value[1000];
+        char key[16];
+        int r = 0;
+
+        (void)arg;
+        for (int i = 0; i < PAIRS && r >= 0; i++) {
+                snprintf(key, sizeof(key), "f%04d", i);
+                r = kv_set(t, slice_str(key), slice_of(value, sizeof(value)));
+        }
+        return r;
+}
+
+/* Requests that a range of 400 KB took whose first N pairs were wanted. */
+static unsigned requests(struct fixture *f, enum kv_range_mode mode, size_t limit, int n)
+{
+        const struct kv_range_opts opts = {
+                .begin = slice_str("f"), .end = slice_str("g"), .mode = mode, .limit = limit,
+        };
+        uint64_t before = fixture_counts(f).ranges_asked;
+        struct slice key, value;
+        struct kv_range r;
+        struct kv_txn *t;
+
+        assert_int_equal(kv_begin(f->store, KV_READ, &t), 0);
+        kv_range_start(t, &r, &opts);
+        for (int i = 0; i < n; i++)
+                assert_int_equal(kv_range_next(&r, &key, &value), 1);
+        kv_range_end(&r);
+        kv_end(t);
+        return (unsigned)(fixture_counts(f).ranges_asked - before);
+}
+
+static void test_ranges(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_int_equal(kv_run(f->store, KV_WRITE, fill, NULL), 0);
+        /* All at once: replies of 80,000 bytes. */
+        assert_in_range(requests(f, KV_ALL, 0, PAIRS), 5, 6);
+        /* Stopping early: what was needed, and one ahead. */
+        assert_in_range(requests(f, KV_ITERATE, 0, 3), 1, 2);
+        assert_in_range(requests(f, KV_ITERATE, 0, PAIRS), 8, 20);
+        /* A limit is asked for, not more. */
+        assert_int_equal(requests(f, KV_ITERATE, 1, 1), 1);
+        assert_int_equal(requests(f, KV_ALL, 10, 10), 1);
+}
+
+/* Whoever is the only one to write need not ask for a version each time, and still sees all commits. */
+static void test_recent(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t before = fixture_counts(f).versions_asked;
+        struct slice value;
+        struct kv_txn *t;
+        int r;
+
+        put(f->store, "k", "0");
+        for (int i = 0; i < 200; i++) {
+                while ((r = kv_begin(f->store, KV_READ | KV_RECENT, &t)) == -ERR_RETRY)
+                        continue; /* on a machine that stood still for a second */
+                assert_int_equal(r, 0);
+                assert_int_equal(kv_get(t, slice_str("k"), 0, &value), 0);
+                assert_int_equal(value.data[0], '0' + i / 40);
+                kv_end(t);
+                if (i % 40 == 39)
+                        put(f->store, "k", (char[2]){ (char)('1' + i / 40), 0 });
+        }
+        assert_true(fixture_counts(f).versions_asked - before < 150);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                IN_STORE(test_prefixes), IN_STORE(test_ranges), IN_STORE(test_recent),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,206 @@
+/* A cluster that is away: who waits, for how long, and what becomes of a commit that was sent. */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOON_MS 50
+
+static int get_body(struct kv_txn *t, void *arg)
+{
+        struct slice value;
+        int r = kv_get(t, slice_str("k"), 0, &value);
+
+        (void)arg;
+        return r == -ENOENT ? 0 : r;
+}
+
+static int set_body(struct kv_txn *t, void *arg)
+{
+        return kv_set(t, slice_str("k"), slice_str(arg));
+}
+
+/* Something that another thread does after a while. */
+struct later {
+        pthread_t thread;
+        struct kv_patience *cancel; /* NULL: the cluster is back */
+        const struct fixture *f;
+};
+
+static void *do_later(void *arg)
+{
+        struct later *l = arg;
+
+        usleep(SOON_MS * 1000);
+        if (l->cancel)
+                kv_patience_cancel(l->cancel);
+        else
+                l->f->set_away(false);
+        return NULL;
+}
+
+static void later(struct later *l, const struct fixture *f, struct kv_patience *cancel)
+{
+        l->cancel = cancel;
+        l->f = f;
+        assert_int_equal(pthread_create(&l->thread, NULL, do_later, l), 0);
+}
+
+static void test_out_of_time(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_patience p;
+
+        put(f->store, "k", "v");
+        f->set_away(true);
+        for (int i = 0; i < 2; i++) {
+                kv_patience_begin(&p, SOON_MS);
+                assert_int_equal(kv_run(f->store, i ? KV_WRITE : KV_READ, i ? set_body : get_body, "x"),
+                                 -ERR_AWAY);
+                kv_patience_end(&p);
+        }
+        assert_int_equal(err_to_errno(-ERR_AWAY), EIO);
+        f->set_away(false);
+        expect(f->store, "k", "v"); /* no commit was sent */
+}
+
+static void test_cancelled(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_patience p;
+        struct later l;
+
+        f->set_away(true);
+        kv_patience_begin(&p, 0);
+        later(&l, f, &p);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "x"), -EINTR);
+        pthread_join(l.thread, NULL);
+        /* For good. */
+        assert_int_equal(kv_run(f->store, KV_READ, get_body, NULL), -EINTR);
+        kv_patience_end(&p);
+        f->set_away(false);
+        expect(f->store, "k", NULL);
+}
+
+/* Without a patience, and with enough of it, work goes on by itself. */
+static void test_comes_back(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_patience p;
+        struct later l;
+
+        f->set_away(true);
+        later(&l, f, NULL);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "one"), 0);
+        pthread_join(l.thread, NULL);
+        f->set_away(true);
+        kv_patience_begin(&p, 60000);
+        later(&l, f, NULL);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "two"), 0);
+        pthread_join(l.thread, NULL);
+        kv_patience_end(&p);
+        expect(f->store, "k", "two");
+}
+
+static struct kv_txn *written(struct fixture *f, const char *value)
+{
+        struct kv_txn *t;
+
+        assert_int_equal(kv_begin(f->store, KV_WRITE, &t), 0);
+        assert_int_equal(kv_set(t, slice_str("k"), slice_str(value)), 0);
+        return t;
+}
+
+/* A commit that was sent goes on alone; closing waits for it. */
+static void test_commit_goes_on(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_txn *t = written(f, "sent");
+        struct kv_patience p;
+        struct later l;
+
+        f->set_away(true);
+        kv_patience_begin(&p, SOON_MS);
+        assert_int_equal(kv_commit(t), -ERR_AWAY);
+        kv_end(t);
+        kv_patience_end(&p);
+        later(&l, f, NULL);
+        assert_int_equal(kv_close(f->store), 0);
+        pthread_join(l.thread, NULL);
+        f->store = fixture_open(f, f->url);
+        expect(f->store, "k", "sent");
+}
+
+/* A signal does not end the wait for it: EINTR would say that nothing was done. */
+static void test_commit_is_not_cancelled(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_txn *t = written(f, "sent");
+        struct kv_patience p;
+        struct later back;
+
+        f->set_away(true);
+        kv_patience_begin(&p, 0);
+        kv_patience_cancel(&p);
+        later(&back, f, NULL);
+        assert_int_equal(kv_commit(t), 0);
+        kv_end(t);
+        pthread_join(back.thread, NULL);
+        kv_patience_end(&p);
+        expect(f->store, "k", "sent");
+}
+
+struct unknown {
+        struct fixture *f;
+        struct kv_patience *p;
+        int runs;
+};
+
+/* Cancelled while its first commit is on its way, whose result will be unknown. */
+static int cancelled_body(struct kv_txn *t, void *arg)
+{
+        struct unknown *u = arg;
+        int r = kv_set(t, slice_str("k"), slice_str("done"));
+
+        if (u->runs++ == 0)
+                kv_patience_cancel(u->p);
+        return r;
+}
+
+/* Nor while the result is unknown. */
+static void test_unknown_is_not_cancelled(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_patience p;
+        struct unknown u = { f, &p, 0 };
+        int r;
+
+        /* Done, told as unknown: the marker says so. */
+        f->set_faults(&(struct standin_faults){ .next_commit = 1021 });
+        kv_patience_begin(&p, 0);
+        assert_int_equal(kv_run(f->store, KV_WRITE, cancelled_body, &u), 0);
+        kv_patience_end(&p);
+        assert_int_equal(u.runs, 1);
+        expect(f->store, "k", "done");
+        /* Not done, and known not to be: now the cancellation counts where something has to be waited for. */
+        put(f->store, "k", "before");
+        f->set_faults(&(struct standin_faults){ .next_commit = 1500 });
+        u.runs = 0;
+        kv_patience_begin(&p, 0);
+        r = kv_run(f->store, KV_WRITE, cancelled_body, &u);
+        kv_patience_end(&p);
+        assert_int_equal(r, u.runs == 1 ? -EINTR : 0);
+        expect(f->store, "k", r == 0 ? "done" : "before");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                IN_STORE(test_out_of_time), IN_STORE(test_cancelled), IN_STORE(test_comes_back),
+                IN_STORE(test_commit_goes_on), IN_STORE(test_commit_is_not_cancelled),
+                IN_STORE(test_unknown_is_not_cancelled),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
