@@ -60,5 +60,5 @@ void af_op_fallocate(const struct af_req *r, uint64_t ino, int mode, uint64_t of
 
 void af_op_sync(const struct af_req *r, uint64_t ino)
 {
-        af_reply_result(r, fs_sync(r->core->fs));
+        af_reply_result(r, ino != 0 ? fs_fsync(r->core->fs, ino) : fs_sync(r->core->fs));
 }
