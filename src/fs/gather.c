@@ -6,6 +6,7 @@
 #include "inode.h"
 #include "log.h"
 #include "rng.h"
+#include "session.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -562,6 +563,8 @@ ssize_t fs_gather_write(struct fs *fs, uint64_t ino, uint64_t offset, struct sli
         size_t done = 0;
         int r;
 
+        if (fs_is_lost(fs))
+                return -ERR_FENCED;
         if (data.len > FS_SIZE_MAX - offset)
                 data.len = (size_t)(FS_SIZE_MAX - offset);
         e = entry_make(g, ino);
@@ -850,8 +853,8 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
         g->total_bytes = opts->total_bytes ? opts->total_bytes : TOTAL_BYTES;
         g->age_ms = opts->age_ms ? opts->age_ms : AGE_MS;
         g->block_bytes = sizeof(struct gather_block) + fs->block_size;
-        memcpy(g->pid, opts->pid, sizeof(g->pid));
-        if (memcmp(opts->pid, none, sizeof(none)) == 0) {
+        memcpy(g->pid, fs->session ? fs_session_pid(fs->session) : opts->pid, sizeof(g->pid));
+        if (memcmp(g->pid, none, sizeof(none)) == 0) {
                 rng_system(g->pid, sizeof(g->pid));
                 g->pid[0] &= 0xf; /* never 'l' */
         }

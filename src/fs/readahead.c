@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "gather.h"
 #include "inode.h"
+#include "session.h"
 #include "workers.h"
 
 #include <assert.h>
@@ -328,7 +329,7 @@ int fs_readahead_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, 
         struct stream *s;
         bool served;
 
-        if (!ra || ino == 0 || len == 0 || offset > FS_SIZE_MAX - len)
+        if (!ra || fs_is_lost(fs) || ino == 0 || len == 0 || offset > FS_SIZE_MAX - len)
                 return 0;
         pthread_mutex_lock(&ra->lock);
         s = make_stream(ra, ino);

@@ -31,6 +31,7 @@ void af_op_open(const struct af_req *r, uint64_t ino, bool kill_priv)
         struct fs_attr attr;
         int result = kill_priv ? fs_setattr(r->core->fs, ino, &set, &attr) : 0;
 
+        /* Who opens a file sees what others had closed before. */
         fs_drop_read_ahead(r->core->fs, ino);
         if (result < 0)
                 af_reply_err(r, result);

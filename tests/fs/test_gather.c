@@ -113,7 +113,7 @@ static void test_small_file(void **state)
 
 static bool large_file(void)
 {
-        struct kv_stats created, over;
+        struct kv_stats created, over, longer;
         struct pair p;
         uint64_t ino;
 
@@ -131,8 +131,15 @@ static bool large_file(void)
         assert_ok(fs_flush(p.a.fs, ino));
         kv_stats_get(p.a.stats, &over);
         assert_data(&p.b, ino, 0, big + 1, 100 * BLOCK);
+        /* From within a block, which goes with the size. */
+        assert_ok(truncate_to(&p.a, ino, 99 * BLOCK + 50));
+        write_at(&p.a, ino, 99 * BLOCK + 20, big, 100 * BLOCK);
+        kv_stats_reset(p.a.stats);
+        assert_ok(fs_flush(p.a.fs, ino));
+        kv_stats_get(p.a.stats, &longer);
+        assert_data(&p.b, ino, 99 * BLOCK + 20, big, 100 * BLOCK);
         close_pair(&p);
-        return created.txns == 22 && created.conflicts == 0 && over.txns == 22 && over.conflicts == 0;
+        return longer.txns == 22 && longer.conflicts == 0 && created.txns == 22 && created.conflicts == 0 && over.txns == 22 && over.conflicts == 0;
 }
 
 /* The first transaction, one for each five blocks, the last one; none in the way of another. */
@@ -397,6 +404,114 @@ static void test_both_extend(void **state)
 }
 
 
+/* One mount writes, again and again, while another cuts the file, or takes it away. Whatever the order: what is left
+ * is clean, and made of what was written. */
+struct cutter {
+        struct fixture *f;
+        uint64_t ino, seed;
+        bool unlink;
+};
+
+static void *cut_main(void *arg)
+{
+        struct cutter *c = arg;
+        struct rng rng;
+
+        rng_seed(&rng, c->seed);
+        for (unsigned i = 0; i < 12 && !c->unlink; i++)
+                assert_ok(truncate_to(c->f, c->ino, rng_below(&rng, 70 * BLOCK)));
+        if (c->unlink) {
+                usleep((useconds_t)rng_below(&rng, 3000));
+                assert_ok(fs_unlink(c->f->fs, ROOT, str("file")));
+        }
+        return NULL;
+}
+
+static void cut_round(struct pair *p, uint64_t number, bool unlink)
+{
+        static uint8_t got[70 * BLOCK];
+        uint64_t ino = new_file(&p->a, ROOT, "file");
+        struct cutter c = { .f = &p->b, .ino = ino, .seed = number, .unlink = unlink };
+        pthread_t thread;
+        int r = 0;
+
+        assert_int_equal(pthread_create(&thread, NULL, cut_main, &c), 0);
+        for (unsigned i = 0; i < 6 && r == 0; i++) {
+                ssize_t n = fs_write(p->a.fs, ino, 0, slice_of(big, 60 * BLOCK), 0);
+
+                r = n < 0 ? (int)n : fs_flush(p->a.fs, ino);
+                if (r != 0 && (!unlink || (r != -ESTALE && r != -ENOENT)))
+                        fail_msg("flush: %s", err_str(r));
+        }
+        pthread_join(thread, NULL);
+        if (!unlink) {
+                ssize_t n = get(&p->b, ino, 0, got, sizeof(got));
+
+                for (ssize_t i = 0; i < n; i++)
+                        if (got[i] != 0 && got[i] != big[i])
+                                fail_msg("byte %zd is %02x", i, got[i]);
+                assert_ok(fs_unlink(p->b.fs, ROOT, str("file")));
+        }
+        fixture_check(&p->a, NULL);
+        fixture_drain(&p->a);
+        assert_int_equal(count_keys(p->a.store, "f"), 0);
+}
+
+static void test_cut_while_flushing(void **state)
+{
+        struct pair p;
+
+        fill_big();
+        open_pair(&p, "mem+fault+remote", &lazy);
+        for (uint64_t i = 0; i < 30; i++) {
+                kv_fault_set(p.a.fault, &(struct kv_fault_opts){ .slow_ppm = 30000, .slow_us = 300 });
+                cut_round(&p, fixture_number("ASHLAR_SEED", 1) + i, i % 3 == 2);
+        }
+        close_pair(&p);
+}
+
+/* What a thread wrote, others of the mount see, whether it was flushed just then or not. */
+struct watched {
+        struct pair p;
+        uint64_t ino;
+        _Atomic uint64_t size;
+        _Atomic bool done;
+};
+
+static void *watch_main(void *arg)
+{
+        struct watched *w = arg;
+
+        while (!atomic_load(&w->done)) {
+                uint64_t least = atomic_load(&w->size);
+
+                assert_true(attr(&w->p.a, w->ino).size >= least);
+        }
+        return NULL;
+}
+
+static void test_seen_while_flushing(void **state)
+{
+        struct watched w = { .ino = 0 };
+        pthread_t threads[2];
+
+        open_pair(&w.p, "mem+fault+remote", &lazy);
+        kv_fault_set(w.p.a.fault, &(struct kv_fault_opts){ .slow_ppm = 100000, .slow_us = 200 });
+        w.ino = new_file(&w.p.a, ROOT, "file");
+        for (int i = 0; i < 2; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, watch_main, &w), 0);
+        for (uint64_t i = 0; i < 600; i++) {
+                put(&w.p.a, w.ino, i * 10, "0123456789");
+                atomic_store(&w.size, (i + 1) * 10);
+                if (i % 3 == 2)
+                        assert_ok(fs_flush(w.p.a.fs, w.ino));
+        }
+        atomic_store(&w.done, true);
+        for (int i = 0; i < 2; i++)
+                pthread_join(threads[i], NULL);
+        close_pair(&w.p);
+}
+
 /* While one mount makes a file longer, the other never sees a size that covers what is not there. */
 struct growing {
         struct pair p;
@@ -623,6 +738,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_append),
                 cmocka_unit_test(test_both_extend),
                 cmocka_unit_test(test_size_follows),
+                cmocka_unit_test(test_cut_while_flushing),
+                cmocka_unit_test(test_seen_while_flushing),
                 cmocka_unit_test(test_error_passes),
                 cmocka_unit_test(test_cut_without_room),
                 cmocka_unit_test(test_inode_gone),
