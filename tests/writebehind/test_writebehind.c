@@ -137,7 +137,7 @@ static void crash_leaves_a_prefix(void **state)
         (void)state;
         rng_seed(&rng, seed_get());
         for (int round = 0; round < 200; round++) {
-                struct kv_writebehind_opts opts = { .age_ms = 1, .batch_bytes = 4096 };
+                struct kv_writebehind_opts opts = { .age_ms = 1, .batch_bytes = 4096, .close_ms = 1 };
                 struct kv_fault_opts faults = { .seed = rng_next(&rng), .slow_ppm = 100000, .slow_us = 100 };
                 uint64_t acknowledged = 0, synced = 0;
                 struct stack s;

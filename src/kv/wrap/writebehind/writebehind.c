@@ -9,6 +9,8 @@
 #define MEMORY_BYTES_DEFAULT ((size_t)64 << 20)
 #define BATCH_BYTES_DEFAULT  ((size_t)16 << 20)
 #define AGE_MS_DEFAULT       1000u
+#define CLOSE_MS_DEFAULT     10000u
+#define CLOSE_PAUSE_MS       100u  /* between two tries */
 #define CLEAR_KEYS           4096u /* tombstones written one by one under the writer's lock */
 
 static void wb_free(struct wb_store *wb)
@@ -46,13 +48,26 @@ static int wb_sync(struct kv_store *s)
         return wb_flush(wb, target);
 }
 
+/* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the moment gets
+ * some time. */
+static int sync_last(struct wb_store *wb)
+{
+        uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;
+        int r;
+
+        while ((r = wb_sync(&wb->base)) < 0 && r != -ERR_FENCED &&
+               clock_system.monotonic_ns(&clock_system) < end_ns)
+                nanosleep(&(struct timespec){ .tv_nsec = CLOSE_PAUSE_MS * 1000000L }, NULL);
+        return r;
+}
+
 static int wb_close(struct kv_store *s)
 {
         struct wb_store *wb = wb_of(s);
         struct kv_store *below = wb->below;
         int r, q;
 
-        r = wb_sync(s);
+        r = sync_last(wb);
         pthread_mutex_lock(&wb->lock);
         wb->stopping = true;
         pthread_cond_signal(&wb->committer_wake);
@@ -72,7 +87,7 @@ static int wb_space(struct kv_store *s, struct kv_space *ret)
         if (r < 0)
                 return r;
         pthread_mutex_lock(&wb->lock);
-        pending = wb->pending;
+        pending = wb->pending.bytes;
         pthread_mutex_unlock(&wb->lock);
         if (pending > ret->free_bytes)
                 pending = ret->free_bytes;
@@ -81,17 +96,21 @@ static int wb_space(struct kv_store *s, struct kv_space *ret)
         return 0;
 }
 
-static int wb_reserve(struct kv_store *s, uint64_t bytes)
+static int wb_reserve(struct kv_store *s, const struct kv_need *need)
 {
         struct wb_store *wb = wb_of(s);
-        uint64_t pending;
+        struct kv_need total = *need;
 
         if (!wb->below->ops->reserve)
                 return 0;
         pthread_mutex_lock(&wb->lock);
-        pending = wb->pending;
+        total.keys += wb->pending.keys;
+        total.bytes += wb->pending.bytes;
+        if (wb->pending.largest > total.largest)
+                total.largest = wb->pending.largest;
+        total.commits += 2;
         pthread_mutex_unlock(&wb->lock);
-        return wb->below->ops->reserve(wb->below, pending + bytes);
+        return wb->below->ops->reserve(wb->below, &total);
 }
 
 static const struct kv_ops wb_ops = {
@@ -149,6 +168,30 @@ static void sync_primitives_init(struct wb_store *wb)
         pthread_cond_init(&wb->watch_idle, NULL);
 }
 
+/* Batches are numbered on from the last one that the store below holds. */
+static int sequence_load(struct wb_store *wb, struct slice key)
+{
+        struct slice value;
+        struct kv_txn *t;
+        uint64_t number = 0;
+        int r;
+
+        wb->sequence = malloc(key.len);
+        if (!wb->sequence)
+                return -ENOMEM;
+        memcpy(wb->sequence, key.data, key.len);
+        wb->sequence_len = key.len;
+        r = kv_begin(wb->below, KV_READ, &t);
+        if (r < 0)
+                return r;
+        r = kv_get(t, key, 0, &value);
+        for (size_t i = 8; r >= 0 && value.len == 8 && i-- > 0;)
+                number = number << 8 | value.data[i];
+        kv_end(t);
+        wb->batches = number;
+        return r == -ENOENT ? 0 : r;
+}
+
 int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
                         struct kv_store **ret)
 {
@@ -163,19 +206,17 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
         wb->below = below;
         wb->memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_BYTES_DEFAULT;
         wb->batch_bytes = opts->batch_bytes ? opts->batch_bytes : BATCH_BYTES_DEFAULT;
-        wb->table_payload = below->limits.txn_bytes / 2;
-        wb->batch_payload = smaller(3 * wb->batch_bytes, wb->table_payload / 2);
+        /* What frees room may fill a table twice when batches fail (wait_for_batch): with one transaction more it
+         * must still fit into one below. */
+        wb->table_load = (below->limits.txn_bytes - wb->base.limits.txn_bytes) / 2 - KV_KEY_MAX;
+        wb->batch_load = smaller(3 * wb->batch_bytes, wb->table_load / 2);
         wb->pending_max = wb->memory_bytes + wb->memory_bytes / 2;
-        wb->budget_step = WB_BUDGET_STEP_MAX;
         wb->age_ms = opts->age_ms ? opts->age_ms : AGE_MS_DEFAULT;
+        wb->close_ms = opts->close_ms ? opts->close_ms : CLOSE_MS_DEFAULT;
         if (opts->sequence.len > 0) {
-                wb->sequence = malloc(opts->sequence.len);
-                if (!wb->sequence) {
-                        r = -ENOMEM;
+                r = sequence_load(wb, opts->sequence);
+                if (r < 0)
                         goto fail;
-                }
-                memcpy(wb->sequence, opts->sequence.data, opts->sequence.len);
-                wb->sequence_len = opts->sequence.len;
         }
         if (opts->fence.len > 0) {
                 r = kv_set_fence(below, opts->fence);
