@@ -1,11 +1,12 @@
 /* ashlar umount: unmounts and waits until everything is committed.
  *
- * umount(2) returns when the kernel has let go, while the process that served may still be committing.
- * It holds the store until it has done so: when the store can be had, or when somebody else has it, that
- * is over.
+ * umount(2) returns when the kernel has let go, while the process that served may still be committing. It tells
+ * how that went (farewell.h). If it could not be called: it holds the store until it is done, so when the store can be
+ * had, or when somebody else has it, that is over.
  */
 #include "cleanup.h"
 #include "cmd.h"
+#include "farewell.h"
 #include "kv.h"
 #include "mountinfo.h"
 #include "mountpoint.h"
@@ -37,7 +38,8 @@ static void print_help(void)
                "              not wait\n"
                "  -h, --help  print this\n"
                "\n"
-               "Exit code: 0 unmounted and committed, 1 failed, 2 wrong arguments.\n");
+               "Exit code: 0 unmounted and committed, 1 failed or changes are lost, 2 wrong\n"
+               "arguments.\n");
 }
 
 /* The exit code to end with, or -1 to go on. */
@@ -121,6 +123,28 @@ static void say(bool terminal, const char *line)
                 fprintf(stderr, "\r\033[K%s", line);
 }
 
+#define WAITING "unmounted; waiting until everything is committed ..."
+
+/* What the process says that served. */
+static int wait_farewell(int fd, struct err_text *text)
+{
+        bool terminal = isatty(STDERR_FILENO);
+        unsigned looks = 0;
+        struct err_text why;
+        int r;
+
+        while ((r = farewell_hear(fd, LOOK_MS, &why)) == -EAGAIN)
+                if (looks++ == QUIET_LOOKS)
+                        say(terminal, WAITING);
+        say(terminal, "");
+        if (r == -EIO)
+                return err_set(text, EIO, "unmounted, but %s", why.text);
+        if (r < 0)
+                return err_set(text, -r, "unmounted, but the process that served ended without saying whether "
+                               "everything is committed; the system log may say why");
+        return 0;
+}
+
 static int wait_committed(const char *url, struct err_text *text)
 {
         bool terminal = isatty(STDERR_FILENO);
@@ -138,7 +162,7 @@ static int wait_committed(const char *url, struct err_text *text)
                 if (r != -EBUSY || af_mountinfo_each(has_source, (void *)url) > 0)
                         break;
                 if (looks == QUIET_LOOKS)
-                        say(terminal, "unmounted; waiting until everything is committed ...");
+                        say(terminal, WAITING);
         }
         say(terminal, "");
         if (r == 0)
@@ -153,15 +177,21 @@ int cmd_umount(int argc, char **argv)
 {
         _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
         struct args a = { .lazy = false };
+        _cleanup_close_ int farewell = -1;
         struct err_text text;
         int r;
 
         r = parse_args(argc, argv, &a);
         if (r >= 0)
                 return r;
-        if (find_mount(a.dir, &at, &text) < 0 || unmount(at.target, a.lazy, &text) < 0)
+        if (find_mount(a.dir, &at, &text) < 0)
                 return cmd_failed(&text);
-        if (!a.lazy && !at.rdonly && wait_committed(at.source, &text) < 0)
+        if (!a.lazy)
+                farewell_call(at.source, at.target, at.owner, &farewell);
+        if (unmount(at.target, a.lazy, &text) < 0)
                 return cmd_failed(&text);
-        return CMD_OK;
+        if (a.lazy || at.rdonly)
+                return CMD_OK;
+        r = farewell >= 0 ? wait_farewell(farewell, &text) : wait_committed(at.source, &text);
+        return r < 0 ? cmd_failed(&text) : CMD_OK;
 }

@@ -44,7 +44,7 @@ static int wait_for_batch(struct wb_store *wb, unsigned flags)
 
         while (must_wait(wb)) {
                 if (wb->error < 0 && passes_error(wb, flags) && wb->memory_used < 2 * wb->memory_bytes &&
-                    wb->view->tables[0]->load.bytes <= 2 * wb->table_load)
+                    wb->view->tables[0]->load.bytes <= wb->table_load / 4 * 5)
                         return 0;
                 if (wb->error < 0)
                         return wb->error;

@@ -10,7 +10,7 @@
 #define BATCH_BYTES_DEFAULT  ((size_t)16 << 20)
 #define AGE_MS_DEFAULT       1000u
 #define CLOSE_MS_DEFAULT     10000u
-#define CLOSE_PAUSE_MS       100u  /* between two tries */
+#define CLOSE_PAUSE_MS       100u  /* between two tries, at most */
 #define CLEAR_KEYS           4096u /* tombstones written one by one under the writer's lock */
 
 static void wb_free(struct wb_store *wb)
@@ -53,11 +53,12 @@ static int wb_sync(struct kv_store *s)
 static int sync_last(struct wb_store *wb)
 {
         uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;
+        long pause_ms = wb->close_ms < CLOSE_PAUSE_MS ? wb->close_ms : CLOSE_PAUSE_MS;
         int r;
 
         while ((r = wb_sync(&wb->base)) < 0 && r != -ERR_FENCED &&
                clock_system.monotonic_ns(&clock_system) < end_ns)
-                nanosleep(&(struct timespec){ .tv_nsec = CLOSE_PAUSE_MS * 1000000L }, NULL);
+                nanosleep(&(struct timespec){ .tv_nsec = pause_ms * 1000000 }, NULL);
         return r;
 }
 
@@ -146,7 +147,7 @@ static void limits_derive(struct kv_limits *limits, const struct kv_limits *belo
 {
         *limits = *below;
         /* A transaction must fit into one below, beside what is in the table already. */
-        limits->txn_bytes = below->txn_bytes / 2;
+        limits->txn_bytes = below->txn_bytes / 4;
         limits->txn_plan_bytes = smaller(below->txn_plan_bytes, limits->txn_bytes);
         limits->clear_keys = smaller(below->clear_keys, CLEAR_KEYS);
         limits->unknown_results = false;
@@ -206,9 +207,10 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
         wb->below = below;
         wb->memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_BYTES_DEFAULT;
         wb->batch_bytes = opts->batch_bytes ? opts->batch_bytes : BATCH_BYTES_DEFAULT;
-        /* What frees room may fill a table twice when batches fail (wait_for_batch): with one transaction more it
-         * must still fit into one below. */
-        wb->table_load = (below->limits.txn_bytes - wb->base.limits.txn_bytes) / 2 - KV_KEY_MAX;
+        /* What frees room may fill a table by a quarter more when batches fail (wait_for_batch): with one
+         * transaction on top, and the batch's number, that must still fit into one below. */
+        wb->table_load = (below->limits.txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 -
+                         KV_KEY_MAX;
         wb->batch_load = smaller(3 * wb->batch_bytes, wb->table_load / 2);
         wb->pending_max = wb->memory_bytes + wb->memory_bytes / 2;
         wb->age_ms = opts->age_ms ? opts->age_ms : AGE_MS_DEFAULT;
