@@ -19,6 +19,9 @@
 /* Rows count in the records that LMDB certainly looks at for the shortest of them, two pages. */
 #define RECORDS_LOOKED_AT (60u * 2 - 1)
 
+/* LMDB cuts long records into ones of some 500 pages. */
+#define RECORD_PAGES_FEW 250u
+
 /* ---- which records LMDB may use ----------------------------------------------------------------- */
 
 /* One line of LMDB's report about readers: process, thread, and the transaction that it sees or "-". */
@@ -121,8 +124,10 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
                 memcpy(&number, key.mv_data, sizeof(number));
                 if (number >= oldest)
                         break;
-                if (records++ == RECORDS_LOOKED_AT)
+                if (records++ == RECORDS_LOOKED_AT) {
                         count_rows(&map, ret);
+                        ret->split = ret->pages < RECORDS_LOOKED_AT * RECORD_PAGES_FEW;
+                }
                 ret->pages += mark_record(&map, value);
         }
         mdb_cursor_close(cursor);

@@ -64,6 +64,16 @@ struct lmdb_scratch {
         size_t bytes;
 };
 
+/* Rows of more pages are counted as rows of this many. */
+#define LMDB_ROW_MAX 64u
+
+/* Free pages that LMDB is certain to use. */
+struct lmdb_free {
+        uint64_t pages;
+        bool split; /* the list has many short records, so that rows may be overlooked */
+        uint64_t rows[LMDB_ROW_MAX + 1]; /* [n]: how many rows of n pages fit into them side by side */
+};
+
 struct lmdb_lock {
         int fd;                    /* -1: none */
         bool unlocked;             /* a reader who may not use LMDB's lock file */
@@ -105,6 +115,9 @@ struct lmdb_store {
         pthread_mutex_t space_lock;
         /* space_lock; the last count of free pages, of which transaction, and when it is too old. */
         uint64_t free_pages, free_txnid, free_until_ns;
+        /* space_lock; those that can be used, as of which transaction, for a need of how many pages. */
+        struct lmdb_free counted;
+        uint64_t counted_number, counted_for;
 
         struct lmdb_bell *bell;
         pthread_mutex_t watch_lock;
@@ -218,15 +231,6 @@ void lmdb_ranges_free(struct lmdb_txn *t);
 
 /* ---- free.c, need.c ------------------------------------------------------------------------------ */
 
-/* Rows of more pages are counted as rows of this many. */
-#define LMDB_ROW_MAX 64u
-
-/* Free pages that LMDB is certain to use. */
-struct lmdb_free {
-        uint64_t pages;
-        uint64_t rows[LMDB_ROW_MAX + 1]; /* [n]: how many rows of n pages fit into them side by side */
-};
-
 /* Counts as T sees them, up to ENOUGH pages or somewhat more. */
 int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, struct lmdb_free *ret);
 
@@ -254,6 +258,8 @@ bool lmdb_pages_fit(const struct lmdb_pages *p, uint64_t end, const struct lmdb_
 bool lmdb_room_is_gone(struct lmdb_store *s);
 int lmdb_space(struct kv_store *s, struct kv_space *ret);
 int lmdb_reserve(struct kv_store *s, const struct kv_need *need);
+/* For what the writing transaction T has written, before it commits. */
+int lmdb_reserve_own(struct lmdb_txn *t);
 /* Takes the figures of the newest transaction. write_lock or a reader held. */
 void lmdb_space_update(struct lmdb_store *s);
 /* Likewise of LMDB's list of free pages, as TXN sees it. */

@@ -29,6 +29,9 @@
 /* Free pages inside the file are counted up to a multiple of what is needed, and at least this many. */
 #define COUNT_PAGES_MIN 16384u
 
+/* What LMDB is made to look for in order to read its list: 60 times as many records. */
+#define GATHER_PAGES 16u
+
 /* How long a count of free pages is good for statfs. */
 #define COUNT_AGE_NS UINT64_C(1000000000)
 
@@ -267,13 +270,38 @@ static bool fit_beside(const struct lmdb_pages *p, uint64_t end, struct lmdb_fre
         return lmdb_pages_fit(p, end, &f);
 }
 
-/* As above, with what is there now. COUNT: look for free pages inside the file, too. */
-static int fits_now(struct lmdb_store *s, const struct kv_need *need, uint64_t kept, bool count)
+/* The free pages inside the file, or several times PAGES of them. What LMDB may use of them stays so until the next
+ * commit, and what was counted stays good until then. */
+static int free_now(struct lmdb_store *s, uint64_t pages, struct lmdb_free *ret)
+{
+        struct lmdb_txn *t;
+        uint64_t number;
+        int r = lmdb_reader_begin(s, &t);
+
+        if (r < 0)
+                return r;
+        number = mdb_txn_id(t->txn);
+        pthread_mutex_lock(&s->space_lock);
+        if (s->counted_number != number || s->counted_for < pages) {
+                pages = 2 * pages + COUNT_PAGES_MIN;
+                lmdb_space_update_list(s, t->txn);
+                r = lmdb_free_count(s, t, 2 * pages, &s->counted);
+                s->counted_number = r < 0 ? 0 : number;
+                s->counted_for = pages;
+        }
+        *ret = s->counted;
+        pthread_mutex_unlock(&s->space_lock);
+        lmdb_reader_end(s, t);
+        return r;
+}
+
+/* As above, with what is there now. COUNT: look for free pages inside the file, too; *RET_SPLIT then says whether
+ * their list is in many small pieces. */
+static int fits_now(struct lmdb_store *s, const struct kv_need *need, uint64_t kept, bool count, bool *ret_split)
 {
         uint64_t used_end, allocated_end, end;
         struct lmdb_free f = { .pages = 0 };
         struct lmdb_pages p;
-        struct lmdb_txn *t;
         int r;
 
         lmdb_space_update(s); /* other processes write too */
@@ -283,18 +311,32 @@ static int fits_now(struct lmdb_store *s, const struct kv_need *need, uint64_t k
         lmdb_pages_needed(s, need, &p);
         if (!count)
                 return fit_beside(&p, end, f, kept);
-        r = lmdb_reader_begin(s, &t);
-        if (r < 0)
-                return r;
-        lmdb_space_update_list(s, t->txn);
-        r = lmdb_free_count(s, t, 4 * (lmdb_pages_total(&p) + kept) + COUNT_PAGES_MIN, &f);
-        lmdb_reader_end(s, t);
+        r = free_now(s, lmdb_pages_total(&p) + kept, &f);
+        *ret_split = f.split;
         return r < 0 ? r : fit_beside(&p, end, f, kept);
+}
+
+/* Makes LMDB look for a row of pages, for which it reads many records of its list: it puts them together to a few
+ * when it commits. Otherwise many small ones, left by as many small transactions, would keep it from finding the
+ * rows that are there. */
+static int gather_list(struct lmdb_store *s, MDB_txn *txn)
+{
+        static const uint8_t name[] = { 0, 0, 'g' };
+        MDB_val key = { .mv_data = (void *)name, .mv_size = sizeof(name) };
+        MDB_val value = { .mv_size = GATHER_PAGES * s->page_bytes - 16 };
+        uint64_t used_end = atomic_load(&s->used_end), allocated_end = atomic_load(&s->allocated_end);
+        int rc;
+
+        /* If there is no such row, it takes one from the end. */
+        if (allocated_end < used_end + 4 * GATHER_PAGES * s->page_bytes)
+                return 0;
+        rc = mdb_put(txn, LMDB_DBI, &key, &value, MDB_RESERVE);
+        return rc == 0 ? mdb_del(txn, LMDB_DBI, &key, NULL) : rc;
 }
 
 /* Two transactions that change nothing: what the last ones freed can be used then, unless a reader still sees
  * it. */
-static int lmdb_age(struct lmdb_store *s)
+static int lmdb_age(struct lmdb_store *s, bool gather)
 {
         int r = 0;
 
@@ -307,6 +349,8 @@ static int lmdb_age(struct lmdb_store *s)
                 if (r < 0)
                         return r;
                 r = lmdb_error(lmdb_marker_touch(lmdb_txn_of(t)->txn));
+                if (r >= 0 && gather && i > 0)
+                        r = lmdb_error(gather_list(s, lmdb_txn_of(t)->txn));
                 if (r >= 0)
                         r = kv_commit(t);
                 kv_end(t);
@@ -316,14 +360,15 @@ static int lmdb_age(struct lmdb_store *s)
         return r;
 }
 
-int lmdb_reserve(struct kv_store *base, const struct kv_need *need)
+/* WRITES: the caller is a transaction that writes. */
+static int reserve(struct lmdb_store *s, const struct kv_need *need, bool writes)
 {
-        struct lmdb_store *s = lmdb_of(base);
         uint64_t available, total = 0, kept;
         struct lmdb_pages p;
+        bool split = false;
         int r;
 
-        r = fits_now(s, need, KEPT_BYTES_MAX / s->page_bytes, false);
+        r = fits_now(s, need, KEPT_BYTES_MAX / s->page_bytes, false, NULL);
         if (r != 0)
                 return r < 0 ? r : 0;
         r = host_space(s, &available, &total);
@@ -341,13 +386,27 @@ int lmdb_reserve(struct kv_store *base, const struct kv_need *need)
                 return 0; /* believed */
         if (need->frees)
                 kept = 2 * small_commit(s);
-        r = fits_now(s, need, kept, true);
-        if (r == 0 && need->frees && need->commits == 1) {
-                r = lmdb_age(s);
+        r = fits_now(s, need, kept, true, &split);
+        /* One that stands alone is worth more effort. */
+        if (r == 0 && need->commits == 1 && !writes) {
+                r = lmdb_age(s, split);
                 if (r >= 0 || r == -ENOSPC)
-                        r = fits_now(s, need, kept, true);
+                        r = fits_now(s, need, kept, true, &split);
         }
         return r < 0 ? r : r > 0 ? 0 : -ENOSPC;
+}
+
+int lmdb_reserve(struct kv_store *base, const struct kv_need *need)
+{
+        return reserve(lmdb_of(base), need, false);
+}
+
+int lmdb_reserve_own(struct lmdb_txn *t)
+{
+        struct kv_need need = { .keys = t->base.written_keys, .bytes = t->base.written_bytes,
+                                .largest = t->base.largest_value, .commits = 1 };
+
+        return reserve(lmdb_of(t->base.store), &need, true);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------------- */

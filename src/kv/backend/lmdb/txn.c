@@ -105,12 +105,7 @@ int lmdb_commit(struct kv_txn *base)
                 return t->err;
         if (base->written_bytes > 0 && !(base->flags & KV_RESERVE)) {
                 /* Without KV_RESERVE nobody may use up what the others need to delete. */
-                r = lmdb_reserve(base->store, &(struct kv_need){
-                        .keys = base->written_keys,
-                        .bytes = base->written_bytes,
-                        .largest = base->largest_value,
-                        .commits = 1,
-                });
+                r = lmdb_reserve_own(t);
                 if (r < 0)
                         return r;
         }

@@ -8,8 +8,9 @@
 /* How much more than needed is asked for, so that the store below is not asked for each transaction; less when
  * there is little left. */
 static const struct wb_load steps[] = {
-        { .keys = 32768, .bytes = (uint64_t)16 << 20, .largest = 32768 },
-        { .keys = 2048, .bytes = (uint64_t)1 << 20, .largest = 32768 },
+        { .keys = 32768, .bytes = (uint64_t)16 << 20, .largest = 32752 },
+        { .keys = 2048, .bytes = (uint64_t)1 << 20, .largest = 32752 },
+        { .keys = 256, .bytes = (uint64_t)32 << 10, .largest = 0 },
         { .keys = 0 },
 };
 
