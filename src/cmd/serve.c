@@ -1,6 +1,7 @@
 #include "serve.h"
 
 #include "cleanup.h"
+#include "farewell.h"
 #include "log.h"
 #include "mountinfo.h"
 #include "mountpoint.h"
@@ -34,6 +35,7 @@ struct mount {
         int probe_err; /* valid once the prober is joined */
         bool mounted; /* at job->dir, by us */
         int watcher;
+        int farewell; /* -1: nobody can call */
 };
 
 /* ---- the store ---------------------------------------------------------------------------------- */
@@ -173,6 +175,9 @@ static int start(struct mount *m, struct err_text *text)
         r = open_fs(m, text);
         if (r < 0)
                 return r;
+        r = farewell_listen(job->url, job->dir, &m->farewell);
+        if (r < 0)
+                log_warning("'ashlar umount' will not be told how this mount ends: %s", err_str(r));
         r = af_mount(job->dir, &opts, &fd, text);
         if (r < 0)
                 return r;
@@ -227,14 +232,15 @@ static int commit(struct mount *m, struct err_text *text)
         q = kv_close(m->store);
         r = r < 0 ? r : q;
         if (r < 0)
-                return err_set(text, -r, "%s: the last changes could not be written: %s", m->job->url,
-                               err_str(r));
-        return 0;
+                err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be written: "
+                        "%s", m->job->url, err_str(r));
+        farewell_say(m->farewell, r < 0 ? text->text : NULL);
+        return r;
 }
 
 int serve(const struct mount_job *job, struct err_text *text)
 {
-        struct mount m = { .job = job, .watcher = -1 };
+        struct mount m = { .job = job, .watcher = -1, .farewell = -1 };
         struct err_text commit_text;
         int r, q;
 

@@ -36,6 +36,7 @@ void serve_signals_block(void)
         signals_handled(&set);
         pthread_sigmask(SIG_BLOCK, &set, NULL);
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN); /* a store that reaches the limit of a file's size is full */
 }
 
 /* Pages that were changed through mmap(2) reach us only when the kernel writes them back. */

@@ -1,12 +1,13 @@
 /* ashlar umount: unmounts and waits until everything is committed.
  *
- * umount(2) returns when the kernel has let go, while the process that served may still be committing. If
- * the mount is registered in its store, that names the process, and when the process is gone, it is over.
- * Otherwise the mount holds the store alone until it has done so: when the store can be had, or when somebody
- * else has it.
+ * umount(2) returns when the kernel has let go, while the process that served may still be committing. It tells
+ * how that went (farewell.h). If it could not be called, then either the mount is registered in its store, which
+ * names the process: when that is gone, it is over. Or it holds the store alone until it is done: when the store
+ * can be had, or when somebody else has it, that is over.
  */
 #include "cleanup.h"
 #include "cmd.h"
+#include "farewell.h"
 #include "kv.h"
 #include "mount_table.h"
 #include "mountinfo.h"
@@ -46,7 +47,8 @@ static void print_help(void)
                "              not wait\n"
                "  -h, --help  print this\n"
                "\n"
-               "Exit code: 0 unmounted and committed, 1 failed, 2 wrong arguments.\n");
+               "Exit code: 0 unmounted and committed, 1 failed or changes are lost, 2 wrong\n"
+               "arguments.\n");
 }
 
 /* The exit code to end with, or -1 to go on. */
@@ -164,6 +166,26 @@ static void wait_for_server(const struct mount_row *server)
         say(terminal, "");
 }
 
+/* What the process says that served. */
+static int wait_farewell(int fd, struct err_text *text)
+{
+        bool terminal = isatty(STDERR_FILENO);
+        unsigned looks = 0;
+        struct err_text why;
+        int r;
+
+        while ((r = farewell_hear(fd, LOOK_MS, &why)) == -EAGAIN)
+                if (looks++ == QUIET_LOOKS)
+                        say(terminal, WAITING);
+        say(terminal, "");
+        if (r == -EIO)
+                return err_set(text, EIO, "unmounted, but %s", why.text);
+        if (r < 0)
+                return err_set(text, -r, "unmounted, but the process that served ended without saying whether "
+                               "everything is committed; the system log may say why");
+        return 0;
+}
+
 static int wait_committed(const char *url, struct err_text *text)
 {
         bool terminal = isatty(STDERR_FILENO);
@@ -196,6 +218,7 @@ int cmd_umount(int argc, char **argv)
 {
         _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
         struct args a = { .lazy = false };
+        _cleanup_close_ int farewell = -1;
         struct mount_row server;
         struct err_text text;
         bool registered;
@@ -206,12 +229,19 @@ int cmd_umount(int argc, char **argv)
                 return r;
         if (find_mount(a.dir, &at, &text) < 0)
                 return cmd_failed(&text);
-        registered = !a.lazy && find_server(at.source, at.target, &server);
+        if (!a.lazy)
+                farewell_call(at.source, at.target, at.owner, &farewell);
+        registered = !a.lazy && farewell < 0 && find_server(at.source, at.target, &server);
         if (unmount(at.target, a.lazy, &text) < 0)
                 return cmd_failed(&text);
-        if (registered)
+        if (a.lazy || at.rdonly)
+                return CMD_OK;
+        r = 0;
+        if (farewell >= 0)
+                r = wait_farewell(farewell, &text);
+        else if (registered)
                 wait_for_server(&server);
-        else if (!a.lazy && !at.rdonly && store_url_is_local(at.source) && wait_committed(at.source, &text) < 0)
-                return cmd_failed(&text);
-        return CMD_OK;
+        else if (store_url_is_local(at.source))
+                r = wait_committed(at.source, &text);
+        return r < 0 ? cmd_failed(&text) : CMD_OK;
 }

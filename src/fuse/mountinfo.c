@@ -42,7 +42,7 @@ static void unescape(char *s)
  * options. */
 static int parse_line(char *line, struct af_mountinfo *ret)
 {
-        char *save, *word[6], *tail = strstr(line, " - "), *type, *source;
+        char *save, *word[6], *tail = strstr(line, " - "), *type, *source, *options, *user;
 
         if (!tail)
                 return -EINVAL;
@@ -53,10 +53,13 @@ static int parse_line(char *line, struct af_mountinfo *ret)
                         return -EINVAL;
         type = strtok_r(tail + 3, " \n", &save);
         source = strtok_r(NULL, " \n", &save);
+        options = strtok_r(NULL, " \n", &save);
         if (!type || !source)
                 return -EINVAL;
+        user = options ? strstr(options, "user_id=") : NULL;
         *ret = (struct af_mountinfo){
                 .rdonly = strncmp(word[5], "ro", 2) == 0 && (word[5][2] == ',' || word[5][2] == '\0'),
+                .owner = user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
                 .target = word[4],
                 .type = type,
                 .source = source,
@@ -100,6 +103,7 @@ static int match_target(const struct af_mountinfo *m, void *arg)
         af_mountinfo_clear(&l->found);
         l->found = (struct af_mountinfo){
                 .rdonly = m->rdonly,
+                .owner = m->owner,
                 .target = strdup(m->target),
                 .type = strdup(m->type),
                 .source = strdup(m->source),

@@ -7,6 +7,7 @@
 
 struct af_mountinfo {
         bool rdonly;
+        unsigned owner; /* the user who mounted it, if it is FUSE's */
         char *target, *type, *source; /* owned */
 };
 

@@ -18,6 +18,15 @@ static void check_write(const struct kv_txn *t)
         assert(t->open_ranges == 0);
 }
 
+/* Counts a write: KEYS keys, BYTES of keys and values, and a value of VALUE bytes. */
+static void count_write(struct kv_txn *t, size_t keys, size_t bytes, size_t value)
+{
+        t->written_keys += keys;
+        t->written_bytes += bytes;
+        if (value > t->largest_value)
+                t->largest_value = value;
+}
+
 int kv_close(struct kv_store *s)
 {
         struct kv_session *session;
@@ -58,7 +67,7 @@ int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         t->flags = flags;
         t->open_ranges = 0;
         t->committed = false;
-        t->written_bytes = 0;
+        t->written_bytes = t->written_keys = t->largest_value = 0;
         t->fence = NULL;
         atomic_fetch_add_explicit(&s->open_txns, 1, memory_order_relaxed);
         *ret = t;
@@ -146,7 +155,7 @@ int kv_set(struct kv_txn *t, struct slice key, struct slice value)
         check_key(t, key);
         check_write(t);
         assert(value.len <= t->store->limits.value_bytes);
-        t->written_bytes += key.len + value.len;
+        count_write(t, 1, key.len + value.len, value.len);
         return t->store->ops->set(t, key, value);
 }
 
@@ -155,7 +164,7 @@ int kv_set_reserve(struct kv_txn *t, struct slice key, size_t len, void **ret)
         check_key(t, key);
         check_write(t);
         assert(len <= t->store->limits.value_bytes);
-        t->written_bytes += key.len + len;
+        count_write(t, 1, key.len + len, len);
         return t->store->ops->set_reserve(t, key, len, ret);
 }
 
@@ -188,7 +197,7 @@ int kv_patch(struct kv_txn *t, struct slice key, size_t at, struct slice data)
         check_key(t, key);
         check_write(t);
         assert(at + data.len <= t->store->limits.value_bytes);
-        t->written_bytes += key.len + data.len;
+        count_write(t, 1, key.len + data.len, at + data.len);
         if (t->store->ops->patch)
                 return t->store->ops->patch(t, key, at, data);
         return patch_by_copy(t, key, at, data);
@@ -198,7 +207,7 @@ int kv_clear(struct kv_txn *t, struct slice key)
 {
         check_key(t, key);
         check_write(t);
-        t->written_bytes += key.len;
+        count_write(t, 1, key.len, 0);
         return t->store->ops->clear(t, key);
 }
 
@@ -209,7 +218,7 @@ int kv_clear_range(struct kv_txn *t, struct slice begin, struct slice end)
         check_write(t);
         if (slice_cmp(begin, end) >= 0)
                 return 0;
-        t->written_bytes += begin.len + end.len;
+        count_write(t, 2, begin.len + end.len, 0);
         return t->store->ops->clear_range(t, begin, end);
 }
 
@@ -218,7 +227,7 @@ int kv_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct s
         check_key(t, key);
         check_write(t);
         assert(operand.len <= t->store->limits.value_bytes);
-        t->written_bytes += key.len + operand.len;
+        count_write(t, 1, key.len + operand.len, operand.len);
         return t->store->ops->atomic(t, op, key, operand);
 }
 

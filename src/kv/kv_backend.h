@@ -9,15 +9,25 @@
 
 #include "kv.h"
 
+/* What transactions that are to be written will ask of a store. */
+struct kv_need {
+        uint64_t keys;    /* set or cleared */
+        uint64_t bytes;   /* of these keys and of the values set */
+        size_t largest;   /* of the values set, bytes */
+        unsigned commits; /* in how many transactions they come, at most */
+        bool frees;       /* on the whole they free room: what is kept for KV_RESERVE may be used, too */
+};
+
 struct kv_ops {
         const char *name; /* "mem", "lmdb", "fdb", "writebehind", "fault", "stats" */
 
         int (*close)(struct kv_store *s); /* frees S */
         int (*sync)(struct kv_store *s);
         int (*space)(struct kv_store *s, struct kv_space *ret);
-        /* Makes room for BYTES more of keys and values, so that a commit of them will not fail for lack of
-         * space: 0, or ENOSPC. NULL: cannot promise. */
-        int (*reserve)(struct kv_store *s, uint64_t bytes);
+        /* Makes room for NEED beside all that is committed, so that its commit is certain not to fail for lack
+         * of space: 0, or ENOSPC. It holds for the next need->commits transactions that write, and not beside
+         * what was promised before. Not in a transaction that frees. NULL: cannot promise. */
+        int (*reserve)(struct kv_store *s, const struct kv_need *need);
 
         /* After attempt number ATTEMPT (from 0) failed with ERR (conflict, retry, unknown): waits as long as
          * it takes until it makes sense to try again and, after an unknown result, until nothing is in
@@ -72,6 +82,8 @@ struct kv_txn {
         unsigned open_ranges;
         bool committed; /* commit was called, whatever came of it */
         size_t written_bytes;
+        size_t written_keys;  /* at least as many as differ */
+        size_t largest_value; /* written */
         struct kv_read *fence; /* kv_run's read of the fence, until it was waited for */
 };
 

@@ -137,7 +137,7 @@ static void crash_leaves_a_prefix(void **state)
         (void)state;
         rng_seed(&rng, seed_get());
         for (int round = 0; round < 200; round++) {
-                struct kv_writebehind_opts opts = { .age_ms = 1, .batch_bytes = 4096 };
+                struct kv_writebehind_opts opts = { .age_ms = 1, .batch_bytes = 4096, .close_ms = 1 };
                 struct kv_fault_opts faults = { .seed = rng_next(&rng), .slow_ppm = 100000, .slow_us = 100 };
                 uint64_t acknowledged = 0, synced = 0;
                 struct stack s;
@@ -199,6 +199,50 @@ static void becomes_durable_by_itself(void **state)
         assert_int_equal(kv_close(s.top), 0);
 }
 
+static void batches_are_numbered_on(void **state)
+{
+        struct kv_writebehind_opts opts = { .age_ms = 60000, .sequence = slice_str("seq") };
+        struct kv_fault_opts keep = { .keep_below = true };
+        struct stack s;
+
+        (void)state;
+        stack_open(&s, &keep, &opts);
+        for (uint64_t n = 1; n <= 3; n++) {
+                assert_true(set(s.top, 0, "a", n) >= 0);
+                assert_int_equal(kv_close(s.top), 0);
+                assert_int_equal(get(s.mem, "seq"), n);
+                assert_int_equal(kv_fault_open(s.mem, &keep, &s.fault), 0);
+                assert_int_equal(kv_writebehind_open(s.fault, &opts, &s.top), 0);
+        }
+        assert_int_equal(kv_close(s.top), 0);
+        assert_int_equal(kv_close(s.mem), 0);
+}
+
+static int patch_body(struct kv_txn *t, void *arg)
+{
+        char key[24];
+
+        snprintf(key, sizeof(key), "block%06u", *(unsigned *)arg);
+        return kv_patch(t, slice_str(key), 30000, slice_of("x", 1));
+}
+
+/* A patch far behind the end makes a large value of a small one: it is the value that the batch has to hold. */
+static void patches_count_as_what_they_make(void **state)
+{
+        struct kv_writebehind_opts opts = { .age_ms = 60000 };
+        struct kv_fault_opts none = { 0 };
+        struct stack s;
+
+        (void)state;
+        stack_open(&s, &none, &opts);
+        for (unsigned i = 0; i < 1000; i++) /* three times what a transaction of mem takes */
+                assert_true(kv_run(s.top, KV_WRITE, patch_body, &i) >= 0);
+        assert_int_equal(kv_sync(s.top), 0);
+        for (unsigned i = 0; i < 1000; i++)
+                assert_true(kv_run(s.top, KV_WRITE, patch_body, &i) >= 0);
+        assert_int_equal(kv_close(s.top), 0);
+}
+
 /* ---- errors -------------------------------------------------------------------------------------- */
 
 static void a_discarded_transaction_leaves_nothing(void **state)
@@ -253,6 +297,35 @@ static void failing_batches_lose_nothing(void **state)
                 assert_int_equal(get(s.mem, "free"), errors[i] == ENOSPC ? 9 : -ENOENT);
                 assert_int_equal(kv_close(s.top), 0);
         }
+}
+
+static void note_err(int err, void *arg)
+{
+        *(int *)arg = err;
+}
+
+/* What a transaction that could not commit saw is watched by nobody. */
+static void a_failed_commit_arms_no_watch(void **state)
+{
+        struct kv_writebehind_opts opts = { .age_ms = 60000 };
+        struct kv_fault_opts none = { 0 };
+        struct kv_watch *watch;
+        struct kv_txn *t;
+        struct stack s;
+        int err = 1;
+
+        (void)state;
+        stack_open(&s, &none, &opts);
+        assert_int_equal(kv_begin(s.top, KV_WRITE, &t), 0);
+        assert_int_equal(kv_watch(t, slice_str("a"), note_err, &err, &watch), 0);
+        assert_int_equal(kv_set(t, slice_str("b"), slice_str("1")), 0);
+        wb_of(s.top)->error = -ENOSPC; /* as of a batch that failed */
+        assert_int_equal(kv_commit(t), -ENOSPC);
+        kv_end(t);
+        assert_int_equal(err, -ECANCELED);
+        kv_unwatch(watch);
+        wb_of(s.top)->error = 0;
+        assert_int_equal(kv_close(s.top), 0);
 }
 
 static void the_committer_tries_again_by_itself(void **state)
@@ -511,6 +584,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(everything_is_there_after_close_and_sync),
                 cmocka_unit_test(crash_leaves_a_prefix),
+                cmocka_unit_test(batches_are_numbered_on),
+                cmocka_unit_test(patches_count_as_what_they_make),
+                cmocka_unit_test(a_failed_commit_arms_no_watch),
                 cmocka_unit_test(becomes_durable_by_itself),
                 cmocka_unit_test(a_discarded_transaction_leaves_nothing),
                 cmocka_unit_test(failing_batches_lose_nothing),

@@ -100,12 +100,12 @@ static int fault_space(struct kv_store *s, struct kv_space *ret)
         return r < 0 ? r : kv_space(filter_store_below(s), ret);
 }
 
-static int fault_reserve(struct kv_store *s, uint64_t bytes)
+static int fault_reserve(struct kv_store *s, const struct kv_need *need)
 {
         struct kv_store *below = filter_store_below(s);
         int r = pass(s, false);
 
-        return r < 0 ? r : below->ops->reserve(below, bytes);
+        return r < 0 ? r : below->ops->reserve(below, need);
 }
 
 static int fault_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)

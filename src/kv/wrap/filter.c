@@ -26,11 +26,11 @@ static int filter_space(struct kv_store *s, struct kv_space *ret)
         return kv_space(filter_store_below(s), ret);
 }
 
-static int filter_reserve(struct kv_store *s, uint64_t bytes)
+static int filter_reserve(struct kv_store *s, const struct kv_need *need)
 {
         struct kv_store *below = filter_store_below(s);
 
-        return below->ops->reserve(below, bytes);
+        return below->ops->reserve(below, need);
 }
 
 static int filter_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt)

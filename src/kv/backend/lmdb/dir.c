@@ -34,7 +34,7 @@ static int sync_dir(int dir_fd)
         return fsync(dir_fd) < 0 ? -errno : 0;
 }
 
-static int marker_put(MDB_txn *txn)
+int lmdb_marker_touch(MDB_txn *txn)
 {
         MDB_val key = { .mv_data = (void *)marker_key, .mv_size = sizeof(marker_key) };
         MDB_val value = { .mv_data = (void *)marker_value, .mv_size = sizeof(marker_value) - 1 };
@@ -52,7 +52,7 @@ static int marker_write(MDB_env *env)
                 return rc;
         rc = mdb_dbi_open(txn, NULL, 0, &dbi);
         if (rc == 0)
-                rc = marker_put(txn);
+                rc = lmdb_marker_touch(txn);
         if (rc == 0)
                 return mdb_txn_commit(txn);
         mdb_txn_abort(txn);

@@ -39,6 +39,7 @@ int lmdb_error(int rc)
                 return -ENOENT;
         case MDB_MAP_FULL:
         case EDQUOT:
+        case EFBIG: /* the process's limit of a file's size */
                 return -ENOSPC;
         case MDB_TXN_FULL:
                 return -E2BIG;

@@ -6,6 +6,7 @@
  *     txn.c    transactions, gets and writes; range.c: ranges
  *     key.c    how keys of up to 10,000 bytes fit LMDB's 511; bucket.c: where the long ones live
  *     space.c  room: true figures, and reserving it
+ *     need.c   how many pages a commit takes at most; free.c: which free pages LMDB is certain to use
  *     watch.c  watches; bell.c: how a commit wakes other processes
  *
  * Locks, in the order in which they are taken:
@@ -30,6 +31,9 @@
 /* LMDB's limit for a key, as Debian builds it. Longer ones go into buckets: key.c. */
 #define LMDB_KEY_MAX 511u
 
+/* Values that a writer reads between two writes and that are told apart. */
+#define LMDB_LENT_MAX 8u
+
 /* Slots of the pool of readers, one cache line each: threads on different processors do not meet. */
 #define LMDB_POOL_SLOTS 64u
 
@@ -46,6 +50,9 @@ struct lmdb_txn {
         bool cursor_stale;         /* readers: to be renewed before use */
         int err;                   /* writer: the failure after which it cannot commit */
         uint64_t number;           /* writer: as LMDB counts transactions */
+        /* Writer: values read since the last write. They may lie in pages that the next write changes. */
+        struct slice lent[LMDB_LENT_MAX];
+        unsigned lent_n;           /* above the maximum: some are not noted */
         struct lmdb_range *ranges; /* not in use now */
         struct lmdb_watch *watches; /* armed or broken when the transaction ends */
         struct lmdb_txn *next;     /* in the pool's list */
@@ -55,6 +62,16 @@ struct lmdb_txn {
 struct lmdb_scratch {
         uint8_t *data;
         size_t bytes;
+};
+
+/* Rows of more pages are counted as rows of this many. */
+#define LMDB_ROW_MAX 64u
+
+/* Free pages that LMDB is certain to use. */
+struct lmdb_free {
+        uint64_t pages;
+        bool split; /* the list has many short records, so that rows may be overlooked */
+        uint64_t rows[LMDB_ROW_MAX + 1]; /* [n]: how many rows of n pages fit into them side by side */
 };
 
 struct lmdb_lock {
@@ -87,12 +104,20 @@ struct lmdb_store {
         struct lmdb_txn *idle;     /* pool_lock; those that found their slot taken */
         unsigned readers;          /* pool_lock; all that exist */
 
-        _Atomic uint64_t used_end;   /* bytes of the file that are in use, as of our last transaction */
-        _Atomic uint64_t tree_bytes; /* branch and leaf pages, likewise */
+        /* As of our last transaction: bytes of the file that are in use, the number of the transaction, and
+         * the shape of the tree. */
+        _Atomic uint64_t used_end, number;
+        _Atomic uint64_t leaf_pages, branch_pages, overflow_pages, depth;
+        _Atomic uint64_t list_tree_pages, list_record_pages; /* of LMDB's list of free pages */
         _Atomic uint64_t allocated_end; /* up to here the host's file system has given us room */
+        bool sparse;                    /* there may be holes before used_end that it cannot fill */
+        _Atomic uint64_t aged_number;   /* the number that lmdb_age left */
         pthread_mutex_t space_lock;
         /* space_lock; the last count of free pages, of which transaction, and when it is too old. */
         uint64_t free_pages, free_txnid, free_until_ns;
+        /* space_lock; those that can be used, as of which transaction, for a need of how many pages. */
+        struct lmdb_free counted;
+        uint64_t counted_number, counted_for;
 
         struct lmdb_bell *bell;
         pthread_mutex_t watch_lock;
@@ -133,6 +158,9 @@ void lmdb_dir_close(struct lmdb_store *s);
 /* After the environment is open: 0 if it is a store of ours (an empty one is made one, if it may be
  * written). */
 int lmdb_marker_check(struct lmdb_store *s, struct err_text *text);
+
+/* Writes the marker again as it is: a transaction that changes nothing and is still one. 0 or LMDB's error. */
+int lmdb_marker_touch(MDB_txn *txn);
 
 /* ---- lock.c -------------------------------------------------------------------------------------- */
 
@@ -183,6 +211,16 @@ int lmdb_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct
 /* The value of KEY as T sees it. */
 int lmdb_get(struct lmdb_txn *t, struct slice key, struct slice *ret);
 
+/* Notes that a writer's caller got VALUE, and may set it elsewhere. */
+static inline void lmdb_lend(struct lmdb_txn *t, struct slice value)
+{
+        if (!t->write)
+                return;
+        if (t->lent_n < LMDB_LENT_MAX)
+                t->lent[t->lent_n] = value;
+        t->lent_n += t->lent_n <= LMDB_LENT_MAX;
+}
+
 /* ---- range.c ------------------------------------------------------------------------------------- */
 
 void lmdb_range_start(struct kv_txn *t, struct kv_range *r);
@@ -191,16 +229,46 @@ void lmdb_range_end(struct kv_range *r);
 /* Frees the ranges that T keeps for reuse. */
 void lmdb_ranges_free(struct lmdb_txn *t);
 
+/* ---- free.c, need.c ------------------------------------------------------------------------------ */
+
+/* Counts as T sees them, up to ENOUGH pages or somewhat more. */
+int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, struct lmdb_free *ret);
+
+/* Pages that commits take at most. */
+struct lmdb_pages {
+        unsigned commits;
+        uint64_t singles;     /* of the trees: any free page will do */
+        uint64_t values;      /* values with pages of their own */
+        uint64_t value_pages;
+        uint64_t rows, row;   /* those of several pages, and how many the largest has */
+        uint64_t list_pages;  /* for records of the list of free pages, in rows */
+        uint64_t list_row;    /* the longest of them; 0: they fit into leaves */
+        uint64_t relisted;    /* pages that the list takes of those that it holds */
+};
+
+void lmdb_pages_needed(const struct lmdb_store *s, const struct kv_need *need, struct lmdb_pages *ret);
+uint64_t lmdb_pages_total(const struct lmdb_pages *p);
+
+/* Whether LMDB is certain to find them, with END pages beyond the end of the file and F inside of it. */
+bool lmdb_pages_fit(const struct lmdb_pages *p, uint64_t end, const struct lmdb_free *f);
+
 /* ---- space.c ------------------------------------------------------------------------------------- */
 
-/* Whether the host's file system has next to nothing left. */
-bool lmdb_host_is_full(struct lmdb_store *s);
+/* After a write that was cut short: whether that is for want of room. */
+bool lmdb_room_is_gone(struct lmdb_store *s);
 int lmdb_space(struct kv_store *s, struct kv_space *ret);
-int lmdb_reserve(struct kv_store *s, uint64_t bytes);
+int lmdb_reserve(struct kv_store *s, const struct kv_need *need);
+/* For what the writing transaction T has written, before it commits. */
+int lmdb_reserve_own(struct lmdb_txn *t);
 /* Takes the figures of the newest transaction. write_lock or a reader held. */
 void lmdb_space_update(struct lmdb_store *s);
-/* Gives back the room beyond the end of the file. Nothing else may use the store. */
+/* Likewise of LMDB's list of free pages, as TXN sees it. */
+void lmdb_space_update_list(struct lmdb_store *s, MDB_txn *txn);
+/* Gives back the room beyond what is in use: at the end, and what a process that was killed left. Nothing
+ * else may use the store. */
 void lmdb_space_trim(struct lmdb_store *s);
+/* After opening exclusively: trims, and sees to it that what is in use has no holes. */
+void lmdb_space_claim(struct lmdb_store *s);
 
 /* ---- bell.c -------------------------------------------------------------------------------------- */
 

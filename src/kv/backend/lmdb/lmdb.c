@@ -126,6 +126,8 @@ int kv_lmdb_open(const char *path, const struct kv_open_opts *opts, struct kv_st
                 store_free(s);
                 return r;
         }
+        if (s->exclusive && !s->rdonly)
+                lmdb_space_claim(s);
         *ret = &s->base;
         return 0;
 }

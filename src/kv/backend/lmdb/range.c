@@ -197,6 +197,7 @@ int lmdb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret
                 n = lmdb_key_unmap(mapped, ret_key);
                 if (n == 0) {
                         *ret_value = value;
+                        lmdb_lend(lmdb_txn_of(r->txn), value);
                         return 1;
                 }
         }

@@ -74,7 +74,9 @@ int lmdb_begin(struct kv_store *base, unsigned flags, struct kv_txn **ret)
                 return r;
         }
         t->err = 0;
+        t->lent_n = 0;
         t->number = mdb_txn_id(t->txn);
+        lmdb_space_update_list(s, t->txn);
         *ret = &t->base;
         return 0;
 }
@@ -103,7 +105,7 @@ int lmdb_commit(struct kv_txn *base)
                 return t->err;
         if (base->written_bytes > 0 && !(base->flags & KV_RESERVE)) {
                 /* Without KV_RESERVE nobody may use up what the others need to delete. */
-                r = lmdb_reserve(base->store, base->written_bytes);
+                r = lmdb_reserve_own(t);
                 if (r < 0)
                         return r;
         }
@@ -114,7 +116,7 @@ int lmdb_commit(struct kv_txn *base)
                 check_failed_commit(s);
                 t->err = lmdb_error(rc);
                 /* To LMDB a write that was cut short is an I/O error; mostly it is a full disk. */
-                if (t->err == -EIO && lmdb_host_is_full(s))
+                if (t->err == -EIO && lmdb_room_is_gone(s))
                         t->err = -ENOSPC;
                 return t->err;
         }
@@ -211,6 +213,8 @@ int lmdb_get(struct lmdb_txn *t, struct slice key, struct slice *ret)
 void lmdb_get_start(struct kv_txn *t, struct kv_read *r)
 {
         r->err = lmdb_get(lmdb_txn_of(t), r->key, &r->value);
+        if (r->err >= 0)
+                lmdb_lend(lmdb_txn_of(t), r->value);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------ */
@@ -322,12 +326,44 @@ static __attribute__((noinline)) int put_mapped(struct lmdb_txn *t, struct slice
         return 0;
 }
 
+/* Whether VALUE may lie in a page of LMDB's that T has written and will write to: setting it would move it away
+ * while it is copied. */
+static bool is_lent(const struct lmdb_txn *t, struct slice value)
+{
+        uintptr_t at = (uintptr_t)value.data;
+
+        for (unsigned i = 0; i < t->lent_n && i < LMDB_LENT_MAX; i++)
+                if (at - (uintptr_t)t->lent[i].data < t->lent[i].len)
+                        return true;
+        return t->lent_n > LMDB_LENT_MAX;
+}
+
+/* Copies VALUE aside if it has to be. After a write nothing is lent. */
+static int take_back(struct lmdb_txn *t, struct slice *value)
+{
+        struct lmdb_store *s = lmdb_of(t->base.store);
+        int r = 0;
+
+        if (value->len > 0 && is_lent(t, *value)) {
+                r = scratch_need(&s->value, value->len);
+                if (r >= 0)
+                        value->data = memmove(s->value.data, value->data, value->len);
+        }
+        t->lent_n = 0;
+        return r;
+}
+
 int lmdb_set(struct kv_txn *base, struct slice key, struct slice value)
 {
         struct lmdb_txn *t = lmdb_txn_of(base);
         uint8_t *room;
         int r;
 
+        if (t->lent_n > 0) {
+                r = take_back(t, &value);
+                if (r < 0)
+                        return failed(t, r);
+        }
         if (lmdb_key_is_plain(key)) {
                 MDB_val k = lmdb_val(key), v = lmdb_val(value);
                 int rc = mdb_cursor_put(t->cursor, &k, &v, 0);
@@ -348,6 +384,7 @@ int lmdb_set_reserve(struct kv_txn *base, struct slice key, size_t len, void **r
         uint8_t *room;
         int r;
 
+        t->lent_n = 0;
         if (lmdb_key_is_plain(key)) {
                 MDB_val k = lmdb_val(key), v = { .mv_size = len };
                 int rc = mdb_cursor_put(t->cursor, &k, &v, MDB_RESERVE);
@@ -387,6 +424,7 @@ int lmdb_clear(struct kv_txn *base, struct slice key)
         struct lmdb_txn *t = lmdb_txn_of(base);
         int r;
 
+        t->lent_n = 0;
         if (lmdb_key_is_plain(key)) {
                 MDB_val k = lmdb_val(key), v;
                 int rc = mdb_cursor_get(t->cursor, &k, &v, MDB_SET);
@@ -432,6 +470,7 @@ int lmdb_clear_range(struct kv_txn *base, struct slice begin, struct slice end)
         MDB_val key, value;
         int r = 0, rc;
 
+        t->lent_n = 0;
         begin = lmdb_key_map(begin, begin_buf);
         end = lmdb_key_map(end, end_buf);
         key = lmdb_key_head(begin);

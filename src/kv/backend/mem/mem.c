@@ -68,12 +68,12 @@ static int mem_space(struct kv_store *store, struct kv_space *ret)
         return 0;
 }
 
-static int mem_reserve(struct kv_store *store, uint64_t bytes)
+static int mem_reserve(struct kv_store *store, const struct kv_need *need)
 {
         struct kv_space space;
         int r = mem_space(store, &space);
 
-        return r < 0 ? r : bytes > space.free_bytes ? -ENOSPC : 0;
+        return r < 0 ? r : need->bytes > space.free_bytes && !need->frees ? -ENOSPC : 0;
 }
 
 static int mem_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)

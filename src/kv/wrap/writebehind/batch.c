@@ -50,7 +50,8 @@ struct batch {
         int n;
         struct wb_table *tables[WB_TABLES_MAX];
         uint64_t last;    /* newest transaction */
-        size_t payload;
+        uint64_t durable; /* what is not newer was written already */
+        struct wb_load load;
         uint64_t number;
         uint8_t *value;   /* room for one */
 };
@@ -58,21 +59,23 @@ struct batch {
 /* The oldest frozen tables, as many as fit into one transaction below. */
 static void batch_collect(struct wb_store *wb, struct batch *b)
 {
-        size_t limit = wb->batch_bytes_below, payload = 0;
+        size_t limit = wb->batch_bytes_below;
         int first;
 
         *b = (struct batch){ .wb = wb };
         pthread_mutex_lock(&wb->lock);
         for (first = wb->view->n; first > 1; first--) {
-                payload += wb->view->tables[first - 1]->payload;
-                if (payload > limit && first < wb->view->n)
+                const struct wb_load *load = &wb->view->tables[first - 1]->load;
+
+                if (b->load.bytes + load->bytes > limit && first < wb->view->n)
                         break;
-                b->payload = payload;
+                wb_load_add(&b->load, load);
         }
         for (int i = first; i < wb->view->n; i++)
                 b->tables[b->n++] = wb->view->tables[i];
         if (b->n > 0)
                 b->last = b->tables[0]->last;
+        b->durable = wb->durable;
         b->number = wb->batches + 1;
         pthread_mutex_unlock(&wb->lock);
 }
@@ -86,6 +89,8 @@ static int write_key(struct kv_txn *t, struct batch *b, struct slice key)
 
         if (!wb_lookup(b->tables, b->n, UINT64_MAX, key, &l))
                 return 0; /* its transactions were all undone */
+        if ((l.n > 0 ? l.patches[0] : l.base)->number <= b->durable)
+                return 0;
         if (l.n == 0)
                 return l.base->cleared ? kv_clear(t, key)
                                        : kv_set(t, key, slice_of(l.base->data, l.base->len));
@@ -149,12 +154,31 @@ static int batch_retire(struct wb_store *wb, const struct batch *b)
                 wb->view = v;
                 n = wb_view_unref(old, dead);
                 wb->durable = b->last;
-                wb->pending -= b->payload;
-                wb->budget -= wb->budget < b->payload ? wb->budget : b->payload;
+                wb->pending.keys -= b->load.keys;
+                wb->pending.bytes -= b->load.bytes;
+                if (wb->durable == wb->published)
+                        wb->pending.largest = 0;
+                /* What is pending still has its room; how much more there is, only the store below knows. */
+                wb->budget = (struct wb_load){ 0 };
                 wb->batches = b->number;
         }
         pthread_mutex_unlock(&wb->lock);
         wb_tables_free(wb, dead, n);
+        return r;
+}
+
+/* Writes batch B. */
+static int batch_write(struct wb_store *wb, struct batch *b)
+{
+        int r;
+
+        /* Running it twice is the same as once: it sets and clears keys that nobody else writes, and the
+         * next batch waits for it. */
+        b->value = malloc(wb->base.limits.value_bytes);
+        if (!b->value)
+                return -ENOMEM;
+        r = kv_run(wb->below, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, batch_body, b);
+        free(b->value);
         return r;
 }
 
@@ -170,13 +194,7 @@ static int batch_run(struct wb_store *wb)
         batch_collect(wb, &b);
         if (b.n == 0)
                 return 0;
-        /* Running it twice is the same as once: it sets and clears keys that nobody else writes, and the
-         * next batch waits for it. */
-        b.value = malloc(wb->base.limits.value_bytes);
-        if (!b.value)
-                return -ENOMEM;
-        r = kv_run(wb->below, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, batch_body, &b);
-        free(b.value);
+        r = batch_write(wb, &b);
         return r < 0 ? r : batch_retire(wb, &b);
 }
 
@@ -260,6 +278,30 @@ static int batch_ask(struct wb_store *wb)
                 pthread_cond_signal(&wb->committer_wake);
         }
         return wb_wait_batch(wb);
+}
+
+int wb_write_through(struct wb_store *wb, struct wb_txn *t)
+{
+        struct batch b = { .wb = wb, .n = 1, .tables = { wb_active(t) }, .durable = wb->durable,
+                           .number = wb->batches + 1 };
+        int r;
+
+        assert(!wb->batch_running && wb->durable == wb->published);
+        wb->batch_running = true;
+        pthread_mutex_unlock(&wb->lock);
+        r = batch_write(wb, &b);
+        pthread_mutex_lock(&wb->lock);
+        wb->batch_running = false;
+        if (r >= 0) {
+                /* In the table it remains as older than what is durable, to be passed over by its batch. */
+                wb->published = wb->durable = t->number;
+                wb->budget = (struct wb_load){ 0 };
+                wb->batches = b.number;
+        }
+        pthread_cond_broadcast(&wb->batch_done);
+        if (wb->committer_idle && sleep_ns(wb) != UINT64_MAX)
+                pthread_cond_signal(&wb->committer_wake);
+        return r < 0 ? r : 1;
 }
 
 int wb_flush(struct wb_store *wb, uint64_t target)

@@ -21,10 +21,11 @@
 
 #define WB_TABLES_MAX 64
 
-/* How much room below is asked for at once, as fallocate and statvfs are not for each transaction; less
- * when there is little left. One is the other times a power of two. */
-#define WB_BUDGET_STEP_MAX ((uint64_t)16 << 20)
-#define WB_BUDGET_STEP_MIN ((uint64_t)64 << 10)
+/* What is written below: keys once for each table, and the bytes of keys and values. */
+struct wb_load {
+        uint64_t keys, bytes;
+        size_t largest; /* value */
+};
 
 /* A memtable and its place in the sequence of transactions. */
 struct wb_table {
@@ -32,7 +33,7 @@ struct wb_table {
         struct memtable *mt;
         uint64_t last;         /* newest transaction in it; set when frozen */
         size_t bytes;          /* of mt, as counted in memory_used; writer, then batch */
-        size_t payload;        /* keys and values written, as counted in pending; writer, then batch */
+        struct wb_load load;   /* committed into it and to be written below; writer, then batch */
 };
 
 /* What a transaction looks through, newest first: [0] is the active table. Immutable once published. */
@@ -59,7 +60,9 @@ struct wb_txn {
         struct wb_txn *prev, *next; /* lock: active transactions, oldest first; or the free list */
         struct wb_range *range; /* one kept for reuse */
         struct wb_scratch *scratch; /* freed when the transaction ends */
-        size_t more_bytes;      /* writer: what it adds to its batch beside written_bytes */
+        struct wb_load load;    /* writer: what it adds to its batch */
+        uint64_t durable;       /* writer: as of its begin */
+        bool committed;         /* wb_commit succeeded */
 };
 
 struct wb_watch;
@@ -68,12 +71,12 @@ struct wb_store {
         struct kv_store base;
         struct kv_store *below;
         size_t memory_bytes, batch_bytes;
-        /* Patched values take more room below than in memory. When a table's payload has reached
-         * batch_payload it is written down; none gets larger than table_payload and one transaction;
+        /* Patched values take more room below than in memory. When the bytes of a table have reached
+         * batch_load it is written down; none gets larger than table_load and one transaction;
          * pending_max bounds all. */
-        size_t batch_payload, table_payload, pending_max;
-        size_t batch_bytes_below; /* payload of a batch at most, unless one table has more */
-        unsigned age_ms;
+        size_t batch_load, table_load, pending_max;
+        size_t batch_bytes_below; /* bytes of a batch at most, unless one table has more */
+        unsigned age_ms, close_ms;
         uint8_t *sequence; /* key of the batch number; NULL: none */
         size_t sequence_len;
 
@@ -89,9 +92,10 @@ struct wb_store {
         struct wb_txn *oldest, *newest;  /* lock; active transactions */
         struct wb_txn *free_txns;        /* lock */
         size_t memory_used;              /* lock; of all tables that are not freed yet */
-        uint64_t pending;                /* lock; payload committed and not yet written below */
-        uint64_t budget;                 /* lock; payload that is known to find room below */
-        uint64_t budget_step;            /* writer; how much more to ask for next time */
+        struct wb_load pending;          /* lock; committed and not yet written below */
+        struct wb_load budget;           /* lock; pending up to here is certain to find room below */
+        unsigned budget_step;            /* writer; how generously it was granted last time (room.c) */
+        uint64_t drain;                  /* lock; no writer begins before this transaction is durable */
         uint64_t active_since_ns;        /* lock; first commit into the active table; 0: it is empty */
         bool batch_running;              /* lock */
         bool committer_idle;             /* lock; it sleeps until it is woken, not for a time */
@@ -99,7 +103,7 @@ struct wb_store {
         bool stopping;                   /* lock */
         int error;                       /* lock; of the last batch, 0 after one that succeeded */
         uint64_t retry_at_ns;            /* lock; when to try again after an error */
-        uint64_t batches;                /* lock; written so far */
+        _Atomic uint64_t batches;        /* number of the last one written; changed under lock */
         pthread_cond_t committer_wake;
         pthread_cond_t batch_done;       /* durable, error or memory_used changed */
         pthread_t committer;
@@ -151,6 +155,20 @@ int wb_clear(struct kv_txn *t, struct slice key);
 int wb_clear_range(struct kv_txn *t, struct slice begin, struct slice end);
 int wb_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct slice operand);
 
+/* ---- room.c -------------------------------------------------------------------------------------- */
+
+static inline void wb_load_add(struct wb_load *to, const struct wb_load *load)
+{
+        to->keys += load->keys;
+        to->bytes += load->bytes;
+        to->largest = load->largest > to->largest ? load->largest : to->largest;
+}
+
+/* Before T is acknowledged: makes sure that it will find room below, beside all that is pending. 0; 1 if it was
+ * written down instead; ERR_RETRY if it is to run again when all before it is written down; ENOSPC. Writer's lock
+ * and lock held, the latter dropped meanwhile. */
+int wb_room_take(struct wb_store *wb, struct wb_txn *t);
+
 /* ---- range.c ------------------------------------------------------------------------------------- */
 
 void wb_range_start(struct kv_txn *t, struct kv_range *r);
@@ -163,6 +181,9 @@ void wb_range_end(struct kv_range *r);
 int wb_wait_batch(struct wb_store *wb);
 /* Everything up to transaction TARGET is durable when this returns 0. */
 int wb_flush(struct wb_store *wb, uint64_t target);
+/* Writes down what the writing transaction T, the only one that is not durable, put into the active table: it is
+ * durable when this returns 0. No batch may be running. Lock held, dropped meanwhile. */
+int wb_write_through(struct wb_store *wb, struct wb_txn *t);
 void *wb_committer(void *wb);
 
 /* ---- watch.c ------------------------------------------------------------------------------------- */

@@ -26,19 +26,26 @@ static bool passes_error(const struct wb_store *wb, unsigned flags)
  * a whole transaction in memory too. */
 static bool is_full(const struct wb_store *wb)
 {
-        return wb->memory_used > wb->memory_bytes || wb->pending > wb->pending_max ||
-               wb->view->tables[0]->payload > wb->table_payload;
+        return wb->memory_used > wb->memory_bytes || wb->pending.bytes > wb->pending_max ||
+               wb->view->tables[0]->load.bytes > wb->table_load;
 }
 
-/* Waits while memory is full; gives the error that keeps it full. Lock held. */
-static int wait_for_memory(struct wb_store *wb, unsigned flags)
+/* Whether a writer waits before it begins: in a store that is nearly full also until what is pending is written
+ * down (room.c). */
+static bool must_wait(const struct wb_store *wb)
+{
+        return is_full(wb) || wb->durable < wb->drain;
+}
+
+/* Waits while it must; gives the error that prevents the end of that. Lock held. */
+static int wait_for_batch(struct wb_store *wb, unsigned flags)
 {
         const struct wb_view *asked = NULL;
         int r;
 
-        while (is_full(wb)) {
+        while (must_wait(wb)) {
                 if (wb->error < 0 && passes_error(wb, flags) && wb->memory_used < 2 * wb->memory_bytes &&
-                    wb->view->tables[0]->payload < 2 * wb->table_payload)
+                    wb->view->tables[0]->load.bytes <= wb->table_load / 4 * 5)
                         return 0;
                 if (wb->error < 0)
                         return wb->error;
@@ -90,41 +97,73 @@ static void txn_unlink(struct wb_store *wb, struct wb_txn *t)
                 wb->newest = t->prev;
 }
 
+/* A snapshot of the store below, and the lock: no batch retires in between, so that the view of now and the
+ * snapshot are a pair. (What a batch wrote below meanwhile is still in the view's tables, too.) The snapshot is not
+ * taken under the lock: below may have to wait for readers to end, who need the lock for that. */
+static int snapshot_and_lock(struct wb_store *wb, struct kv_txn **ret)
+{
+        for (;;) {
+                uint64_t batches = wb->batches;
+                int r = kv_begin(wb->below, KV_READ | KV_RECENT, ret);
+
+                if (r < 0)
+                        return r;
+                pthread_mutex_lock(&wb->lock);
+                if (wb->batches == batches)
+                        return 0;
+                pthread_mutex_unlock(&wb->lock);
+                kv_end(*ret);
+        }
+}
+
+/* The writer's lock, when there is room for what a writer brings. */
+static int lock_writer(struct wb_store *wb, unsigned flags)
+{
+        int r = 0;
+
+        pthread_mutex_lock(&wb->writer);
+        pthread_mutex_lock(&wb->lock);
+        if (must_wait(wb)) {
+                /* The batch that makes room may have to freeze, which takes the writer's lock: wait
+                 * without it. */
+                pthread_mutex_unlock(&wb->writer);
+                r = wait_for_batch(wb, flags);
+                pthread_mutex_unlock(&wb->lock);
+                if (r >= 0)
+                        pthread_mutex_lock(&wb->writer);
+                return r;
+        }
+        pthread_mutex_unlock(&wb->lock);
+        return 0;
+}
+
 int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
 {
         struct wb_store *wb = wb_of(s);
         bool write = flags & KV_WRITE;
+        struct kv_txn *below;
         struct wb_txn *t;
-        int r = 0;
+        int r = write ? lock_writer(wb, flags) : 0;
 
-        if (write)
-                pthread_mutex_lock(&wb->writer);
-        pthread_mutex_lock(&wb->lock);
-        if (write && is_full(wb)) {
-                /* The batch that makes room may have to freeze, which takes the writer's lock: wait
-                 * without it. */
-                pthread_mutex_unlock(&wb->writer);
-                r = wait_for_memory(wb, flags);
-                pthread_mutex_unlock(&wb->lock);
-                if (r < 0)
-                        return r;
-                pthread_mutex_lock(&wb->writer);
-                pthread_mutex_lock(&wb->lock);
-        }
+        if (r < 0)
+                return r;
+        r = snapshot_and_lock(wb, &below);
+        if (r < 0)
+                goto fail;
         t = txn_take(wb);
         if (!t) {
+                pthread_mutex_unlock(&wb->lock);
+                kv_end(below);
                 r = -ENOMEM;
                 goto fail;
         }
-        /* Both under the lock: no table is frozen or dropped in between. A batch that commits below
-         * meanwhile does no harm, since its tables are still in this view. */
-        r = kv_begin(wb->below, KV_READ | KV_RECENT, &t->below);
-        if (r < 0)
-                goto fail;
+        t->below = below;
         t->view = wb->view;
         t->view->refs++;
         t->number = wb->published + write;
-        t->more_bytes = 0;
+        t->durable = wb->durable;
+        t->load = (struct wb_load){ 0 };
+        t->committed = false;
         t->oldest_reader = wb->oldest ? wb->oldest->number : wb->published;
         if (t->oldest_reader > wb->published)
                 t->oldest_reader = wb->published;
@@ -134,11 +173,6 @@ int wb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         return 0;
 
 fail:
-        if (t) {
-                t->next = wb->free_txns;
-                wb->free_txns = t;
-        }
-        pthread_mutex_unlock(&wb->lock);
         if (write)
                 pthread_mutex_unlock(&wb->writer);
         return r;
@@ -198,7 +232,7 @@ void wb_end(struct kv_txn *base)
         scratch_free(scratch);
         wb_tables_free(wb, dead, n);
         if (watching) {
-                wb_watch_settle(wb, t, base->committed);
+                wb_watch_settle(wb, t, t->committed);
                 pthread_mutex_lock(&wb->lock);
                 t->next = wb->free_txns;
                 wb->free_txns = t;
@@ -206,53 +240,13 @@ void wb_end(struct kv_txn *base)
         }
 }
 
-/* Makes sure that what T wrote will find room below, before it is acknowledged. Lock held. */
-static int take_space(struct wb_store *wb, struct wb_txn *t)
+static void publish(struct wb_store *wb, struct wb_txn *t)
 {
-        uint64_t need = wb->pending + t->base.written_bytes + t->more_bytes;
-        uint64_t step = wb->budget_step, asked = need + step;
-        int r;
-
-        if (need <= wb->budget || (t->base.flags & KV_RESERVE) || !wb->below->ops->reserve)
-                return 0;
-        /* The writer's lock keeps `pending` from growing meanwhile. */
-        pthread_mutex_unlock(&wb->lock);
-        r = wb->below->ops->reserve(wb->below, asked);
-        if (r == -ENOSPC && step > WB_BUDGET_STEP_MIN) {
-                step = step / 8 > WB_BUDGET_STEP_MIN ? step / 8 : WB_BUDGET_STEP_MIN;
-                asked = need + step;
-                r = wb->below->ops->reserve(wb->below, asked);
-        } else if (r >= 0 && step < WB_BUDGET_STEP_MAX) {
-                step *= 2;
-        }
-        pthread_mutex_lock(&wb->lock);
-        wb->budget_step = step;
-        if (r < 0)
-                return r;
-        wb->budget = asked;
-        return 0;
-}
-
-int wb_commit(struct kv_txn *base)
-{
-        struct wb_txn *t = wb_txn_of(base);
-        struct wb_store *wb = wb_of(base->store);
         struct wb_table *active = wb_active(t);
-        int r;
 
-        if (!(base->flags & KV_WRITE) || wb->touched_n == 0)
-                return 0;
-        if (base->written_bytes + t->more_bytes > base->store->limits.txn_bytes)
-                return -E2BIG;
-        pthread_mutex_lock(&wb->lock);
-        r = passes_error(wb, base->flags) ? take_space(wb, t) : wb->error;
-        if (r < 0) {
-                pthread_mutex_unlock(&wb->lock);
-                return r;
-        }
         wb->published = t->number;
-        active->payload += base->written_bytes + t->more_bytes;
-        wb->pending += base->written_bytes + t->more_bytes;
+        wb_load_add(&active->load, &t->load);
+        wb_load_add(&wb->pending, &t->load);
         if (wb->active_since_ns == 0) {
                 wb->active_since_ns = now_ns();
                 /* One that sleeps for a time looks soon enough by itself: an fsync after each write does
@@ -260,12 +254,33 @@ int wb_commit(struct kv_txn *base)
                 if (wb->committer_idle)
                         pthread_cond_signal(&wb->committer_wake);
         }
-        if ((active->bytes >= wb->batch_bytes || active->payload >= wb->batch_payload) &&
+        if ((active->bytes >= wb->batch_bytes || active->load.bytes >= wb->batch_load) &&
             !wb->batch_wanted) {
                 wb->batch_wanted = true;
                 pthread_cond_signal(&wb->committer_wake);
         }
+}
+
+int wb_commit(struct kv_txn *base)
+{
+        struct wb_txn *t = wb_txn_of(base);
+        struct wb_store *wb = wb_of(base->store);
+        int r;
+
+        if (!(base->flags & KV_WRITE) || wb->touched_n == 0) {
+                t->committed = true;
+                return 0;
+        }
+        if (t->load.bytes > base->store->limits.txn_bytes)
+                return -E2BIG;
+        pthread_mutex_lock(&wb->lock);
+        r = passes_error(wb, base->flags) ? wb_room_take(wb, t) : wb->error;
+        if (r == 0)
+                publish(wb, t);
         pthread_mutex_unlock(&wb->lock);
+        if (r < 0)
+                return r;
+        t->committed = true;
         if (atomic_load_explicit(&wb->watch_count, memory_order_relaxed) > 0)
                 wb_watch_touched(wb);
         wb->touched_n = 0;
@@ -354,6 +369,8 @@ void wb_get_wait(struct kv_txn *base, struct kv_read *r)
 static int touch(struct kv_txn *base, struct slice key, struct mt_entry **ret)
 {
         struct wb_store *wb = wb_of(base->store);
+        struct wb_txn *t = wb_txn_of(base);
+        const struct mt_version *head;
         struct mt_entry *e;
 
         if (wb->touched_n == wb->touched_cap) {
@@ -365,12 +382,25 @@ static int touch(struct kv_txn *base, struct slice key, struct mt_entry **ret)
                 wb->touched = p;
                 wb->touched_cap = cap;
         }
-        e = mt_insert(wb_active(wb_txn_of(base))->mt, mt_hash(key), key);
+        e = mt_insert(wb_active(t)->mt, mt_hash(key), key);
         if (!e)
                 return -ENOMEM;
+        head = atomic_load_explicit(&e->head, memory_order_relaxed);
+        if (!head || head->number <= t->durable) {
+                t->load.keys++;
+                t->load.bytes += key.len;
+        }
         wb->touched[wb->touched_n++] = e;
         *ret = e;
         return 0;
+}
+
+/* A value of TOTAL bytes adds BYTES to what is written below. */
+static void load_value(struct wb_txn *t, size_t bytes, size_t total)
+{
+        t->load.bytes += bytes;
+        if (total > t->load.largest)
+                t->load.largest = total;
 }
 
 /* A new version of KEY for this transaction. */
@@ -386,6 +416,7 @@ static int push(struct kv_txn *base, struct slice key, size_t len, bool cleared,
         v = mt_push(wb_active(t)->mt, e, t->number, t->oldest_reader, len, cleared);
         if (!v)
                 return -ENOMEM;
+        load_value(t, len, len);
         if (ret)
                 *ret = v->data;
         return 0;
@@ -464,9 +495,9 @@ int wb_patch(struct kv_txn *base, struct slice key, size_t at, struct slice data
         v = e ? atomic_load_explicit(&e->head, memory_order_relaxed) : NULL;
         if (old == 0 || whole_is_better(v, t->number, total, data.len))
                 return set_patched(base, key, total, at, data);
-        /* The first change to the key in this table brings the whole value into its batch. */
-        if (!v)
-                t->more_bytes += total;
+        /* The first change to the key in this table brings the whole value into its batch, later ones what they
+         * add to its length. */
+        load_value(t, v && v->number > t->durable ? total - old : total, total);
         r = touch(base, key, &e);
         if (r < 0)
                 return r;
@@ -494,7 +525,6 @@ int wb_clear_range(struct kv_txn *t, struct slice begin, struct slice end)
                 r = wb_clear(t, key);
                 if (r < 0)
                         break;
-                wb_txn_of(t)->more_bytes += key.len;
         }
         wb_range_end(&range);
         return r;

@@ -9,6 +9,8 @@
 #define MEMORY_BYTES_DEFAULT ((size_t)64 << 20)
 #define BATCH_BYTES_DEFAULT  ((size_t)16 << 20)
 #define AGE_MS_DEFAULT       1000u
+#define CLOSE_MS_DEFAULT     10000u
+#define CLOSE_PAUSE_MS       100u  /* between two tries, at most */
 #define CLEAR_KEYS           4096u /* tombstones written one by one under the writer's lock */
 
 static void wb_free(struct wb_store *wb)
@@ -46,13 +48,27 @@ static int wb_sync(struct kv_store *s)
         return wb_flush(wb, target);
 }
 
+/* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the moment gets
+ * some time. */
+static int sync_last(struct wb_store *wb)
+{
+        uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;
+        long pause_ms = wb->close_ms < CLOSE_PAUSE_MS ? wb->close_ms : CLOSE_PAUSE_MS;
+        int r;
+
+        while ((r = wb_sync(&wb->base)) < 0 && r != -ERR_FENCED &&
+               clock_system.monotonic_ns(&clock_system) < end_ns)
+                nanosleep(&(struct timespec){ .tv_nsec = pause_ms * 1000000 }, NULL);
+        return r;
+}
+
 static int wb_close(struct kv_store *s)
 {
         struct wb_store *wb = wb_of(s);
         struct kv_store *below = wb->below;
         int r, q;
 
-        r = wb_sync(s);
+        r = sync_last(wb);
         pthread_mutex_lock(&wb->lock);
         wb->stopping = true;
         pthread_cond_signal(&wb->committer_wake);
@@ -72,7 +88,7 @@ static int wb_space(struct kv_store *s, struct kv_space *ret)
         if (r < 0)
                 return r;
         pthread_mutex_lock(&wb->lock);
-        pending = wb->pending;
+        pending = wb->pending.bytes;
         pthread_mutex_unlock(&wb->lock);
         if (pending > ret->free_bytes)
                 pending = ret->free_bytes;
@@ -81,17 +97,21 @@ static int wb_space(struct kv_store *s, struct kv_space *ret)
         return 0;
 }
 
-static int wb_reserve(struct kv_store *s, uint64_t bytes)
+static int wb_reserve(struct kv_store *s, const struct kv_need *need)
 {
         struct wb_store *wb = wb_of(s);
-        uint64_t pending;
+        struct kv_need total = *need;
 
         if (!wb->below->ops->reserve)
                 return 0;
         pthread_mutex_lock(&wb->lock);
-        pending = wb->pending;
+        total.keys += wb->pending.keys;
+        total.bytes += wb->pending.bytes;
+        if (wb->pending.largest > total.largest)
+                total.largest = wb->pending.largest;
+        total.commits += 2;
         pthread_mutex_unlock(&wb->lock);
-        return wb->below->ops->reserve(wb->below, pending + bytes);
+        return wb->below->ops->reserve(wb->below, &total);
 }
 
 static const struct kv_ops wb_ops = {
@@ -127,11 +147,27 @@ static void limits_derive(struct kv_limits *limits, const struct kv_limits *belo
 {
         *limits = *below;
         /* A transaction must fit into one below, beside what is in the table already. */
-        limits->txn_bytes = below->txn_bytes / 2;
+        limits->txn_bytes = below->txn_bytes / 4;
         limits->txn_plan_bytes = smaller(below->txn_plan_bytes, limits->txn_bytes);
         limits->clear_keys = smaller(below->clear_keys, CLEAR_KEYS);
         limits->unknown_results = false;
         limits->optimistic = false;
+}
+
+/* How much a table and a batch hold. A large transaction is what one machine's store likes best, and what a cluster
+ * likes least. */
+static void loads_derive(struct wb_store *wb, const struct kv_limits *below)
+{
+        if (below->remote) {
+                wb->batch_bytes_below = below->txn_plan_bytes;
+                wb->table_load = below->txn_plan_bytes / 2;
+        } else {
+                /* What frees room may fill a table by a quarter more when batches fail (wait_for_batch): with one
+                 * transaction on top, and the batch's number, that must still fit into one below. */
+                wb->batch_bytes_below = below->txn_bytes;
+                wb->table_load = (below->txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 - KV_KEY_MAX;
+        }
+        wb->batch_load = smaller(3 * wb->batch_bytes, wb->table_load / 2);
 }
 
 static void sync_primitives_init(struct wb_store *wb)
@@ -147,6 +183,31 @@ static void sync_primitives_init(struct wb_store *wb)
         pthread_cond_init(&wb->batch_done, &monotonic);
         pthread_condattr_destroy(&monotonic);
         pthread_cond_init(&wb->watch_idle, NULL);
+}
+
+static int sequence_body(struct kv_txn *t, void *arg)
+{
+        struct wb_store *wb = arg;
+        uint64_t number = 0;
+        struct slice value;
+        int r;
+
+        r = kv_get(t, slice_of(wb->sequence, wb->sequence_len), 0, &value);
+        for (size_t i = 8; r >= 0 && value.len == 8 && i-- > 0;)
+                number = number << 8 | value.data[i];
+        wb->batches = number;
+        return r == -ENOENT ? 0 : r;
+}
+
+/* Batches are numbered on from the last one that the store below holds. */
+static int sequence_load(struct wb_store *wb, struct slice key)
+{
+        wb->sequence = malloc(key.len);
+        if (!wb->sequence)
+                return -ENOMEM;
+        memcpy(wb->sequence, key.data, key.len);
+        wb->sequence_len = key.len;
+        return kv_run(wb->below, KV_READ, sequence_body, wb);
 }
 
 int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
@@ -166,21 +227,14 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
         wb->below = below;
         wb->memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_BYTES_DEFAULT;
         wb->batch_bytes = opts->batch_bytes ? opts->batch_bytes : BATCH_BYTES_DEFAULT;
-        /* A large transaction is what one machine's store likes best, and what a cluster likes least. */
-        wb->batch_bytes_below = below->limits.remote ? below->limits.txn_plan_bytes : below->limits.txn_bytes;
-        wb->table_payload = wb->batch_bytes_below / 2;
-        wb->batch_payload = smaller(3 * wb->batch_bytes, wb->table_payload / 2);
+        loads_derive(wb, &below->limits);
         wb->pending_max = wb->memory_bytes + wb->memory_bytes / 2;
-        wb->budget_step = WB_BUDGET_STEP_MAX;
         wb->age_ms = opts->age_ms ? opts->age_ms : AGE_MS_DEFAULT;
+        wb->close_ms = opts->close_ms ? opts->close_ms : CLOSE_MS_DEFAULT;
         if (opts->sequence.len > 0) {
-                wb->sequence = malloc(opts->sequence.len);
-                if (!wb->sequence) {
-                        r = -ENOMEM;
+                r = sequence_load(wb, opts->sequence);
+                if (r < 0)
                         goto fail;
-                }
-                memcpy(wb->sequence, opts->sequence.data, opts->sequence.len);
-                wb->sequence_len = opts->sequence.len;
         }
         if (opts->fence.len > 0) {
                 r = kv_set_fence(below, opts->fence);
