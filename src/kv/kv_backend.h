@@ -12,6 +12,7 @@
 /* What transactions that are to be written will ask of a store. */
 struct kv_need {
         uint64_t keys;    /* set or cleared */
+        uint64_t sets;    /* of these, set */
         uint64_t bytes;   /* of these keys and of the values set */
         size_t largest;   /* of the values set, bytes */
         unsigned commits; /* in how many transactions they come, at most */

@@ -2,7 +2,7 @@
  * written to other pages first, and so are the branches above it and the list of free pages.
  *
  * Figures of the tree as of the last commit bound what can be touched. What is certain: every key changes one
- * leaf and, when a leaf runs empty, a neighbour; a leaf splits once for a key set into it at most, and no more
+ * leaf and, when that runs empty, a neighbour; a leaf splits once for a key set into it at most, and no more
  * often than its halves fill up again. A branch has room for eight keys at the very least.
  */
 #include "internal.h"
@@ -26,7 +26,7 @@ static uint64_t tree_pages(const struct lmdb_store *s, const struct kv_need *nee
 {
         uint64_t leaves = atomic_load(&s->leaf_pages), branches = atomic_load(&s->branch_pages);
         uint64_t depth = atomic_load(&s->depth) + 1, keys = need->keys, commits = need->commits;
-        uint64_t new = smaller(keys, commits * leaves + need->bytes / 1024 + commits);
+        uint64_t new = smaller(need->sets, commits * leaves + need->bytes / 1024 + commits);
         uint64_t copied = smaller(2 * keys, commits * leaves + (commits - 1) * new) +
                           smaller(2 * keys * depth, commits * branches);
 
@@ -38,7 +38,7 @@ static void value_pages(const struct lmdb_store *s, const struct kv_need *need, 
 {
         if (need->largest <= VALUE_IN_LEAF_MAX)
                 return;
-        p->values = smaller(need->keys, need->bytes / VALUE_IN_LEAF_MAX);
+        p->values = smaller(need->sets, need->bytes / VALUE_IN_LEAF_MAX);
         p->value_pages = need->bytes / s->page_bytes + p->values;
         p->row = (need->largest + 16) / s->page_bytes + 1;
         if (p->row > 1)

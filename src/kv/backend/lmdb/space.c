@@ -403,7 +403,7 @@ int lmdb_reserve(struct kv_store *base, const struct kv_need *need)
 
 int lmdb_reserve_own(struct lmdb_txn *t)
 {
-        struct kv_need need = { .keys = t->base.written_keys, .bytes = t->base.written_bytes,
+        struct kv_need need = { .keys = t->base.written_keys, .sets = t->base.written_keys, .bytes = t->base.written_bytes,
                                 .largest = t->base.largest_value, .commits = 1 };
 
         return reserve(lmdb_of(t->base.store), &need, true);

@@ -155,11 +155,12 @@ static int batch_retire(struct wb_store *wb, const struct batch *b)
                 n = wb_view_unref(old, dead);
                 wb->durable = b->last;
                 wb->pending.keys -= b->load.keys;
+                wb->pending.sets -= b->load.sets;
                 wb->pending.bytes -= b->load.bytes;
                 if (wb->durable == wb->published)
                         wb->pending.largest = 0;
                 /* What is pending still has its room; how much more there is, only the store below knows. */
-                wb->budget = (struct wb_load){ 0 };
+                wb->budget = wb->frees_budget = (struct wb_load){ 0 };
                 wb->batches = b->number;
         }
         pthread_mutex_unlock(&wb->lock);
@@ -295,7 +296,7 @@ int wb_write_through(struct wb_store *wb, struct wb_txn *t)
         if (r >= 0) {
                 /* In the table it remains as older than what is durable, to be passed over by its batch. */
                 wb->published = wb->durable = t->number;
-                wb->budget = (struct wb_load){ 0 };
+                wb->budget = wb->frees_budget = (struct wb_load){ 0 };
                 wb->batches = b.number;
         }
         pthread_cond_broadcast(&wb->batch_done);

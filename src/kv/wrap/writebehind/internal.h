@@ -23,8 +23,8 @@
 
 /* What is written below: keys once for each table, and the bytes of keys and values. */
 struct wb_load {
-        uint64_t keys, bytes;
-        size_t largest; /* value */
+        uint64_t keys, sets, bytes; /* sets: keys that are not cleared */
+        size_t largest;             /* value */
 };
 
 /* A memtable and its place in the sequence of transactions. */
@@ -94,6 +94,7 @@ struct wb_store {
         size_t memory_used;              /* lock; of all tables that are not freed yet */
         struct wb_load pending;          /* lock; committed and not yet written below */
         struct wb_load budget;           /* lock; pending up to here is certain to find room below */
+        struct wb_load frees_budget;     /* lock; the same for what frees room */
         unsigned budget_step;            /* writer; how generously it was granted last time (room.c) */
         uint64_t drain;                  /* lock; no writer begins before this transaction is durable */
         uint64_t active_since_ns;        /* lock; first commit into the active table; 0: it is empty */
@@ -160,6 +161,7 @@ int wb_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct s
 static inline void wb_load_add(struct wb_load *to, const struct wb_load *load)
 {
         to->keys += load->keys;
+        to->sets += load->sets;
         to->bytes += load->bytes;
         to->largest = load->largest > to->largest ? load->largest : to->largest;
 }

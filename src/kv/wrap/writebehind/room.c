@@ -8,9 +8,9 @@
 /* How much more than needed is asked for, so that the store below is not asked for each transaction; less when
  * there is little left. */
 static const struct wb_load steps[] = {
-        { .keys = 32768, .bytes = (uint64_t)16 << 20, .largest = 32752 },
-        { .keys = 2048, .bytes = (uint64_t)1 << 20, .largest = 32752 },
-        { .keys = 256, .bytes = (uint64_t)32 << 10, .largest = 0 },
+        { .keys = 32768, .sets = 32768, .bytes = (uint64_t)16 << 20, .largest = 32752 },
+        { .keys = 2048, .sets = 2048, .bytes = (uint64_t)1 << 20, .largest = 32752 },
+        { .keys = 256, .sets = 64, .bytes = (uint64_t)32 << 10, .largest = 0 },
         { .keys = 0 },
 };
 
@@ -18,14 +18,15 @@ static const struct wb_load steps[] = {
 
 static bool covers(const struct wb_load *budget, const struct wb_load *load)
 {
-        return load->keys <= budget->keys && load->bytes <= budget->bytes && load->largest <= budget->largest;
+        return load->keys <= budget->keys && load->sets <= budget->sets && load->bytes <= budget->bytes &&
+               load->largest <= budget->largest;
 }
 
 /* Asks below for room for LOAD. */
 static int ask(struct wb_store *wb, const struct wb_load *load, unsigned commits, bool frees)
 {
-        struct kv_need need = { .keys = load->keys, .bytes = load->bytes, .largest = load->largest,
-                                .commits = commits, .frees = frees };
+        struct kv_need need = { .keys = load->keys, .sets = load->sets, .bytes = load->bytes,
+                                .largest = load->largest, .commits = commits, .frees = frees };
 
         return wb->below->ops->reserve(wb->below, &need);
 }
@@ -56,6 +57,26 @@ static int budget_get(struct wb_store *wb, const struct wb_load *load)
         return r;
 }
 
+/* The same for what frees room, out of all that there is; ALONE: nothing else is pending. */
+static int frees_budget_get(struct wb_store *wb, const struct wb_load *load, bool alone)
+{
+        uint64_t batches = wb->batches;
+        struct wb_load asked = *load;
+        int r;
+
+        pthread_mutex_unlock(&wb->lock);
+        wb_load_add(&asked, &steps[STEPS - 2]);
+        r = ask(wb, &asked, 2, true);
+        if (r == -ENOSPC) {
+                asked = *load;
+                r = ask(wb, &asked, alone ? 1 : 2, true);
+        }
+        pthread_mutex_lock(&wb->lock);
+        if (r >= 0)
+                wb->frees_budget = wb->batches == batches && !alone ? asked : (struct wb_load){ 0 };
+        return r;
+}
+
 int wb_room_take(struct wb_store *wb, struct wb_txn *t)
 {
         bool frees = t->base.flags & KV_RESERVE, alone = wb->durable == wb->published && !wb->batch_running;
@@ -63,7 +84,8 @@ int wb_room_take(struct wb_store *wb, struct wb_txn *t)
         int r;
 
         wb_load_add(&load, &t->load);
-        if (!wb->below->ops->reserve || covers(&wb->budget, &load))
+        if (!wb->below->ops->reserve || covers(&wb->budget, &load) ||
+            (frees && covers(&wb->frees_budget, &load)))
                 return 0;
         /* Batches fail for want of room although it was certain. What frees room joins the next one, which is
          * tried again: there is no other way out. */
@@ -73,9 +95,11 @@ int wb_room_take(struct wb_store *wb, struct wb_txn *t)
         r = budget_get(wb, &load);
         if (r != -ENOSPC)
                 return r;
-        if (alone || frees) {
+        if (frees) {
+                r = frees_budget_get(wb, &load, alone);
+        } else if (alone) {
                 pthread_mutex_unlock(&wb->lock);
-                r = ask(wb, &load, alone ? 1 : 2, frees);
+                r = ask(wb, &load, 1, false);
                 pthread_mutex_lock(&wb->lock);
         }
         if (r != -ENOSPC || (alone && !frees))

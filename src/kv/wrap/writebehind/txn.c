@@ -365,8 +365,8 @@ void wb_get_wait(struct kv_txn *base, struct kv_read *r)
 
 /* ---- writes -------------------------------------------------------------------------------------- */
 
-/* The entry of KEY in the active table, noted as touched. */
-static int touch(struct kv_txn *base, struct slice key, struct mt_entry **ret)
+/* The entry of KEY in the active table, noted as touched, to be cleared or set. */
+static int touch(struct kv_txn *base, struct slice key, bool cleared, struct mt_entry **ret)
 {
         struct wb_store *wb = wb_of(base->store);
         struct wb_txn *t = wb_txn_of(base);
@@ -388,7 +388,10 @@ static int touch(struct kv_txn *base, struct slice key, struct mt_entry **ret)
         head = atomic_load_explicit(&e->head, memory_order_relaxed);
         if (!head || head->number <= t->durable) {
                 t->load.keys++;
+                t->load.sets += !cleared;
                 t->load.bytes += key.len;
+        } else {
+                t->load.sets += head->cleared && !cleared;
         }
         wb->touched[wb->touched_n++] = e;
         *ret = e;
@@ -409,7 +412,7 @@ static int push(struct kv_txn *base, struct slice key, size_t len, bool cleared,
         struct wb_txn *t = wb_txn_of(base);
         struct mt_version *v;
         struct mt_entry *e;
-        int r = touch(base, key, &e);
+        int r = touch(base, key, cleared, &e);
 
         if (r < 0)
                 return r;
@@ -498,7 +501,7 @@ int wb_patch(struct kv_txn *base, struct slice key, size_t at, struct slice data
         /* The first change to the key in this table brings the whole value into its batch, later ones what they
          * add to its length. */
         load_value(t, v && v->number > t->durable ? total - old : total, total);
-        r = touch(base, key, &e);
+        r = touch(base, key, false, &e);
         if (r < 0)
                 return r;
         v = mt_push_patch(wb_active(t)->mt, e, t->number, data.len, at, total);

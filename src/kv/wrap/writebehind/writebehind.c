@@ -106,6 +106,7 @@ static int wb_reserve(struct kv_store *s, const struct kv_need *need)
                 return 0;
         pthread_mutex_lock(&wb->lock);
         total.keys += wb->pending.keys;
+        total.sets += wb->pending.sets;
         total.bytes += wb->pending.bytes;
         if (wb->pending.largest > total.largest)
                 total.largest = wb->pending.largest;
