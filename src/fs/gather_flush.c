@@ -528,6 +528,11 @@ static int commit_in_parallel(struct commit *c)
         return r;
 }
 
+bool fs_gather_is_small(const struct fs *fs, const struct gather_batch *batch)
+{
+        return batch->blocks.count <= PARTS_IN_ORDER * part_max(fs);
+}
+
 int fs_gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, const struct gather_batch *batch,
                      const struct gather_writer *writer, bool in_order, bool *ret_contended)
 {
@@ -535,7 +540,7 @@ int fs_gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, co
         int r;
 
         *ret_contended = false;
-        if (in_order || batch->blocks.count <= PARTS_IN_ORDER * part_max(fs))
+        if (in_order || fs_gather_is_small(fs, batch))
                 return commit_in_order(&c);
         r = commit_in_parallel(&c);
         if (r != DISTURBED)

@@ -19,6 +19,9 @@ struct gather_writer {
         uint64_t writing; /* number of this write: never used before by that pid */
 };
 
+/* Whether BATCH is committed by transactions of the caller's thread alone. */
+bool fs_gather_is_small(const struct fs *fs, const struct gather_batch *batch);
+
 /* Commits all of BATCH, or gives an error: then any part of it may be committed, and all of it may be committed
  * again. IN_ORDER: in transactions one after the other, each with the size up to its end, because others
  * extend the file too; sets *RET_CONTENDED if it found that so. */
