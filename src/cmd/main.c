@@ -40,7 +40,8 @@ static void print_help(void)
                "  --help     print this\n"
                "  --version  print the version\n"
                "\n"
-               "STORE is lmdb:PATH or a plain path: a directory that holds the store's files.\n");
+               "STORE is lmdb:PATH or a plain path (a directory that holds the store's files), or\n"
+               "fdb:[CLUSTER_FILE][?prefix=NAME] (FoundationDB).\n");
 }
 
 static const struct subcommand *find(const char *name)

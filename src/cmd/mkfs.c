@@ -23,8 +23,8 @@ struct mkfs_args {
 static void print_help(void)
 {
         printf("Usage: ashlar mkfs [OPTIONS] STORE\n"
-               "Make an empty file system in STORE (lmdb:PATH or a plain path), which is created if it\n"
-               "does not exist. Its root directory belongs to the caller.\n"
+               "Make an empty file system in STORE (lmdb:PATH, a plain path, or fdb:), which is created if\n"
+               "it does not exist. Its root directory belongs to the caller.\n"
                "\n"
                "  -b, --block-size N  bytes in a block: a multiple of 16 from 4080 to 65536; 4k to 64k\n"
                "  -L, --label TEXT    a name for the file system, at most 255 bytes\n"

@@ -104,12 +104,11 @@ static int open_writebehind(struct mount *m, struct err_text *text)
 
 static int open_fs(struct mount *m, struct err_text *text)
 {
-        const struct fs_gather_opts gather = { 0 };
         struct fs_open_opts opts = {
                 .rdonly = m->job->options.flags & MS_RDONLY,
                 .atime = m->job->options.atime,
-                .gather = m->shared ? &gather : NULL,
         };
+        struct fs_gather_opts gather = { 0 };
         struct err_text why;
         int r;
 
@@ -123,6 +122,10 @@ static int open_fs(struct mount *m, struct err_text *text)
         if (r < 0)
                 return r;
         opts.session = m->session;
+        if (m->shared) {
+                memcpy(gather.pid, fs_session_pid(m->session), sizeof(gather.pid));
+                opts.gather = &gather;
+        }
         r = fs_open(m->store, &opts, &m->fs, &why);
         if (r < 0)
                 return err_set(text, -r, "%s: %s", m->job->url, why.text);

@@ -5,6 +5,9 @@
 #include <string.h>
 
 #define LMDB "lmdb:"
+#define FDB  "fdb:"
+
+#define FDB_SYSTEM_FILE "/etc/foundationdb/fdb.cluster" /* as in kv_open() */
 
 static const char *lmdb_path(const char *store)
 {
@@ -21,12 +24,31 @@ bool store_url_is_local(const char *store)
         return lmdb_path(store);
 }
 
+/* A cluster is named by its file: by its path, whoever chose it. */
+static char *fdb_absolute(const char *rest)
+{
+        size_t len = strcspn(rest, "?");
+        const char *from_environment = getenv("FDB_CLUSTER_FILE");
+        _cleanup_free_ char *given = strndup(rest, len), *resolved = NULL;
+        const char *file = given;
+        char *url;
+
+        if (!given)
+                return NULL;
+        if (len == 0)
+                file = from_environment && *from_environment ? from_environment : FDB_SYSTEM_FILE;
+        resolved = realpath(file, NULL);
+        return asprintf(&url, FDB "%s%s", resolved ? resolved : file, rest + len) < 0 ? NULL : url;
+}
+
 char *store_url_absolute(const char *store)
 {
         const char *path = lmdb_path(store);
         _cleanup_free_ char *resolved = NULL;
         char *url;
 
+        if (strncmp(store, FDB, strlen(FDB)) == 0)
+                return fdb_absolute(store + strlen(FDB));
         if (!path || !*path || !(resolved = realpath(path, NULL)))
                 return strdup(store);
         return asprintf(&url, LMDB "%s", resolved) < 0 ? NULL : url;

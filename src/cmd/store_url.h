@@ -5,8 +5,9 @@
 
 #include <stdbool.h>
 
-/* STORE as "lmdb:" and an absolute path without symlinks; of another kind, or not there: as it is. Free it;
- * NULL: no memory. */
+/* STORE as "lmdb:" and an absolute path without symlinks, or as "fdb:", its cluster file in the same way
+ * (also where FDB_CLUSTER_FILE or nobody named it) and its prefix; of another kind, or not there: as it is.
+ * Free it; NULL: no memory. */
 char *store_url_absolute(const char *store);
 
 /* Whether STORE lies on this machine and can be locked by one process. */

@@ -41,8 +41,8 @@ struct kv_limits {
         size_t clear_keys;       /* existing keys that one kv_clear_range should cover at most */
         bool unknown_results;    /* kv_commit may give ERR_UNKNOWN_RESULT */
         bool remote;             /* a read costs a round trip: start reads together, read ahead */
-        size_t range_bytes;      /* what one round trip of a range brings at most; whoever wants more and knows
-                                  * keys in between starts several ranges or gets together. 0: no such bound */
+        size_t range_bytes;      /* what one round trip of a range brings at most; whoever wants more and
+                                  * knows keys between starts several ranges or gets together. 0: no bound */
         bool optimistic;         /* bodies that write may run at the same time and conflict */
 };
 
@@ -68,8 +68,9 @@ struct kv_open_opts {
 };
 
 /* Opens the store at URL: "lmdb:PATH" or a plain path (a directory), "mem:" (private to the process),
- * "fdb:[CLUSTER_FILE][?prefix=NAME]" (where an exclusive owner is a matter of the layers above, who register
- * in the store: KV_OPEN_CREATE and KV_OPEN_EXCLUSIVE mean nothing). On success *RET is to be closed with kv_close(). On failure TEXT says why in one line.
+ * "fdb:[CLUSTER_FILE][?prefix=NAME]" (where an exclusive owner is a matter of the layers above, who
+ * register in the store: KV_OPEN_CREATE and KV_OPEN_EXCLUSIVE mean nothing). On success *RET is to be closed
+ * with kv_close(). On failure TEXT says why in one line.
  * Errors: EINVAL (URL), ENOENT (no such store), EBUSY (in use; TEXT says by whom), EACCES, ENOTDIR,
  * ERR_CORRUPT, ENOSPC, ERR_AWAY (a cluster that does not answer), ENOPKG (no client library for it), ...
  * Open after fork(): a store does not survive it. */
@@ -94,11 +95,11 @@ int kv_space(struct kv_store *s, struct kv_space *ret);
 enum kv_txn_flags {
         KV_READ = 0,
         KV_WRITE = 1 << 0,      /* the transaction will write: some stores take the writer's lock now */
-        KV_IDEMPOTENT = 1 << 1, /* kv_run: running the body twice is the same as once, no marker needed. (And
-                                 * also once more, late: it reads what it writes, or nobody else writes that) */
+        KV_IDEMPOTENT = 1 << 1, /* kv_run: running the body twice is the same as once, no marker needed; also
+                                 * once more, late: it reads what it writes, or nobody else writes that */
         KV_RESERVE = 1 << 2,    /* the transaction frees room: it may use the reserve of a full store */
-        KV_RECENT = 1 << 3,     /* for whoever is the only one to write: the snapshot need not be newer than the
-                                 * last commit through this store, which saves a round trip */
+        KV_RECENT = 1 << 3,     /* for whoever is the only one to write: the snapshot need not be newer than
+                                 * the last commit through this store, which saves a round trip */
 };
 
 /* Runs BODY in a transaction, as often as it takes. A body returns >= 0 to commit, or a negative error

@@ -84,6 +84,9 @@ struct kv_watch {
 
 /* Sleeps; 0, EINTR or ERR_AWAY as above. */
 int kv_patience_sleep(uint64_t ns);
+/* Whether the thread has a patience; whether it is at its end: 0, EINTR or ERR_AWAY. */
+bool kv_patience_limited(void);
+int kv_patience_check(void);
 /* Puts the thread's patience aside, or back: for calls with a time of their own. Returns the one it had. */
 struct kv_patience *kv_patience_swap(struct kv_patience *p);
 /* Ignores cancellation from now on, or no more. Without a patience nothing. */

@@ -38,6 +38,6 @@ int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **
         for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
                 if (strlen(backends[i].scheme) == n && memcmp(backends[i].scheme, url, n) == 0)
                         return backends[i].open(url + n + 1, opts, ret, text);
-        return err_set(text, EINVAL, "%s: unknown kind of store '%.*s'; use lmdb:PATH, a plain path or fdb:", url,
-                       (int)n, url);
+        return err_set(text, EINVAL, "%s: unknown kind of store '%.*s'; use lmdb:PATH, a plain path or fdb:",
+                       url, (int)n, url);
 }

@@ -122,6 +122,16 @@ int kv_waiter_wait(struct kv_waiter *w, enum kv_wait until)
         }
 }
 
+bool kv_patience_limited(void)
+{
+        return mine != NULL;
+}
+
+int kv_patience_check(void)
+{
+        return mine ? reason_to_end(atomic_load(&mine->word), !mine->deaf, mine->until_ns) : 0;
+}
+
 int kv_patience_sleep(uint64_t ns)
 {
         uint64_t end_ns = now_ns() + ns, until_ns = mine ? mine->until_ns : 0;

@@ -155,16 +155,13 @@ static int backoff(struct kv_store *s, struct kv_txn *t, int r, unsigned n)
         return q < 0 ? q : r;
 }
 
-/* The marker is read as well as written: of two attempts of which each does not see the other's, only one can
- * commit. */
+/* The marker counts as read as well as it is written: of two transactions that do so and do not see each
+ * other, only one can commit. (Its value does not matter and is not fetched; begin fixed the snapshot.) */
 static int marker_put(struct kv_txn *t, const struct marker *m)
 {
-        struct slice unused;
-        int r = kv_get(t, marker_key(m), 0, &unused);
+        int r = kv_conflict_key(t, KV_CONFLICT_READ, marker_key(m));
 
-        if (r < 0 && r != -ENOENT)
-                return r;
-        return kv_set(t, marker_key(m), slice_of(m->value, sizeof(m->value)));
+        return r < 0 ? r : kv_set(t, marker_key(m), slice_of(m->value, sizeof(m->value)));
 }
 
 /* Attempt N: 0 when committed, or an error, after the back-off if it is a transient one. *RET_VALUE is the
@@ -213,8 +210,8 @@ int kv_confirm(struct kv_txn *t)
         return r == -ENOENT ? -ERR_FENCED : r;
 }
 
-/* Whether the attempt that wrote M committed: 1, 0, or an error that is not transient. If it did not, it never
- * will: it read the marker, which is written here. So this holds even if the attempt were still on its way. */
+/* Whether the attempt that wrote M committed: 1, 0, or an error that is not transient. If it did not, it
+ * never will: it read the marker, which is written here. So this holds even if it were still on its way. */
 static int marker_settle_once(struct kv_store *s, const struct marker *m, unsigned n)
 {
         struct slice value;

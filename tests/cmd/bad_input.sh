@@ -55,6 +55,17 @@ every "$WORK/file" "$WORK/file"
 bad 1 "$WORK/file" mkfs "$WORK/file"
 [[ $(<"$WORK/file") == text ]] || failed "a plain file was changed"
 
+# ---- clusters that are none
+echo 'test:test@127.0.0.1:1' >"$WORK/cluster"
+export ASHLAR_FDB_LIB=$WORK/none.so FDB_CLUSTER_FILE=$WORK/nowhere
+every "no cluster file $WORK/nowhere" fdb:
+bad 1 "no cluster file $WORK/nowhere" mkfs 'fdb:?prefix=x'
+every "no cluster file $WORK/none" "fdb:$WORK/none?prefix=x"
+every 'client library.*foundationdb-clients' "fdb:$WORK/cluster"
+every 'a prefix has' "fdb:$WORK/cluster?prefix=ä"
+every 'prefix=NAME' "fdb:$WORK/cluster?name=x"
+unset ASHLAR_FDB_LIB FDB_CLUSTER_FILE
+
 mkdir "$WORK/empty"
 every "$WORK/empty" "$WORK/empty"
 [[ -z $(ls -A "$WORK/empty") ]] || failed "looking for a store left something behind"

@@ -81,8 +81,8 @@ static void check_nothing_left(const struct fixture *f)
                         return;
                 usleep(10000);
         }
-        fail_msg("left in the library: %u databases, %u transactions, %u futures", fixture_counts(f).databases,
-                 fixture_counts(f).transactions, fixture_counts(f).futures);
+        fail_msg("left in the library: %u databases, %u transactions, %u futures",
+                 fixture_counts(f).databases, fixture_counts(f).transactions, fixture_counts(f).futures);
 }
 
 int fixture_teardown(void **state)

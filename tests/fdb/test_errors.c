@@ -145,6 +145,17 @@ static void test_late(void **state)
         assert_true(runs > 150);
 }
 
+/* Opening gets over what passes, too. */
+static void test_open(void **state)
+{
+        struct fixture *f = *state;
+
+        f->set_faults(&(struct standin_faults){
+                .seed = 3, .future_version_ppm = 300000, .throttled_ppm = 300000 });
+        for (int i = 0; i < 10; i++)
+                assert_int_equal(kv_close(fixture_open(f, f->url)), 0);
+}
+
 /* ---- watches ------------------------------------------------------------------------------------- */
 
 struct bell {
@@ -216,7 +227,8 @@ static void test_too_many_watches(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_commit), IN_STORE(test_run), IN_STORE(test_reads), IN_STORE(test_late),
+                IN_STORE(test_commit), IN_STORE(test_run), IN_STORE(test_reads),
+                IN_STORE(test_late), IN_STORE(test_open),
                 IN_STORE(test_broken_watch), IN_STORE(test_too_many_watches),
         };
 

@@ -54,19 +54,32 @@ void fixture_make_remote(struct kv_store *store)
         ((struct kv_limits *)(uintptr_t)kv_limits(store))->remote = true;
 }
 
+/* kv_run's markers lie where those of a mount would. */
+static void set_markers(struct kv_store *s)
+{
+        uint8_t pid[FMT_PID_SIZE] = "a test's markers";
+        struct fmt_key key;
+
+        fmt_key_status(&key, pid);
+        assert_ok(kv_set_markers(s, fmt_slice(&key)));
+}
+
 static void store_open(struct fixture *f)
 {
         struct kv_open_opts opts = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE, .owner = "a test",
                                      .wait_ms = 5000 };
         struct err_text text = { "" };
+        bool fdb = strncmp(f->spec, "fdb", 3) == 0;
         char url[80];
 
         if (f->dir[0])
-                snprintf(url, sizeof(url), "lmdb:%s/store", f->dir);
+                snprintf(url, sizeof(url), fdb ? "fdb:%s/cluster" : "lmdb:%s/store", f->dir);
         else
-                strcpy(url, strstr(f->spec, "+remote") ? "mem:remote" : "mem:");
+                snprintf(url, sizeof(url), "mem:");
         if (kv_open(url, &opts, &f->bottom, &text) < 0)
                 fail_msg("%s", text.text);
+        if (kv_limits(f->bottom)->unknown_results)
+                set_markers(f->bottom);
         f->store = f->bottom;
         f->fault = f->stats = NULL;
         if (strstr(f->spec, "+writebehind")) {
@@ -75,19 +88,18 @@ static void store_open(struct fixture *f)
                 assert_ok(kv_writebehind_open(f->store, &o, &f->store));
         }
         if (strstr(f->spec, "+fault")) {
-                uint8_t pid[FMT_PID_SIZE] = "a test's markers";
                 struct kv_fault_opts o = fixture_faults;
-                struct fmt_key key;
 
                 o.seed = fixture_number("ASHLAR_SEED", o.seed);
                 assert_ok(kv_fault_open(f->store, &o, &f->fault));
                 f->store = f->fault;
-                fmt_key_status(&key, pid);
-                assert_ok(kv_set_markers(f->store, fmt_slice(&key)));
+                set_markers(f->store);
         }
         if (strstr(f->spec, "+stats")) {
                 assert_ok(kv_stats_open(f->store, &f->stats));
                 f->store = f->stats;
+                if (kv_limits(f->store)->unknown_results)
+                        set_markers(f->store);
         }
 }
 
@@ -105,6 +117,19 @@ static void open_fs(struct fixture *f)
                 fail_msg("fs_open: %s: %s", err_str(r), text.text);
 }
 
+/* A cluster of the stand-in's for this file. */
+static void make_cluster_file(struct fixture *f)
+{
+        char path[80];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/cluster", f->dir);
+        file = fopen(path, "w");
+        assert_non_null(file);
+        fputs("standin:standin@127.0.0.1:1\n", file);
+        fclose(file);
+}
+
 void fixture_open(struct fixture *f, const char *spec)
 {
         struct fs_mkfs_opts mkfs = { .block_size = strstr(spec, "+odd") ? 4080 : 4096 };
@@ -117,12 +142,14 @@ void fixture_open(struct fixture *f, const char *spec)
         f->opts.atime = FS_NOATIME;
         if (strstr(spec, "+gather"))
                 f->opts.gather = &fixture_gather;
-        if (strncmp(spec, "lmdb", 4) == 0) {
+        if (strncmp(spec, "lmdb", 4) == 0 || strncmp(spec, "fdb", 3) == 0) {
                 const char *tmp = getenv("TMPDIR");
 
                 snprintf(f->dir, sizeof(f->dir), "%s/ashlar-test-XXXXXX",
                          tmp && strlen(tmp) < 32 ? tmp : "/tmp");
                 assert_non_null(mkdtemp(f->dir));
+                if (spec[0] == 'f')
+                        make_cluster_file(f);
         }
         store_open(f);
         r = fs_mkfs(f->store, &mkfs, &f->clock.clock, &text);

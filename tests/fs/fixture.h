@@ -30,9 +30,9 @@ struct test_clock {
 };
 
 struct fixture {
-        const char *spec;            /* "mem", "lmdb", with "+fault", "+stats", "+writebehind" behind; "+odd":
-                                      * blocks of a size that is no power of two; "+remote": a mem store
-                                      * whose reads cost round trips, as its limits say; "+gather": writes are
+        const char *spec;            /* "mem", "lmdb", "fdb" (the stand-in), with "+fault", "+stats",
+                                      * "+writebehind" behind; "+odd": blocks of a size that is no power of 2;
+                                      * "+remote": as if reads cost round trips; "+gather": writes are
                                       * gathered, as fixture_gather says */
         char dir[64];                /* of an lmdb store; "" otherwise */
         struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */

@@ -90,8 +90,10 @@ void site_open(struct site *s, const char *spec)
         if (strcmp(spec, "fdb") == 0)
                 choose_url(s);
         else
-                strcpy(s->url, strcmp(spec, "mem+remote") == 0 ? "mem:remote" : "mem:");
+                strcpy(s->url, "mem:");
         store_open(s, &s->bottom);
+        if (strcmp(spec, "mem+remote") == 0)
+                fixture_make_remote(s->bottom);
         site_format(s);
         if (s->dir[0])
                 set_standin_faults(true);
@@ -158,10 +160,13 @@ static int open_session(struct mount *m, const struct mount_opts *o, struct err_
 
 static int open_fs(struct mount *m, const struct mount_opts *o, struct err_text *text)
 {
+        struct fs_gather_opts gather = { .age_ms = 5 };
         const struct fs_open_opts opts = { .atime = FS_NOATIME, .clock = &m->site->clock.clock,
-                                           .session = m->session };
+                                           .session = m->session, .gather = o->gather ? &gather : NULL,
+                                           .no_read_ahead = true };
         const struct kv_writebehind_opts behind = { .age_ms = 5 };
 
+        memcpy(gather.pid, fs_session_pid(m->session), FMT_PID_SIZE);
         m->store = m->handle;
         if (o->exclusive)
                 assert_ok(kv_writebehind_open(m->handle, &behind, &m->store));

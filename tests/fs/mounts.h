@@ -21,6 +21,7 @@ struct mount {
 
 struct mount_opts {
         bool exclusive;
+        bool gather;                 /* writes */
         const char *mountpoint;      /* NULL: "/mnt" */
         uint64_t unix_pid;           /* 0: 1000. Processes from DEAD_PIDS on are gone */
         const char *boot_id;         /* NULL: "boot" */

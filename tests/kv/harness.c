@@ -130,7 +130,8 @@ static struct kv_store *open_backend(struct ctx *c, const char *name)
                 c->chaotic = strcmp(name, "fdb-faulty") == 0;
                 url = fdb_url(c);
         } else {
-                assert_true(asprintf(&url, "%s:%s%s", name, c->dir ? c->dir : "", c->dir ? "/store" : "") > 0);
+                assert_true(asprintf(&url, "%s:%s%s", name, c->dir ? c->dir : "",
+                                     c->dir ? "/store" : "") > 0);
         }
         if (kv_open(url, &opts, &s, &text) < 0)
                 fail_msg("%s: %s", url, text.text);

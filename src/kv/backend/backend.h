@@ -4,8 +4,7 @@
 
 #include "kv.h"
 
-/* A store in memory, gone when closed. REST: empty, or "remote": its limits say so, which makes those above take
- * the paths that they take over a cluster. */
+/* A store in memory, gone when closed. REST must be empty. */
 int kv_mem_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
                 struct err_text *text);
 

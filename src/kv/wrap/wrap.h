@@ -13,9 +13,9 @@ struct kv_writebehind_opts {
         size_t batch_bytes;     /* a batch is written down when it holds this much. 0: default */
         unsigned age_ms;        /* ... or when its oldest transaction is this old. 0: default */
         struct slice fence;     /* each batch reads this key and stops the store if it is absent */
-        struct slice sequence;  /* each batch reads this key and writes its number there, so that none can take
-                                 * place late, after it was given up: needed over stores with unknown results.
-                                 * Empty: none */
+        struct slice sequence;  /* each batch writes its number here and conflicts with all others, so that
+                                 * none can take place late, after it was given up: needed over stores with
+                                 * unknown results (EINVAL). Empty: none */
 };
 
 /* A transaction commits into an ordered overlay in memory; a thread writes batches of whole transactions

@@ -1,5 +1,5 @@
-/* Inside the stand-in: futures and the network thread (network.c), transactions (transaction.c), the rest of the
- * API and the controls (api.c). */
+/* Inside the stand-in: futures and the network thread (network.c), transactions (transaction.c), the rest of
+ * the API and the controls (api.c). */
 #ifndef STANDIN_INTERNAL_H
 #define STANDIN_INTERNAL_H
 
@@ -83,7 +83,7 @@ struct FDB_future {
         struct kv_watch *watch;
         FDBDatabase *watch_db;
 
-        /* What the network thread does when it is due; NULL: only makes it ready. It makes it ready itself. */
+        /* What the network thread does when it is due, which makes it ready; NULL: nothing more than that. */
         void (*act)(FDBFuture *f);
         FDBTransaction *tr;
         struct kv_txn *late; /* a commit that is told as failed before it takes place */
@@ -111,8 +111,8 @@ unsigned random_below(unsigned n);
 FDBFuture *future_new(void);
 /* Makes F ready, once; later calls do nothing. */
 void future_finish(FDBFuture *f, fdb_error_t err);
-/* F's act (or its end with f->err) in the network thread, after some microseconds. Takes a reference meanwhile.
- * ALWAYS: also while the cluster is away. */
+/* F's act (or its end with f->err) in the network thread, after some microseconds. Takes a reference
+ * meanwhile. ALWAYS: also while the cluster is away. */
 void future_post(FDBFuture *f, unsigned us, bool always);
 /* A future that is (or will soon be) ready with ERR, or with the results that are in it. */
 FDBFuture *future_answer(FDBFuture *f, fdb_error_t err);

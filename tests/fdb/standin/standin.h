@@ -1,6 +1,6 @@
-/* A stand-in for FoundationDB's client library: the functions that src/kv/backend/fdb uses, over the store in
- * memory (src/kv/backend/mem), in a shared library of its own. Futures complete in another thread; a seed decides
- * what fails, and how. One cluster for each cluster file, in this process only.
+/* A stand-in for FoundationDB's client library: the functions that src/kv/backend/fdb uses, over the store
+ * in memory (src/kv/backend/mem), in a shared library of its own. Futures complete in another thread; a seed
+ * decides what fails, and how. One cluster for each cluster file, in this process only.
  *
  * Tests reach the controls by dlsym in the library that the backend loaded.
  */
@@ -26,6 +26,7 @@ struct standin_faults {
         unsigned throttled_ppm;        /* 1213 */
         /* any */
         unsigned slow_ppm, slow_us;
+        unsigned commit_us; /* how long each commit takes at least */
         unsigned watch_broken_ppm;     /* a watch fails with 1029 after a while */
         unsigned watches_max;          /* 0: as the database's option says */
         /* The next commit, once: this error; it is done if it may have been. */

@@ -212,7 +212,9 @@ EXPORT FDBFuture *fdb_transaction_get_range(FDBTransaction *t, const uint8_t *be
 {
         FDBFuture *f = future_new();
         uint8_t *after = calloc(1, (size_t)begin_length + 1);
-        struct kv_range r = { .opts = { .end = key_of(end, end_length), .reverse = reverse, .snapshot = snapshot } };
+        struct kv_range r = {
+                .opts = { .end = key_of(end, end_length), .reverse = reverse, .snapshot = snapshot },
+        };
         fdb_error_t e = read_fault();
         int got = 0;
 
@@ -338,8 +340,8 @@ static void land_late(FDBFuture *f)
         f->late = NULL;
 }
 
-/* The error that this commit is told, 0 if only the store decides; *RET_DONE: whether it takes place, *RET_LATE:
- * after it was told. */
+/* The error that this commit is told, 0 if only the store decides; *RET_DONE: whether it takes place,
+ * *RET_LATE: after it was told. */
 static fdb_error_t commit_fault(bool *ret_done, bool *ret_late)
 {
         struct standin_faults f = faults();
@@ -409,7 +411,7 @@ EXPORT FDBFuture *fdb_transaction_commit(FDBTransaction *t)
         atomic_fetch_add(&t->refs, 1);
         f->tr = t;
         f->act = do_commit;
-        future_post(f, happens(now.slow_ppm) ? now.slow_us : random_below(60), false);
+        future_post(f, now.commit_us + (happens(now.slow_ppm) ? now.slow_us : random_below(60)), false);
         return f;
 }
 

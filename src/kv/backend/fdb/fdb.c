@@ -196,8 +196,8 @@ static int check_file(const char *path, struct err_text *text)
                 return 0;
         }
         if (errno == ENOENT)
-                return err_set(text, ENOENT, "there is no cluster file %s: copy it from a machine of the cluster, "
-                               "or name another one (fdb:FILE or FDB_CLUSTER_FILE)", path);
+                return err_set(text, ENOENT, "there is no cluster file %s: copy it from a machine of the "
+                               "cluster, or name another one (fdb:FILE or FDB_CLUSTER_FILE)", path);
         return err_set(text, errno, "cannot read the cluster file %s: %s", path, err_str(errno));
 }
 
@@ -211,8 +211,8 @@ static int refuse(const struct fdb_store *s, fdb_error_t why, struct err_text *t
                 return err_set(text, EINVAL, "%s is not a cluster file: it must hold one line like "
                                "name:id@ADDRESS:PORT", file);
         case FDB_DATABASE_LOCKED:
-                return err_set(text, EAGAIN, "the cluster of %s is locked: an operator must unlock it (fdbcli, "
-                               "unlock)", file);
+                return err_set(text, EAGAIN, "the cluster of %s is locked: an operator must unlock it "
+                               "(fdbcli, unlock)", file);
         case FDB_FILE_NOT_READABLE:
         case FDB_NO_CLUSTER_FILE:
                 return err_set(text, EACCES, "cannot read the cluster file %s", file);
@@ -231,33 +231,46 @@ static int refuse_silence(const struct fdb_store *s, unsigned waited_ms, struct 
                        (int)strcspn(version, ","), version);
 }
 
+/* Asks for a version until there is an answer that means something: a client that has just found out what its
+ * cluster speaks may want to be asked again. 0 and FoundationDB's error, or ERR_AWAY. */
+static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
+{
+        for (;;) {
+                FDBFuture *f = s->api->transaction_get_read_version(tr);
+                int r = fdb_wait(s->api, f, KV_WAIT_TIME);
+
+                *ret = r == 0 ? s->api->future_get_error(f) : 0;
+                s->api->future_destroy(f);
+                if (r < 0 || *ret == FDB_DATABASE_LOCKED ||
+                    !s->api->error_predicate(FDB_PREDICATE_RETRYABLE, *ret))
+                        return r;
+                f = s->api->transaction_on_error(tr, *ret);
+                r = fdb_wait(s->api, f, KV_WAIT_TIME);
+                s->api->future_destroy(f);
+                if (r < 0)
+                        return r;
+        }
+}
+
 /* Whether the cluster answers at all: everything later waits for it as long as it takes. */
 static int probe(struct fdb_store *s, unsigned ms, struct err_text *text)
 {
-        struct kv_patience *outer = kv_patience_swap(NULL), patience;
+        struct kv_patience *outer, patience;
         FDBTransaction *tr;
-        FDBFuture *f;
-        int64_t version;
         fdb_error_t e = s->api->database_create_transaction(s->db, &tr);
         int r;
 
+        if (e)
+                return refuse(s, e, text);
+        outer = kv_patience_swap(NULL);
         kv_patience_begin(&patience, ms);
-        if (e) {
-                r = refuse(s, e, text);
-        } else {
-                f = s->api->transaction_get_read_version(tr);
-                r = fdb_wait(s->api, f, KV_WAIT_TIME);
-                e = r == 0 ? s->api->future_get_int64(f, &version) : 0;
-                s->api->future_destroy(f);
-                s->api->transaction_destroy(tr);
-                if (r < 0)
-                        r = refuse_silence(s, ms, text);
-                else if (e)
-                        r = refuse(s, e, text);
-        }
+        r = ask(s, tr, &e);
         kv_patience_end(&patience);
         kv_patience_swap(outer);
-        return r;
+        s->api->transaction_destroy(tr);
+        if (r < 0)
+                return refuse_silence(s, ms, text);
+        return e ? refuse(s, e, text) : 0;
 }
 
 static int connect_cluster(struct fdb_store *s, unsigned ms, struct err_text *text)

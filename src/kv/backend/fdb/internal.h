@@ -109,7 +109,7 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f);
 
 /* ---- version.c ----------------------------------------------------------------------------------- */
 
-/* A version that is not older than the last commit through S, without a round trip if there was one lately. */
+/* A version that is not older than the last commit through S, without a round trip if one was lately. */
 int fdb_version_recent(struct fdb_store *s, int64_t *ret);
 /* T committed as VERSION; 0: nobody knows what its commit did. SENT_NS is from before it was sent. */
 void fdb_version_note(struct fdb_store *s, int64_t version, uint64_t sent_ns);

@@ -74,15 +74,16 @@ static int load(struct fdb_api *api, const char **ret_path, struct err_text *tex
                 path = LIBRARY;
         handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (!handle)
-                return err_set(text, ENOPKG, "cannot load FoundationDB's client library (%s): install the package "
-                               "foundationdb-clients, or name the library in ASHLAR_FDB_LIB", dlerror());
+                return err_set(text, ENOPKG, "cannot load FoundationDB's client library (%s): install the "
+                               "package foundationdb-clients, or name the library in ASHLAR_FDB_LIB",
+                               dlerror());
         for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
                 symbol = dlsym(handle, symbols[i].name);
                 if (!symbol) {
                         dlclose(handle);
-                        return err_set(text, ENOPKG, "%s is no client library of FoundationDB 7.1 or later (it has "
-                                       "no %s): install foundationdb-clients 7.1 or later", path,
-                                       symbols[i].name);
+                        return err_set(text, ENOPKG, "%s is no client library of FoundationDB 7.1 or later "
+                                       "(it has no %s): install foundationdb-clients 7.1 or later",
+                                       path, symbols[i].name);
                 }
                 /* POSIX lets a data pointer carry a function's address. */
                 memcpy((char *)api + symbols[i].at, &symbol, sizeof(symbol));
@@ -137,7 +138,7 @@ static int select_version(const struct fdb_api *api, const char *path, struct er
                                "foundationdb-clients 7.1 or later", path, api->get_max_api_version(),
                                FDB_API_VERSION);
         if (e == FDB_API_VERSION_ALREADY_SET)
-                return err_set(text, EIO, "this process uses FoundationDB's client for something else already");
+                return err_set(text, EIO, "this process uses FoundationDB's client for something else");
         if (e)
                 return err_set(text, EIO, "cannot use FoundationDB's client %s: %s", path, api->get_error(e));
         return 0;
@@ -172,8 +173,8 @@ int fdb_library_get(const struct fdb_api **ret, struct err_text *text)
                 r = library.err;
         }
         if (r >= 0 && library.pid != getpid())
-                r = err_set(text, EPERM, "FoundationDB's client cannot be used after fork: open the store in the "
-                            "process that uses it");
+                r = err_set(text, EPERM, "FoundationDB's client cannot be used after fork: open the "
+                            "store in the process that uses it");
         pthread_mutex_unlock(&library.lock);
         if (r >= 0)
                 *ret = &library.api;

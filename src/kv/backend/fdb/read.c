@@ -1,4 +1,4 @@
-/* Gets and ranges. What a future holds was handed out as slices, so futures live until the transaction ends. */
+/* Gets and ranges. What a future holds was handed out as slices, so they live as long as the transaction. */
 #include "internal.h"
 
 #include <limits.h>
@@ -41,9 +41,9 @@ void fdb_get_wait(struct kv_txn *txn, struct kv_read *r)
 
 /* ---- ranges -------------------------------------------------------------------------------------- */
 
-/* Read chunk by chunk; the next one is under way while the caller is in this one. Chunks are read as snapshots
- * (which includes the transaction's own writes), and the conflict is added at the end: it covers what the
- * caller was given, not what was read ahead. */
+/* Read chunk by chunk; the next one is under way while the caller is in this one. Chunks are read as
+ * snapshots (which includes the transaction's own writes), and the conflict is added at the end: it covers
+ * what the caller was given, not what was read ahead. */
 struct range {
         uint8_t *begin, *end; /* of what was not asked for yet, with prefix */
         int begin_len, end_len;

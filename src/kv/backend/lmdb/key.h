@@ -1,4 +1,4 @@
-/* How the contract's keys (0 to 10,000 bytes) become LMDB's (1 to 511), in the same order.
+/* How the contract's keys (0 to 9,900 bytes) become LMDB's (1 to 511), in the same order.
  *
  * Three steps, of which nearly every key takes none:
  *  1. The empty key becomes 00 01, and a key that begins with 00 gets 00 02 in front: LMDB has no empty key,

@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define TXN_BYTES      10000000u /* FoundationDB's limits, in its round numbers */
 #define TXN_PLAN_BYTES 1000000u
@@ -233,7 +232,6 @@ int kv_mem_open_with(const struct kv_mem_opts *opts, struct kv_store **ret)
                 .txn_plan_bytes = TXN_PLAN_BYTES,
                 .txn_ms = opts->txn_ms ? opts->txn_ms : TXN_MS,
                 .clear_keys = CLEAR_KEYS,
-                .remote = opts->remote,
                 .optimistic = true,
         };
         s->clock = opts->clock ? opts->clock : &clock_system;
@@ -254,10 +252,9 @@ int kv_mem_open(const char *rest, const struct kv_open_opts *opts, struct kv_sto
         const struct kv_mem_opts mem_opts = {
                 .max_bytes = opts ? opts->max_bytes : 0,
                 .rdonly = opts && (opts->flags & KV_OPEN_RDONLY),
-                .remote = strcmp(rest, "remote") == 0,
         };
 
-        if (*rest != '\0' && !mem_opts.remote)
+        if (*rest != '\0')
                 return err_set(text, EINVAL, "mem:%s: a store in memory has no name; write mem:", rest);
         if (kv_mem_open_with(&mem_opts, ret) < 0)
                 return err_set(text, ENOMEM, "mem: out of memory");

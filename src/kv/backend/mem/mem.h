@@ -10,7 +10,6 @@ struct kv_mem_opts {
         unsigned txn_ms;           /* 0: FoundationDB's 5,000 */
         size_t watches;            /* at most that many that have not fired; 0: FoundationDB's 10,000 */
         uint64_t max_bytes;        /* keys and values together; beyond it ENOSPC. 0: 64 GiB */
-        bool remote;               /* what the limits say, so that tests take the paths of a cluster */
         bool rdonly;               /* transactions with KV_WRITE give EROFS */
 };
 

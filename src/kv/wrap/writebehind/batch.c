@@ -103,16 +103,11 @@ static int write_key(struct kv_txn *t, struct batch *b, struct slice key)
 static int batch_body(struct kv_txn *t, void *arg)
 {
         struct batch *b = arg;
-        struct slice sequence = slice_of(b->wb->sequence, b->wb->sequence_len), unused;
+        struct slice sequence = slice_of(b->wb->sequence, b->wb->sequence_len);
         struct mt_entry *at[WB_TABLES_MAX];
-        struct kv_read before;
         uint8_t number[8];
         int r;
 
-        /* Read as well as written: a commit that takes place after it was given up conflicts with its retry and
-         * with every later batch. */
-        if (b->wb->sequence)
-                kv_get_start(t, &before, sequence, 0);
         for (int i = 0; i < b->n; i++)
                 at[i] = mt_seek_ge(b->tables[i]->mt, slice_of("", 0));
         for (;;) {
@@ -134,10 +129,10 @@ static int batch_body(struct kv_txn *t, void *arg)
                 return 0;
         for (int i = 0; i < 8; i++)
                 number[i] = (uint8_t)(b->number >> (8 * i));
-        r = kv_get_wait(t, &before, &unused);
-        if (r < 0 && r != -ENOENT)
-                return r;
-        return kv_set(t, sequence, slice_of(number, sizeof(number)));
+        /* Counts as read as well as written: a commit that takes place after it was given up conflicts with
+         * its retry and with every later batch. */
+        r = kv_conflict_key(t, KV_CONFLICT_READ, sequence);
+        return r < 0 ? r : kv_set(t, sequence, slice_of(number, sizeof(number)));
 }
 
 /* What was written leaves the view. */
@@ -238,8 +233,39 @@ static int batch_run_locked(struct wb_store *wb)
         return r;
 }
 
+#define PATIENCE_POLL_MS 20
+
+int wb_wait_batch(struct wb_store *wb)
+{
+        struct timespec until;
+
+        if (!kv_patience_limited()) {
+                pthread_cond_wait(&wb->batch_done, &wb->lock);
+                return 0;
+        }
+        /* A condition cannot be waited for together with a cancellation; this wait is long or rare. */
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += PATIENCE_POLL_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&wb->batch_done, &wb->lock, &until);
+        return kv_patience_check();
+}
+
+/* Leaves the batch to the committer and waits for it. Lock held. */
+static int batch_ask(struct wb_store *wb)
+{
+        if (!wb->batch_wanted) {
+                wb->batch_wanted = true;
+                pthread_cond_signal(&wb->committer_wake);
+        }
+        return wb_wait_batch(wb);
+}
+
 int wb_flush(struct wb_store *wb, uint64_t target)
 {
+        /* A batch is everybody's: it must not end with the patience of one. */
+        bool ask = kv_patience_limited() && wb->below->limits.remote;
         int r = 0;
 
         pthread_mutex_lock(&wb->lock);
@@ -247,7 +273,9 @@ int wb_flush(struct wb_store *wb, uint64_t target)
                 if (wb->error == -ERR_FENCED)
                         r = wb->error;
                 else if (wb->batch_running)
-                        pthread_cond_wait(&wb->batch_done, &wb->lock);
+                        r = wb_wait_batch(wb);
+                else if (ask)
+                        r = wb->error < 0 ? wb->error : batch_ask(wb);
                 else
                         r = batch_run_locked(wb);
         }

@@ -159,6 +159,8 @@ void wb_range_end(struct kv_range *r);
 
 /* ---- batch.c ------------------------------------------------------------------------------------- */
 
+/* Waits for the end of a batch. 0, or EINTR or ERR_AWAY: the thread's patience is at its end. Lock held. */
+int wb_wait_batch(struct wb_store *wb);
 /* Everything up to transaction TARGET is durable when this returns 0. */
 int wb_flush(struct wb_store *wb, uint64_t target);
 void *wb_committer(void *wb);

@@ -34,6 +34,7 @@ static bool is_full(const struct wb_store *wb)
 static int wait_for_memory(struct wb_store *wb, unsigned flags)
 {
         const struct wb_view *asked = NULL;
+        int r;
 
         while (is_full(wb)) {
                 if (wb->error < 0 && passes_error(wb, flags) && wb->memory_used < 2 * wb->memory_bytes &&
@@ -48,7 +49,9 @@ static int wait_for_memory(struct wb_store *wb, unsigned flags)
                         wb->batch_wanted = true;
                         pthread_cond_signal(&wb->committer_wake);
                 }
-                pthread_cond_wait(&wb->batch_done, &wb->lock);
+                r = wb_wait_batch(wb);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }

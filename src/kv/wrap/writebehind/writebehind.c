@@ -144,17 +144,20 @@ static void sync_primitives_init(struct wb_store *wb)
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
         pthread_cond_init(&wb->committer_wake, &monotonic);
+        pthread_cond_init(&wb->batch_done, &monotonic);
         pthread_condattr_destroy(&monotonic);
-        pthread_cond_init(&wb->batch_done, NULL);
         pthread_cond_init(&wb->watch_idle, NULL);
 }
 
 int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
                         struct kv_store **ret)
 {
-        struct wb_store *wb = calloc(1, sizeof(*wb));
+        struct wb_store *wb;
         int r;
 
+        if (below->limits.unknown_results && opts->sequence.len == 0)
+                return -EINVAL; /* a batch could take place late, over a later one */
+        wb = calloc(1, sizeof(*wb));
         if (!wb)
                 return -ENOMEM;
         sync_primitives_init(wb);
