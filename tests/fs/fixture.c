@@ -101,6 +101,8 @@ static void store_open(struct fixture *f)
                 if (kv_limits(f->store)->unknown_results)
                         set_markers(f->store);
         }
+        if (strstr(f->spec, "+remote"))
+                fixture_make_remote(f->store);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
