@@ -148,8 +148,8 @@ static void entry_remove(struct gather *g, struct entry *e)
         entry_free(e);
 }
 
-/* Under the lock: looks at some of the oldest. What still has an error to tell stays, but for that of an inode
- * that is gone: mostly, nobody is left to be told. */
+/* Under the lock: looks at some of the oldest. What still has an error to tell stays, but for that of an
+ * inode that is gone: mostly, nobody is left to be told. */
 static void sweep(struct gather *g)
 {
         for (unsigned i = 0; i < 4 && g->entries > CLEAN_ENTRIES; i++) {
@@ -317,7 +317,8 @@ static void kick(struct gather *g, struct entry *e)
 /* Who does the work of a flush. */
 enum flusher {
         FLUSH_HERE,       /* the caller: a thread of ours, which may take as long as it takes */
-        FLUSH_SMALL_HERE, /* the caller, who may lose patience, if it can stop at any moment; else one of ours */
+        FLUSH_SMALL_HERE, /* the caller, who may lose patience, if it can stop at any moment; else one of
+                           * ours */
         FLUSH_ELSEWHERE,  /* one of ours, and the caller waits */
 };
 
@@ -329,8 +330,8 @@ static bool is_for_others(const struct gather *g, const struct entry *e, enum fl
         return who == FLUSH_ELSEWHERE || (who == FLUSH_SMALL_HERE && !fs_gather_is_small(g->fs, next));
 }
 
-/* Has the next batch committed by a thread of ours, or waits for the one under way. Under E's lock, which is released
- * meanwhile. */
+/* Has the next batch committed by a thread of ours, or waits for the one under way. Under E's lock, which
+ * is released meanwhile. */
 static int wait_for_others(struct gather *g, struct entry *e)
 {
         uint64_t attempts = e->attempts;
@@ -465,8 +466,8 @@ static bool has_room(const struct gather *g, const struct entry *e)
                (g->bytes == 0 || g->bytes + g->block_bytes <= g->total_bytes);
 }
 
-/* Takes room for a block, once there is some. Under E's lock, which is released meanwhile: 0, 1 if it had to be
- * released, or why what takes the room cannot be flushed. */
+/* Takes room for a block, once there is some. Under E's lock, which is released meanwhile: 0, 1 if it had
+ * to be released, or why what takes the room cannot be flushed. */
 static int take_room(struct gather *g, struct entry *e)
 {
         uint64_t failures;
@@ -571,7 +572,8 @@ static int write_pieces(struct gather *g, struct entry *e, uint64_t offset, stru
         return r;
 }
 
-/* Under E's lock: enough for a flush that is worth its first and last transaction, while the writer goes on. */
+/* Under E's lock: enough for a flush that is worth its first and last transaction, while the writer goes
+ * on. */
 static void kick_if_large(struct gather *g, struct entry *e)
 {
         if (e->flushing || e->dirty.blocks.count * g->block_bytes < g->inode_bytes / 2)
@@ -832,7 +834,8 @@ uint64_t fs_gather_end(struct fs *fs, uint64_t ino)
         return end > frozen_end ? end : frozen_end;
 }
 
-int fs_gather_apply(struct fs *fs, fs_gather_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf, size_t len)
+int fs_gather_apply(struct fs *fs, fs_gather_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
+                    size_t len)
 {
         struct gather *g = fs->gather;
         struct entry *e;

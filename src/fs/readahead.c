@@ -314,7 +314,8 @@ static int hand_out(struct readahead *ra, const struct span *span, uint64_t offs
                 uint64_t to = offset + len - c->offset < c->len ? offset + len - c->offset : c->len;
 
                 if (from < to) {
-                        iov[n++] = (struct iovec){ .iov_base = c->data + from, .iov_len = (size_t)(to - from) };
+                        iov[n++] = (struct iovec){ .iov_base = c->data + from,
+                                                   .iov_len = (size_t)(to - from) };
                         total += (size_t)(to - from);
                 }
                 if (c->len < ra->chunk_bytes)

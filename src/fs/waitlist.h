@@ -1,5 +1,5 @@
-/* Waiting for something under a lock, as with a condition variable, but only as long as the thread's patience lasts
- * (kv.h). Without a patience: for ever. */
+/* Waiting for something under a lock, as with a condition variable, but only as long as the thread's
+ * patience lasts (kv.h). Without a patience: for ever. */
 #ifndef FS_WAITLIST_H
 #define FS_WAITLIST_H
 

@@ -1,6 +1,6 @@
-/* Gathered writes: what the mount itself and another one on the same store see, what is committed when, and what
- * errors are told. Two file systems on one store; transactions planned so small that ten blocks are already written
- * in parallel. */
+/* Gathered writes: what the mount itself and another one on the same store see, what is committed when,
+ * and what errors are told. Two file systems on one store; transactions planned so small that ten blocks
+ * are already written in parallel. */
 #include "fixture.h"
 #include "collect.h"
 #include "gather.h"
@@ -143,7 +143,8 @@ static bool large_file(void)
         kv_stats_get(p.a.stats, &longer);
         assert_data(&p.b, ino, 99 * BLOCK + 20, big, 100 * BLOCK);
         close_pair(&p);
-        return longer.txns == 22 && longer.conflicts == 0 && created.txns == 22 && created.conflicts == 0 && over.txns == 22 && over.conflicts == 0;
+        return longer.txns == 22 && longer.conflicts == 0 && created.txns == 22 && created.conflicts == 0 &&
+               over.txns == 22 && over.conflicts == 0;
 }
 
 /* The first transaction, one for each five blocks, the last one; none in the way of another. */
@@ -408,8 +409,8 @@ static void test_both_extend(void **state)
 }
 
 
-/* One mount writes, again and again, while another cuts the file, or takes it away. Whatever the order: what is left
- * is clean, and made of what was written. */
+/* One mount writes, again and again, while another cuts the file, or takes it away. Whatever the order:
+ * what is left is clean, and made of what was written. */
 struct cutter {
         struct fixture *f;
         uint64_t ino, seed;

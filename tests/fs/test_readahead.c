@@ -1,5 +1,5 @@
-/* Reading ahead: the right bytes, in fewer transactions than requests, never older than promised. Time stands still
- * but for what a test lets pass. */
+/* Reading ahead: the right bytes, in fewer transactions than requests, never older than promised. Time
+ * stands still but for what a test lets pass. */
 #include "fixture.h"
 #include "collect.h"
 #include "readahead.h"
@@ -103,7 +103,8 @@ static void test_fewer_transactions(void **state)
         kv_stats_reset(p.a.stats);
         read_range(&p.a, ino, 0, SIZE);
         kv_stats_get(p.a.stats, &stats);
-        /* 49 requests; 13 chunks of 512 KiB, at most 8 beyond the end before that is known, and the first requests. */
+        /* 49 requests; 13 chunks of 512 KiB, at most 8 beyond the end before that is known, and the first
+         * requests. */
         assert_true(stats.txns < 40);
         close_pair(&p);
 }
