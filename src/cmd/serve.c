@@ -93,9 +93,14 @@ static int open_session(struct mount *m, struct err_text *text)
 
 static int open_writebehind(struct mount *m, struct err_text *text)
 {
-        const struct kv_writebehind_opts opts = { 0 };
+        struct kv_writebehind_opts opts = { 0 };
+        struct fmt_key sequence;
         int r;
 
+        if (m->session) {
+                fs_session_batch_key(m->session, &sequence);
+                opts.sequence = fmt_slice(&sequence);
+        }
         if (m->shared || (m->job->options.flags & MS_RDONLY))
                 return 0;
         r = kv_writebehind_open(m->bottom, &opts, &m->store);
@@ -108,7 +113,6 @@ static int open_fs(struct mount *m, struct err_text *text)
                 .rdonly = m->job->options.flags & MS_RDONLY,
                 .atime = m->job->options.atime,
         };
-        struct fs_gather_opts gather = { 0 };
         struct err_text why;
         int r;
 
@@ -122,10 +126,6 @@ static int open_fs(struct mount *m, struct err_text *text)
         if (r < 0)
                 return r;
         opts.session = m->session;
-        if (m->shared) {
-                memcpy(gather.pid, fs_session_pid(m->session), sizeof(gather.pid));
-                opts.gather = &gather;
-        }
         r = fs_open(m->store, &opts, &m->fs, &why);
         if (r < 0)
                 return err_set(text, -r, "%s: %s", m->job->url, why.text);

@@ -32,13 +32,12 @@ struct fs_mkfs_opts {
         bool force;                /* erase a file system that is already there */
 };
 
-/* Makes an empty file system. EEXIST if the store holds one (without force) or anything else. */
+/* Makes an empty file system. EEXIST if the store holds one (without force) or anything else; EBUSY if it is a remote one
+ * and a mount is registered in it (who has a local one open has it alone, by its lock). */
 int fs_mkfs(struct kv_store *store, const struct fs_mkfs_opts *opts, const struct clock *clock,
             struct err_text *text);
 
 enum fs_atime { FS_RELATIME, FS_NOATIME, FS_STRICTATIME };
-
-struct fs_session; /* session.h */
 
 /* Writes are gathered in memory and committed in large transactions, several in flight: for stores behind a
  * network. See fs_write, fs_flush and fs_fsync. */
@@ -51,15 +50,17 @@ struct fs_gather_opts {
                                     * leave alone what is half written. Zeros: random, so that they do not */
 };
 
+struct fs_session; /* session.h */
+
 struct fs_open_opts {
         bool rdonly;               /* nothing is written; writing calls give EROFS */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
-        const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
-        bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
         /* This mount's registration in STORE or in what lies below it; outlives the file system. NULL: nobody else
          * writes to the store, by other means. A shared one leaves unlinked inodes to whoever is alone. */
         struct fs_session *session;
+        const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
+        bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
 };
 
 /* Opens the file system in STORE, which stays the caller's, and (unless rdonly) collects what an earlier

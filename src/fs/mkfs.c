@@ -1,5 +1,6 @@
 /* Making a file system: the metadata block, the counters and the root directory. */
 #include "inode.h"
+#include "registry.h"
 #include "rng.h"
 
 /* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
@@ -32,7 +33,17 @@ static int look_body(struct kv_txn *t, void *arg)
 
 struct erase {
         size_t step;
+        bool remote;
 };
+
+/* EBUSY if somebody is registered, with a conflict against whoever registers meanwhile. */
+static int check_not_mounted(struct kv_txn *t)
+{
+        static const uint8_t nobody[FMT_PID_SIZE];
+        int r = fs_registry_alone(t, nobody);
+
+        return r < 0 ? r : r > 0 ? 0 : -EBUSY;
+}
 
 /* Clears as many keys as one transaction may: 1 if more remain. The metadata block goes first, because
  * its key is the lowest of ours: what is half erased is no file system any more. */
@@ -43,8 +54,10 @@ static int erase_body(struct kv_txn *t, void *arg)
         struct slice key, value, end = all_end;
         struct kv_range range;
         size_t n = 0, len = 0;
-        int r;
+        int r = e->remote ? check_not_mounted(t) : 0;
 
+        if (r < 0)
+                return r;
         kv_range_start(t, &range, &(struct kv_range_opts){ .begin = all_begin, .end = all_end,
                                                            .limit = e->step, .snapshot = true });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
@@ -64,7 +77,8 @@ static int erase_body(struct kv_txn *t, void *arg)
 static int erase(struct kv_store *store)
 {
         const struct kv_limits *limits = kv_limits(store);
-        struct erase e = { .step = limits->clear_keys < 4096 ? limits->clear_keys : 4096 };
+        struct erase e = { .step = limits->clear_keys < 4096 ? limits->clear_keys : 4096,
+                           .remote = limits->remote };
         int r;
 
         if (e.step < 2)
@@ -128,6 +142,8 @@ static int prepare(struct kv_store *store, bool force, struct err_text *text)
                                r == 1 ? "a file system" : "something else");
         if (r > 0)
                 r = erase(store);
+        if (r == -EBUSY)
+                return err_set(text, EBUSY, "the file system is mounted: 'ashlar mounts' says where");
         return r < 0 ? err_set(text, -r, "cannot prepare the store: %s", err_str(r)) : 0;
 }
 

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BATCH_MARKER 0xff
+
 /* How often to look whether a mount that is in the way has gone. */
 #define WAIT_POLL_MS 50u
 
@@ -46,6 +48,13 @@ bool fs_session_exclusive(const struct fs_session *s)
 const uint8_t *fs_session_pid(const struct fs_session *s)
 {
         return s->pid;
+}
+
+/* Beside kv_run's markers, which have smaller numbers, and gone with them. */
+void fs_session_batch_key(const struct fs_session *s, struct fmt_key *ret)
+{
+        *ret = s->status_key;
+        ret->data[ret->len++] = BATCH_MARKER;
 }
 
 void fs_session_take_numbers(struct fs_session *s, uint64_t *ret_first, uint64_t *ret_end)

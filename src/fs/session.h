@@ -46,6 +46,9 @@ int fs_session_close(struct fs_session *s, bool keep);
 bool fs_session_exclusive(const struct fs_session *s);
 const uint8_t *fs_session_pid(const struct fs_session *s);
 
+/* A key of the mount's own, for the number of the last batch of a writebehind between this store and the file system. */
+void fs_session_batch_key(const struct fs_session *s, struct fmt_key *ret);
+
 /* The inode numbers that came with the registration, [first, end): whoever takes them has them alone, and the next
  * one gets none. */
 void fs_session_take_numbers(struct fs_session *s, uint64_t *ret_first, uint64_t *ret_end);

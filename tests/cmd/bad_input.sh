@@ -8,7 +8,7 @@ bad 2 "unknown command 'frobnicate'" frobnicate
 bad 2 "unknown option '--frobnicate'" --frobnicate
 bad 2 "unknown command 'frobnicate'" help frobnicate
 bad 2 'one command' help mkfs fsck
-for c in mkfs fsck keys; do
+for c in mkfs mounts evict fsck keys; do
         bad 2 "$c: no STORE.*--help" "$c"
         bad 2 "$c: unknown option '--frobnicate'.*--help" "$c" --frobnicate "$WORK/x"
         bad 2 "$c: unknown option '-Z'" "$c" -Z "$WORK/x"
@@ -16,6 +16,11 @@ done
 bad 2 'mkfs: more than one STORE' mkfs "$WORK/x" "$WORK/y"
 bad 2 'fsck: more than one STORE' fsck "$WORK/x" "$WORK/y"
 bad 2 'keys: more than one PREFIX' keys "$WORK/x" i d
+bad 2 'mounts: more than one STORE' mounts "$WORK/x" "$WORK/y"
+bad 2 'evict: give the ID' evict "$WORK/x"
+bad 2 "evict: 'abc' is no ID" evict "$WORK/x" abc
+bad 2 'evict: too many' evict --all-stale "$WORK/x" "$WORK/y"
+bad 2 "evict: 'x' is no number" evict --all-stale --wait x "$WORK/x"
 bad 2 "keys: .*PREFIX" keys "$WORK/x" 'i\xg0'
 bad 2 "keys: .*PREFIX" keys "$WORK/x" 'i\'
 bad 2 "option '--label' needs an argument" mkfs --label
@@ -40,6 +45,8 @@ bad_mount() { # STATUS PATTERN ARGS...
 every() { # PATTERN STORE
         bad 1 "$1" fsck "$2"
         bad 1 "$1" keys "$2"
+        bad 1 "$1" mounts "$2"
+        bad 1 "$1" evict --all-stale "$2"
         bad_mount 1 "$1" "$2" "$WORK/mnt"
 }
 
@@ -125,6 +132,12 @@ bad 1 "$WORK/store.*process $$" mkfs --force "$WORK/store"
 bad_mount 1 "$WORK/store.*process $$" "$WORK/store" "$WORK/mnt"
 exec {hold_in}>&-
 wait "$hold_pid"
+
+# ---- mounts
+bad 1 "$WORK/store.*no mount 0123456789abcdef0123456789abcdef" evict "$WORK/store" 0123456789abcdef0123456789abcdef
+"$KVTOOL" mount "$WORK/store" || failed kvtool
+bad_mount 1 "$WORK/store.*damaged entry.*ashlar evict .*ff0203" -o shared "$WORK/store" "$WORK/mnt"
+ok evict "$WORK/store" ff02030405060708090a0b0c0d0e0f10
 
 # ---- mount points
 bad_mount 1 "$WORK/nowhere" "$WORK/store" "$WORK/nowhere"

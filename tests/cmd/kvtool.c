@@ -3,6 +3,7 @@
  *   kvtool newer STORE          sets the version in the metadata block to one that we do not know
  *   kvtool damage STORE         overwrites the metadata block with bytes that are none
  *   kvtool orphan STORE         adds a name in the root directory for an inode that does not exist
+ *   kvtool mount STORE          registers a mount of another boot, and one whose entry cannot be read
  *   kvtool hold STORE OWNER     opens it exclusively, prints "held" and waits for the end of stdin
  *   kvtool foreign DIR          makes an LMDB database there that is not ours
  */
@@ -49,6 +50,27 @@ static int set_orphan(struct kv_txn *t, void *arg)
 
         fmt_key_dirent(&key, FMT_ROOT_INO, slice_str("orphan"));
         return kv_set(t, fmt_slice(&key), slice_of(out, fmt_dirent_encode(&dirent, out)));
+}
+
+static int set_mounts(struct kv_txn *t, void *arg)
+{
+        const struct fmt_process process = {
+                .host = slice_str("alpha"), .boot_id = slice_str("another boot"), .version = slice_str("0"),
+                .mountpoint = slice_str("/mnt\x01here"), .unix_pid = 4242, .start_time = 1, .pid_namespace = 1,
+                .exclusive = true, .registered = { .tv_sec = 1000000000 },
+        };
+        uint8_t pid[FMT_PID_SIZE] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
+        uint8_t out[FMT_SMALL_MAX];
+        struct fmt_key key;
+        int r;
+
+        fmt_key_process(&key, pid);
+        r = kv_set(t, fmt_slice(&key), slice_of(out, fmt_process_encode(&process, out)));
+        if (r < 0)
+                return r;
+        pid[0] = 0xff;
+        fmt_key_process(&key, pid);
+        return kv_set(t, fmt_slice(&key), slice_str("\xff no entry"));
 }
 
 static int hold(struct kv_store *store)
@@ -107,6 +129,8 @@ int main(int argc, char **argv)
                 body = set_damaged;
         else if (strcmp(argv[1], "orphan") == 0)
                 body = set_orphan;
+        else if (strcmp(argv[1], "mount") == 0)
+                body = set_mounts;
         else if (strcmp(argv[1], "hold") != 0)
                 return 2;
 

@@ -7,7 +7,7 @@ out_has '^ashlar [0-9]+\.[0-9]+\.[0-9]+$'
 ok --help
 out_has '^Usage: ashlar COMMAND'
 ok help
-for c in mkfs mount umount fsck keys; do
+for c in mkfs mount umount mounts evict fsck keys; do
         ok "$c" --help
         out_has "^Usage: ashlar $c"
         cp "$WORK/out" "$WORK/help"
@@ -53,6 +53,31 @@ if command -v python3 >/dev/null; then
         ok fsck --json "$store"
         python3 -c 'import json, sys; json.load(sys.stdin)' <"$WORK/out" || failed "invalid JSON"
 fi
+
+# Mounts: none, one that is gone (its boot is another one), one that cannot be read.
+ok mounts "$store"
+[[ ! -s $WORK/out ]] || failed "a mount that nobody made"
+ok evict --all-stale "$store"
+[[ ! -s $WORK/out ]] || failed "evicted nobody: $(<"$WORK/out")"
+"$KVTOOL" mount "$store" || failed kvtool
+ok mounts "$store"
+out_has '^0102030405060708090a0b0c0d0e0f10  exclusive  gone  2001-09-09T01:46:40Z  4242@alpha  /mnt\?here$'
+out_has '^ff02030405060708090a0b0c0d0e0f10  damaged$'
+ok mounts --json "$store"
+out_has '"id": "0102030405060708090a0b0c0d0e0f10".*"state": "gone".*"host": "alpha"'
+if command -v python3 >/dev/null; then
+        python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]' <"$WORK/out" ||
+                failed "invalid JSON"
+fi
+ok evict --all-stale --wait 0 "$store"
+out_has '^evicted 0102030405060708090a0b0c0d0e0f10$'
+out_has '^evicted ff02030405060708090a0b0c0d0e0f10$'
+ok mounts "$store"
+[[ ! -s $WORK/out ]] || failed "evicted mounts are still there: $(<"$WORK/out")"
+"$KVTOOL" mount "$store" || failed kvtool
+ok evict "$store" 0102030405060708090a0b0c0d0e0f10
+ok evict "$store" ff02030405060708090a0b0c0d0e0f10
+ok fsck -q "$store"
 
 # A violation is found, printed, and the exit code.
 "$KVTOOL" orphan "$store" || failed kvtool

@@ -142,6 +142,8 @@ void fixture_open(struct fixture *f, const char *spec)
                                                         .seconds = 1000000000 } };
         f->opts.clock = &f->clock.clock;
         f->opts.atime = FS_NOATIME;
+        /* These count reads, or expect to see what was collected a moment ago. */
+        f->opts.no_read_ahead = strncmp(spec, "fdb", 3) == 0 || strstr(spec, "+stats");
         if (strstr(spec, "+gather"))
                 f->opts.gather = &fixture_gather;
         if (strncmp(spec, "lmdb", 4) == 0 || strncmp(spec, "fdb", 3) == 0) {

@@ -160,13 +160,15 @@ static int open_session(struct mount *m, const struct mount_opts *o, struct err_
 
 static int open_fs(struct mount *m, const struct mount_opts *o, struct err_text *text)
 {
-        struct fs_gather_opts gather = { .age_ms = 5 };
+        const struct fs_gather_opts gather = { .age_ms = 5 };
         const struct fs_open_opts opts = { .atime = FS_NOATIME, .clock = &m->site->clock.clock,
                                            .session = m->session, .gather = o->gather ? &gather : NULL,
                                            .no_read_ahead = true };
-        const struct kv_writebehind_opts behind = { .age_ms = 5 };
+        struct kv_writebehind_opts behind = { .age_ms = 5 };
+        struct fmt_key sequence;
 
-        memcpy(gather.pid, fs_session_pid(m->session), FMT_PID_SIZE);
+        fs_session_batch_key(m->session, &sequence);
+        behind.sequence = fmt_slice(&sequence);
         m->store = m->handle;
         if (o->exclusive)
                 assert_ok(kv_writebehind_open(m->handle, &behind, &m->store));

@@ -168,6 +168,22 @@ static void test_no_file_system(void **state)
         site_format(&site);
 }
 
+/* A file system is not erased below those who have it mounted, where no lock keeps the eraser away. */
+static void test_mkfs(void **state)
+{
+        const struct fs_mkfs_opts mkfs = { .block_size = 4096, .force = true };
+        struct err_text text = { "" };
+        struct mount m;
+
+        if (!kv_limits(site.bottom)->remote)
+                skip();
+        mount_open(&m, &site, &(struct mount_opts){ 0 });
+        assert_fails(fs_mkfs(site.bottom, &mkfs, NULL, &text), EBUSY);
+        assert_non_null(strstr(text.text, "mounted"));
+        make(&m, "file");
+        mount_close(&m);
+}
+
 static int set_damaged(struct kv_txn *t, void *arg)
 {
         struct fmt_key k;
@@ -443,6 +459,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test_setup_teardown(test_heartbeat, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_file_system, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_mkfs, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged_entry, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_former_boot, setup, teardown),
