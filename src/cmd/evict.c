@@ -15,8 +15,8 @@
 #define WAIT_S_DEFAULT 60u
 #define WAIT_S_MAX     86400u
 
-/* Between two looks. One that took longer than that many of them says nothing about the mounts: perhaps the store
- * was away, and their heartbeats with it. */
+/* Between two looks. One that took longer than that many of them says nothing about the mounts: perhaps
+ * the store was away, and their heartbeats with it. */
 #define LOOK_MS   1000
 #define SLOW_LOOKS 5
 
@@ -32,15 +32,15 @@ static void print_help(void)
 {
         printf("Usage: ashlar evict [--force] STORE ID\n"
                "       ashlar evict --all-stale [--wait SECONDS] STORE\n"
-               "End the registration of the mount ID (see ashlar mounts) in STORE, because it is dead. Should\n"
-               "it live nevertheless, it cannot change anything any more from that moment on, and what it had\n"
-               "not written yet is lost.\n"
+               "End the registration of the mount ID (see ashlar mounts) in STORE, because it is dead.\n"
+               "Should it live nevertheless, it cannot change anything any more from that moment on, and\n"
+               "what it had not written yet is lost.\n"
                "\n"
                "      --force         also if its process still runs on this machine\n"
                "      --all-stale     all mounts whose process is gone, and those whose heartbeat stands\n"
                "                      still\n"
-               "      --wait SECONDS  for how long it must (default 60; less than 30 takes a living mount for\n"
-               "                      dead)\n"
+               "      --wait SECONDS  for how long it must (default 60; less than 30 takes a living mount\n"
+               "                      for dead)\n"
                "      --help          print this\n");
 }
 
@@ -74,7 +74,8 @@ static int check_operands(int argc, char **argv, struct evict_args *a)
                 return -1;
         a->id = argv[optind + 1];
         if (strlen(a->id) != MOUNT_ID_SIZE - 1 || strspn(a->id, "0123456789abcdef") != MOUNT_ID_SIZE - 1)
-                return cmd_usage_error("evict", "'%s' is no ID of a mount: 'ashlar mounts' prints them", a->id);
+                return cmd_usage_error("evict", "'%s' is no ID of a mount: 'ashlar mounts' prints them",
+                                       a->id);
         return -1;
 }
 
@@ -101,7 +102,8 @@ static int parse_args(int argc, char **argv, struct evict_args *a)
                 case OPT_WAIT:
                         if (parse_seconds(optarg, &a->wait_s))
                                 break;
-                        return cmd_usage_error("evict", "'%s' is no number of seconds up to %u", optarg, WAIT_S_MAX);
+                        return cmd_usage_error("evict", "'%s' is no number of seconds up to %u", optarg,
+                                               WAIT_S_MAX);
                 case 'h':
                         print_help();
                         return cmd_finish_output(CMD_OK);
@@ -115,7 +117,8 @@ static int parse_args(int argc, char **argv, struct evict_args *a)
 /* ---- one ---------------------------------------------------------------------------------------- */
 
 /* SEEN: the heartbeat that it must still have, or NULL. */
-static int evict(struct kv_store *store, const struct mount_row *row, const uint64_t *seen, struct err_text *text)
+static int evict(struct kv_store *store, const struct mount_row *row, const uint64_t *seen,
+                 struct err_text *text)
 {
         int r = fs_evict(store, row->pid, seen);
 
@@ -139,8 +142,8 @@ static int evict_one(struct kv_store *store, const struct evict_args *a, struct 
         } else if (!(row = mount_table_find(&table, a->id))) {
                 r = err_set(text, ENOENT, "there is no mount %s", a->id);
         } else if (row->state == MOUNT_RUNS && !a->force) {
-                r = err_set(text, EBUSY, "the mount %s is alive (process %" PRIu64 " on this machine); unmount it, "
-                            "or use --force", a->id, row->unix_pid);
+                r = err_set(text, EBUSY, "the mount %s is alive (process %" PRIu64 " on this machine); "
+                            "unmount it, or use --force", a->id, row->unix_pid);
         } else {
                 r = evict(store, row, NULL, text);
         }

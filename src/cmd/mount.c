@@ -47,8 +47,8 @@ static void print_help(void)
                "      exclusive            no other mount beside this one (the default on this machine's\n"
                "                           stores)\n"
                "      shared               others may mount the store too (elsewhere the default)\n"
-               "      timeout=SECONDS      how long to wait for a store that is away, before EIO (default: 0,\n"
-               "                           without end)\n"
+               "      timeout=SECONDS      how long to wait for a store that is away, before EIO (default:\n"
+               "                           0, without end)\n"
                "      noexec, sync, dirsync  as for any file system\n"
                "      noxattr              no extended attributes: faster\n"
                "      writeback_cache      let the kernel gather writes\n"
@@ -180,8 +180,8 @@ static int check_dir(const char *given, char **ret, struct err_text *text)
 static int check_mode(const struct mount_options *o, const char *url, struct err_text *text)
 {
         if (o->af.writeback_cache && mount_options_shared(o, url))
-                return err_set(text, EINVAL, "mount option 'writeback_cache' needs 'exclusive': what the kernel gathers, "
-                               "other mounts would not see");
+                return err_set(text, EINVAL, "mount option 'writeback_cache' needs 'exclusive': what the kernel "
+                               "gathers, other mounts would not see");
         return 0;
 }
 

@@ -117,7 +117,8 @@ static int parse_number(const char *word, const char *value, unsigned long end, 
         errno = 0;
         n = strtoul(value, &rest, 10);
         if (value[0] < '0' || value[0] > '9' || *rest || errno || n >= end)
-                return err_set(text, EINVAL, "mount option '%s': the value must be a number below %lu", word, end);
+                return err_set(text, EINVAL, "mount option '%s': the value must be a number below %lu", word,
+                               end);
         *ret = (uint32_t)n;
         return 0;
 }

@@ -45,8 +45,8 @@ static int has_source(const struct af_mountinfo *m, void *arg)
         return af_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
-/* The lock of a local store keeps all others out; elsewhere, and where others are welcome, mounts know of one another by
- * their registrations. */
+/* The lock of a local store keeps all others out; elsewhere, and where others are welcome, mounts know of
+ * one another by their registrations. */
 static bool takes_lock(const struct mount *m)
 {
         return !m->shared && store_url_is_local(m->job->url);
@@ -111,11 +111,9 @@ static int open_writebehind(struct mount *m, struct err_text *text)
 
 static int open_fs(struct mount *m, struct err_text *text)
 {
-        const struct fs_gather_opts gather = { 0 };
         struct fs_open_opts opts = {
                 .rdonly = m->job->options.flags & MS_RDONLY,
                 .atime = m->job->options.atime,
-                .gather = m->shared ? &gather : NULL,
         };
         struct err_text why;
         int r;
@@ -224,11 +222,12 @@ static int commit(struct mount *m, struct err_text *text)
 
         fs_close(m->fs);
         r = m->session ? kv_sync(m->store) : 0;
-        /* The registration goes last. If something could not be written, it stays: closing the store tries that
-         * again, and must not do so when somebody else may have come. */
+        /* The registration goes last. If something could not be written, it stays: closing the store tries
+         * that again, and must not do so when somebody else may have come. */
         q = fs_session_close(m->session, r < 0);
         if (q < 0)
-                log_warning("%s: the registration of this mount could not be cleared: %s", m->job->url, err_str(q));
+                log_warning("%s: the registration of this mount could not be cleared: %s", m->job->url,
+                            err_str(q));
         q = kv_close(m->store);
         r = r < 0 ? r : q;
         if (r < 0)

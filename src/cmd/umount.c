@@ -26,6 +26,9 @@
 /* How often to look whether the process is gone. */
 #define SERVER_POLL_MS 10
 
+/* How long to look for a cluster, which may be away: unmounting does not depend on it. */
+#define CONNECT_MS 3000u
+
 #define WAITING "unmounted; waiting until everything is committed ..."
 
 /* How often a busy directory is tried again, and after how long. */
@@ -126,10 +129,11 @@ static int has_source(const struct af_mountinfo *m, void *arg)
         return af_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
-/* The process that serves DIR, from the registration of its mount: false if there is none that can be seen. */
+/* The process that serves DIR, from the registration of its mount: false if there is none that can be
+ * seen. */
 static bool find_server(const char *url, const char *dir, struct mount_row *ret)
 {
-        const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY };
+        const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY, .connect_ms = CONNECT_MS };
         struct mount_table table = { .n = 0 };
         struct kv_store *store;
         bool found = false;

@@ -16,15 +16,15 @@
 #define MANY        1024u /* inodes that are worth to begin at once */
 #define GATHER_MS   50u   /* else so long, so that a few inodes do not cost a transaction each */
 #define RETRY_MS    1000u /* after an error of the store */
-#define ALONE_S     5     /* between two looks whether other mounts have gone, if something was left to them */
+#define ALONE_S     5     /* between two looks whether other mounts have gone, if something was left */
 #define SCAN_S      30    /* else */
 
 struct fs_collector {
         struct fs *fs;
         pthread_t thread;
         _Atomic uint64_t generation;
-        /* Another mount was registered when last looked, so that unlinked inodes are left alone; and there are
-         * some. Only of shared mounts. */
+        /* Another mount was registered when last looked, so that unlinked inodes are left alone; and there
+         * are some. Only of shared mounts. */
         atomic_bool others, left;
 
         pthread_mutex_t lock; /* protects what follows */
@@ -106,8 +106,8 @@ struct batch {
         struct job jobs[BATCH];
 };
 
-/* What other mounts have open cannot be seen yet, so that only who is alone collects. Whoever registers meanwhile
- * conflicts; and who registers later finds no name that leads to what is being cleared. */
+/* What other mounts have open cannot be seen yet, so that only who is alone collects. Whoever registers
+ * meanwhile conflicts; and who registers later finds no name that leads to what is being cleared. */
 static int look_for_others(const struct fs *fs, struct kv_txn *t, bool *ret_alone)
 {
         int r = fs->shared ? fs_registry_alone(t, fs_session_pid(fs->session)) : 1;

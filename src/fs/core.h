@@ -84,9 +84,11 @@ int fs_run_in_room(struct fs *fs, unsigned flags, kv_body body, void *arg);
 /* A body that writes. FLAGS: KV_IDEMPOTENT, KV_RESERVE. */
 static inline int fs_run_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
 {
-        int r = fs->rdonly ? -EROFS : fs_is_lost(fs) ? -ERR_FENCED : kv_run(fs->store, KV_WRITE | flags, body, arg);
+        int r;
 
-        fs_noted(fs, r);
+        if (fs->rdonly || fs_is_lost(fs))
+                return fs->rdonly ? -EROFS : -ERR_FENCED;
+        r = fs_noted(fs, kv_run(fs->store, KV_WRITE | flags, body, arg));
         return r == -ENOSPC && !(flags & KV_RESERVE) ? fs_run_in_room(fs, flags, body, arg) : r;
 }
 

@@ -147,7 +147,7 @@ int fs_fsync(struct fs *fs, uint64_t ino)
         return r < 0 ? r : q;
 }
 
-int fs_sync(struct fs *fs)
+int fs_flush(struct fs *fs, uint64_t ino)
 {
         int r = fs_gather_flush_all(fs), q;
 

@@ -32,8 +32,8 @@ struct fs_mkfs_opts {
         bool force;                /* erase a file system that is already there */
 };
 
-/* Makes an empty file system. EEXIST if the store holds one (without force) or anything else; EBUSY if it is a remote one
- * and a mount is registered in it (who has a local one open has it alone, by its lock). */
+/* Makes an empty file system. EEXIST if the store holds one (without force) or anything else; EBUSY if it is
+ * a remote one and a mount is registered in it (who has a local one open has it alone, by its lock). */
 int fs_mkfs(struct kv_store *store, const struct fs_mkfs_opts *opts, const struct clock *clock,
             struct err_text *text);
 
@@ -56,8 +56,8 @@ struct fs_open_opts {
         bool rdonly;               /* nothing is written; writing calls give EROFS */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
-        /* This mount's registration in STORE or in what lies below it; outlives the file system. NULL: nobody else
-         * writes to the store, by other means. A shared one leaves unlinked inodes to whoever is alone. */
+        /* This mount's registration in STORE or in what lies below it; outlives the file system. NULL: nobody
+         * else writes to the store, by other means. A shared one leaves unlinked inodes to whoever is alone. */
         struct fs_session *session;
         const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
         bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
@@ -68,8 +68,8 @@ struct fs_open_opts {
 int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
             struct err_text *text);
 
-/* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount may use
- * them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable). */
+/* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount may
+ * use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable). */
 void fs_close(struct fs *fs);
 
 uint32_t fs_block_size(const struct fs *fs);

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "rng.h"
 #include "session.h"
+#include "waitlist.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -43,12 +44,14 @@ struct entry {
         int failing;             /* why FROZEN could not be committed; changed under both locks */
 
         pthread_mutex_t lock;    /* protects what follows */
-        pthread_cond_t flushed;
+        struct fs_waitlist flushed;
         bool checked;            /* that it is a file */
         struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; not changed while
                                             * it is FLUSHING */
         bool flushing;
         uint64_t freezes, retires;
+        uint64_t attempts;       /* to commit */
+        int last_result;         /* of the last one */
         int lost;                /* why something was dropped; 0 when that was told */
         uint64_t in_order_until_ns;
 };
@@ -64,7 +67,7 @@ struct gather {
         pthread_t timer;
 
         pthread_mutex_t lock;    /* protects what follows */
-        pthread_cond_t room;     /* there may be some */
+        struct fs_waitlist room; /* there may be some */
         pthread_cond_t tick;     /* for the timer */
         struct entry *buckets[BUCKETS];
         struct entry *oldest, *newest;
@@ -126,7 +129,6 @@ static void entry_free(struct entry *e)
 {
         gather_blocks_free(&e->dirty.blocks);
         gather_blocks_free(&e->frozen.blocks);
-        pthread_cond_destroy(&e->flushed);
         pthread_mutex_destroy(&e->lock);
         free(e);
 }
@@ -146,8 +148,8 @@ static void entry_remove(struct gather *g, struct entry *e)
         entry_free(e);
 }
 
-/* Under the lock: looks at some of the oldest. What still has an error to tell stays, but for that of an inode
- * that is gone: mostly, nobody is left to be told. */
+/* Under the lock: looks at some of the oldest. What still has an error to tell stays, but for that of an
+ * inode that is gone: mostly, nobody is left to be told. */
 static void sweep(struct gather *g)
 {
         for (unsigned i = 0; i < 4 && g->entries > CLEAN_ENTRIES; i++) {
@@ -193,7 +195,6 @@ static struct entry *entry_make(struct gather *g, uint64_t ino)
         if (!made)
                 return NULL;
         pthread_mutex_init(&made->lock, NULL);
-        pthread_cond_init(&made->flushed, NULL);
         made->gather = g;
         made->ino = ino;
         made->job.fn = flush_job;
@@ -246,7 +247,7 @@ static void batch_retire(struct gather *g, struct entry *e, struct gather_batch 
         g->bytes -= bytes;
         e->retired = atomic_fetch_add(&g->epoch, 1) + 1;
         e->dirty_since_ns = e->bytes > 0 ? now_ns(g) : 0;
-        pthread_cond_broadcast(&g->room);
+        fs_wake(&g->room);
         pthread_mutex_unlock(&g->lock);
 }
 
@@ -254,13 +255,15 @@ static void batch_retire(struct gather *g, struct entry *e, struct gather_batch 
 static void flush_done(struct gather *g, struct entry *e, int r)
 {
         pthread_mutex_lock(&g->lock);
-        e->failing = r < 0 && !is_final(r) ? r : 0;
+        /* Interrupted by its caller is not failed. */
+        e->failing = r < 0 && r != -EINTR && !is_final(r) ? r : 0;
         if (e->failing) {
                 g->failures++;
                 g->last_failure = r;
-                e->dirty_since_ns = now_ns(g);
-                pthread_cond_broadcast(&g->room);
+                fs_wake(&g->room);
         }
+        if (e->bytes > 0)
+                e->dirty_since_ns = now_ns(g);
         pthread_mutex_unlock(&g->lock);
         if (r >= 0) {
                 batch_retire(g, e, &e->frozen);
@@ -295,54 +298,10 @@ static int flush_once(struct gather *g, struct entry *e)
         if (contended)
                 e->in_order_until_ns = now_ns(g) + CONTENDED_NS;
         flush_done(g, e, r);
-        pthread_cond_broadcast(&e->flushed);
+        e->attempts++;
+        e->last_result = r;
+        fs_wake(&e->flushed);
         return r;
-}
-
-/* Commits what is there now. Under E's lock, which is released meanwhile. */
-static int flush_locked(struct gather *g, struct entry *e)
-{
-        uint64_t wanted = e->freezes + (e->dirty.blocks.count > 0);
-
-        while (e->retires < wanted) {
-                int r;
-
-                if (e->flushing) {
-                        pthread_cond_wait(&e->flushed, &e->lock);
-                        continue;
-                }
-                /* Cut meanwhile. */
-                if (e->frozen.blocks.count == 0 && e->dirty.blocks.count == 0)
-                        break;
-                r = flush_once(g, e);
-                if (r < 0)
-                        return is_final(r) ? e->lost : r;
-        }
-        return 0;
-}
-
-static int flush_entry(struct gather *g, struct entry *e)
-{
-        int r;
-
-        pthread_mutex_lock(&e->lock);
-        r = flush_locked(g, e);
-        pthread_mutex_unlock(&e->lock);
-        return r;
-}
-
-static void flush_job(struct fs_job *job)
-{
-        struct entry *e = (struct entry *)((char *)job - offsetof(struct entry, job));
-        struct gather *g = e->gather;
-
-        (void)flush_entry(g, e); /* the error is kept */
-        pthread_mutex_lock(&g->lock);
-        e->queued = false;
-        e->refs--;
-        /* Who came to the bound since had no reason to submit it again. */
-        pthread_cond_broadcast(&g->room);
-        pthread_mutex_unlock(&g->lock);
 }
 
 /* Under the gather's lock: has it flushed soon. */
@@ -353,6 +312,83 @@ static void kick(struct gather *g, struct entry *e)
         e->queued = true;
         e->refs++;
         fs_workers_submit(g->workers, &e->job);
+}
+
+/* Who does the work of a flush. */
+enum flusher {
+        FLUSH_HERE,       /* the caller: a thread of ours, which may take as long as it takes */
+        FLUSH_SMALL_HERE, /* the caller, who may lose patience, if it can stop at any moment; else one of
+                           * ours */
+        FLUSH_ELSEWHERE,  /* one of ours, and the caller waits */
+};
+
+/* Under E's lock. */
+static bool is_for_others(const struct gather *g, const struct entry *e, enum flusher who)
+{
+        const struct gather_batch *next = e->frozen.blocks.count > 0 ? &e->frozen : &e->dirty;
+
+        return who == FLUSH_ELSEWHERE || (who == FLUSH_SMALL_HERE && !fs_gather_is_small(g->fs, next));
+}
+
+/* Has the next batch committed by a thread of ours, or waits for the one under way. Under E's lock, which
+ * is released meanwhile. */
+static int wait_for_others(struct gather *g, struct entry *e)
+{
+        uint64_t attempts = e->attempts;
+        bool under_way = e->flushing;
+        int r = 0;
+
+        if (!under_way) {
+                pthread_mutex_lock(&g->lock);
+                kick(g, e);
+                pthread_mutex_unlock(&g->lock);
+        }
+        while (r >= 0 && e->attempts == attempts && (e->flushing || e->frozen.blocks.count > 0 ||
+                                                     e->dirty.blocks.count > 0))
+                r = fs_wait(&e->flushed, &e->lock);
+        /* What was under way may be somebody else's who lost patience. */
+        return r < 0 || under_way ? r : e->last_result < 0 && e->last_result != -EINTR ? e->last_result : 0;
+}
+
+/* Commits what is there now. Under E's lock, which is released meanwhile. */
+static int flush_locked(struct gather *g, struct entry *e, enum flusher who)
+{
+        uint64_t wanted = e->freezes + (e->dirty.blocks.count > 0);
+        int r = 0;
+
+        while (r >= 0 && e->retires < wanted) {
+                /* Cut meanwhile. */
+                if (!e->flushing && e->frozen.blocks.count == 0 && e->dirty.blocks.count == 0)
+                        break;
+                if (e->flushing || is_for_others(g, e, who))
+                        r = wait_for_others(g, e);
+                else
+                        r = flush_once(g, e);
+        }
+        return r < 0 && is_final(r) ? e->lost : r;
+}
+
+static int flush_entry(struct gather *g, struct entry *e)
+{
+        int r;
+
+        pthread_mutex_lock(&e->lock);
+        r = flush_locked(g, e, FLUSH_HERE);
+        pthread_mutex_unlock(&e->lock);
+        return r;
+}
+
+static void flush_job(struct fs_job *job)
+{
+        struct entry *e = (struct entry *)((char *)job - offsetof(struct entry, job));
+        struct gather *g = e->gather;
+
+        /* From here on it may be submitted again, for what comes meanwhile. */
+        pthread_mutex_lock(&g->lock);
+        e->queued = false;
+        pthread_mutex_unlock(&g->lock);
+        (void)flush_entry(g, e); /* the error is kept */
+        entry_put(g, e);
 }
 
 static void kick_all(struct gather *g)
@@ -430,8 +466,8 @@ static bool has_room(const struct gather *g, const struct entry *e)
                (g->bytes == 0 || g->bytes + g->block_bytes <= g->total_bytes);
 }
 
-/* Takes room for a block, once there is some. Under E's lock, which is released meanwhile: 0, 1 if it had to be
- * released, or why what takes the room cannot be flushed. */
+/* Takes room for a block, once there is some. Under E's lock, which is released meanwhile: 0, 1 if it had
+ * to be released, or why what takes the room cannot be flushed. */
 static int take_room(struct gather *g, struct entry *e)
 {
         uint64_t failures;
@@ -454,7 +490,9 @@ static int take_room(struct gather *g, struct entry *e)
                         kick(g, e);
                 else
                         kick_all(g);
-                pthread_cond_wait(&g->room, &g->lock);
+                r = fs_wait(&g->room, &g->lock);
+                if (r < 0)
+                        break;
         }
         if (r >= 0) {
                 e->bytes += g->block_bytes;
@@ -477,7 +515,7 @@ static void give_room_back(struct gather *g, struct entry *e)
         g->bytes -= g->block_bytes;
         if (e->bytes == 0)
                 e->dirty_since_ns = 0;
-        pthread_cond_broadcast(&g->room);
+        fs_wake(&g->room);
         pthread_mutex_unlock(&g->lock);
 }
 
@@ -500,7 +538,7 @@ static int write_piece(struct gather *g, struct entry *e, uint64_t offset, struc
                         give_room_back(g, e);
                 if (r != -EAGAIN)
                         return r;
-                r = flush_locked(g, e);
+                r = flush_locked(g, e, FLUSH_SMALL_HERE);
                 if (r < 0)
                         return r;
         }
@@ -534,7 +572,8 @@ static int write_pieces(struct gather *g, struct entry *e, uint64_t offset, stru
         return r;
 }
 
-/* Under E's lock: enough for a flush that is worth its first and last transaction, while the writer goes on. */
+/* Under E's lock: enough for a flush that is worth its first and last transaction, while the writer goes
+ * on. */
 static void kick_if_large(struct gather *g, struct entry *e)
 {
         if (e->flushing || e->dirty.blocks.count * g->block_bytes < g->inode_bytes / 2)
@@ -574,7 +613,7 @@ ssize_t fs_gather_write(struct fs *fs, uint64_t ino, uint64_t offset, struct sli
         r = check_file(g, e);
         /* More is not taken while what is here cannot be written. */
         if (r >= 0 && e->failing)
-                r = flush_locked(g, e);
+                r = flush_locked(g, e, FLUSH_SMALL_HERE);
         if (r >= 0)
                 r = write_pieces(g, e, offset, data, flags, &done);
         kick_if_large(g, e);
@@ -604,7 +643,7 @@ int fs_gather_flush(struct fs *fs, uint64_t ino)
         if (!e)
                 return 0;
         pthread_mutex_lock(&e->lock);
-        r = flush_locked(fs->gather, e);
+        r = flush_locked(fs->gather, e, FLUSH_SMALL_HERE);
         /* Whose data is lost is told by fsync and close. */
         if (e->lost)
                 r = 0;
@@ -621,7 +660,7 @@ int fs_gather_flush_tell(struct fs *fs, uint64_t ino)
         if (!e)
                 return 0;
         pthread_mutex_lock(&e->lock);
-        r = flush_locked(fs->gather, e);
+        r = flush_locked(fs->gather, e, FLUSH_SMALL_HERE);
         if (e->lost) {
                 r = e->lost;
                 e->lost = 0;
@@ -640,6 +679,7 @@ static void cut(struct gather *g, struct entry *e, uint64_t size)
                 e->retires = e->freezes;
         for (; n > 0; n--)
                 give_room_back(g, e);
+        fs_wake(&e->flushed);
 }
 
 int fs_gather_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
@@ -651,12 +691,15 @@ int fs_gather_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
         if (!e)
                 return 0;
         pthread_mutex_lock(&e->lock);
-        r = flush_locked(g, e);
+        r = flush_locked(g, e, FLUSH_SMALL_HERE);
         if (r == -ENOSPC || r == -EDQUOT) {
-                while (e->flushing)
-                        pthread_cond_wait(&e->flushed, &e->lock);
-                cut(g, e, size);
-                r = flush_locked(g, e);
+                r = 0;
+                while (r >= 0 && e->flushing)
+                        r = fs_wait(&e->flushed, &e->lock);
+                if (r >= 0) {
+                        cut(g, e, size);
+                        r = flush_locked(g, e, FLUSH_SMALL_HERE);
+                }
         }
         if (e->lost)
                 r = 0;
@@ -665,45 +708,47 @@ int fs_gather_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
         return r;
 }
 
-struct all {
-        struct gather *g;
-        struct entry **at;
-        _Atomic int error;
-};
-
-static int flush_one(void *arg, size_t i)
+/* References to all of which something is gathered: their number, or ENOMEM. */
+static int get_all(struct gather *g, struct entry ***ret)
 {
-        struct all *all = arg;
-        int none = 0, r = flush_entry(all->g, all->at[i]);
+        struct entry **all;
+        int n = 0;
 
-        entry_put(all->g, all->at[i]);
-        /* Of an inode that is gone, those who had it open are told. */
-        if (r < 0 && r != -ESTALE)
-                atomic_compare_exchange_strong(&all->error, &none, r);
-        return 0; /* the others are to be tried, too */
+        pthread_mutex_lock(&g->lock);
+        all = calloc(g->entries + 1, sizeof(*all));
+        for (struct entry *e = g->oldest; all && e; e = e->newer)
+                if (e->bytes > 0) {
+                        e->refs++;
+                        all[n++] = e;
+                        kick(g, e);
+                }
+        pthread_mutex_unlock(&g->lock);
+        *ret = all;
+        return all ? n : -ENOMEM;
 }
 
 int fs_gather_flush_all(struct fs *fs)
 {
         struct gather *g = fs->gather;
-        struct all all = { .g = g };
-        size_t n = 0;
+        struct entry **all;
+        int n, first = 0;
 
         if (!g)
                 return 0;
-        pthread_mutex_lock(&g->lock);
-        all.at = calloc(g->entries + 1, sizeof(*all.at));
-        for (struct entry *e = g->oldest; all.at && e; e = e->newer)
-                if (e->bytes > 0) {
-                        e->refs++;
-                        all.at[n++] = e;
-                }
-        pthread_mutex_unlock(&g->lock);
-        if (!all.at)
-                return -ENOMEM;
-        (void)fs_workers_each(g->workers, n, flush_one, &all);
-        free(all.at);
-        return atomic_load(&all.error);
+        n = get_all(g, &all);
+        for (int i = 0; i < n; i++) {
+                int r;
+
+                pthread_mutex_lock(&all[i]->lock);
+                r = flush_locked(g, all[i], FLUSH_ELSEWHERE);
+                pthread_mutex_unlock(&all[i]->lock);
+                entry_put(g, all[i]);
+                /* Of an inode that is gone, those who had it open are told. */
+                if (r < 0 && r != -ESTALE && first == 0)
+                        first = r;
+        }
+        free(all);
+        return n < 0 ? n : first;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -789,7 +834,8 @@ uint64_t fs_gather_end(struct fs *fs, uint64_t ino)
         return end > frozen_end ? end : frozen_end;
 }
 
-int fs_gather_apply(struct fs *fs, fs_gather_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf, size_t len)
+int fs_gather_apply(struct fs *fs, fs_gather_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
+                    size_t len)
 {
         struct gather *g = fs->gather;
         struct entry *e;
@@ -834,7 +880,6 @@ static void gather_free(struct gather *g)
                 entry_free(e);
         }
         pthread_cond_destroy(&g->tick);
-        pthread_cond_destroy(&g->room);
         pthread_mutex_destroy(&g->lock);
         free(g);
 }
@@ -859,7 +904,6 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
                 g->pid[0] &= 0xf; /* never 'l' */
         }
         pthread_mutex_init(&g->lock, NULL);
-        pthread_cond_init(&g->room, NULL);
         pthread_condattr_init(&attr);
         pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
         pthread_cond_init(&g->tick, &attr);

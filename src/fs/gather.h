@@ -1,7 +1,7 @@
-/* Gathered writes: what the mount wrote and has not yet committed, per inode, in memory. A write is taken there
- * and returns; a flush commits it in large transactions, several in flight. Everything that reads in this mount
- * looks through here. docs/DESIGN.md says why and how. All functions: any thread; without gathering (FS->gather
- * is NULL) they do nothing, and nothing is gathered. */
+/* Gathered writes: what the mount wrote and has not yet committed, per inode, in memory. A write is taken
+ * there and returns; a flush commits it in large transactions, several in flight. Everything that reads in
+ * this mount looks through here. docs/DESIGN.md says why and how. All functions: any thread; without
+ * gathering (FS->gather is NULL) they do nothing, and nothing is gathered. */
 #ifndef FS_GATHER_H
 #define FS_GATHER_H
 
@@ -36,9 +36,9 @@ int fs_gather_flush_all(struct fs *fs);
 
 /* ---- reading ------------------------------------------------------------------------------------ */
 
-/* A moment before a transaction that reads. What was gathered then is either still here when the transaction has
- * read, or it was committed meanwhile and the transaction may have missed it: then the reader is told to begin
- * again, with a new mark. */
+/* A moment before a transaction that reads. What was gathered then is either still here when the
+ * transaction has read, or it was committed meanwhile and the transaction may have missed it: then the
+ * reader is told to begin again, with a new mark. */
 typedef uint64_t fs_gather_mark;
 fs_gather_mark fs_gather_now(struct fs *fs);
 
@@ -47,8 +47,9 @@ int fs_gather_attr(struct fs *fs, fs_gather_mark mark, struct fs_attr *attr);
 
 /* The end of what is gathered of INO; 0: nothing is. */
 uint64_t fs_gather_end(struct fs *fs, uint64_t ino);
-/* Lays what is gathered of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be NULL
- * if fs_gather_end was 0. 0, or 1: read again. */
-int fs_gather_apply(struct fs *fs, fs_gather_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf, size_t len);
+/* Lays what is gathered of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be
+ * NULL if fs_gather_end was 0. 0, or 1: read again. */
+int fs_gather_apply(struct fs *fs, fs_gather_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
+                    size_t len);
 
 #endif

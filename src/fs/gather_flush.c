@@ -1,12 +1,12 @@
 /* Committing what was gathered of one inode.
  *
  * What fits into one transaction is one, with data, size and times. More is written in parallel: the first
- * transaction announces in the record that this mount is writing beyond the size (`writer`; the blocks there are
- * dead ones for everybody else), then the blocks follow in any order, and the last transaction sets size and
- * times and takes the announcement out. So a size never covers what is not committed, and whoever finds the
- * writer gone clears what it left. Whoever has to change the size meanwhile takes the announcement out; the
- * writer notices in its next transaction, and begins again, in order: one transaction after the other, each with
- * the size up to its end. docs/DESIGN.md has the interleavings. */
+ * transaction announces in the record that this mount is writing beyond the size (`writer`; the blocks
+ * there are dead ones for everybody else), then the blocks follow in any order, and the last transaction
+ * sets size and times and takes the announcement out. So a size never covers what is not committed, and
+ * whoever finds the writer gone clears what it left. Whoever has to change the size meanwhile takes the
+ * announcement out; the writer notices in its next transaction, and begins again, in order: one
+ * transaction after the other, each with the size up to its end. docs/DESIGN.md has the interleavings. */
 #include "block.h"
 #include "cleanup.h"
 #include "collect.h"
@@ -34,8 +34,9 @@ struct commit {
         /* Found by the first transaction of those in parallel. */
         uint64_t size;  /* of the file */
         bool announced;
-        size_t inside_end, outside_begin; /* blocks within the size, and from the first block behind it on; what
-                                           * is between, the block with the end, goes with the last one */
+        /* Blocks within the size, and from the first block behind it on; what is between, the block with the
+         * end, goes with the last one. */
+        size_t inside_end, outside_begin;
 };
 
 static uint64_t batch_end(const struct gather_batch *b)
@@ -89,7 +90,8 @@ static void merge(const struct part *p, unsigned i, struct slice old, uint8_t *o
         if (old.len < end)
                 memset(out + old.len, 0, end - old.len);
         for (unsigned k = 0; k < b->n; k++)
-                memcpy(out + b->pieces[k].from, b->data + b->pieces[k].from, b->pieces[k].to - b->pieces[k].from);
+                memcpy(out + b->pieces[k].from, b->data + b->pieces[k].from,
+                       b->pieces[k].to - b->pieces[k].from);
 }
 
 /* Waits for the first N, of which the other blocks have nothing in the store. What was read is gone when the
@@ -201,7 +203,8 @@ static int step_in(struct kv_txn *t, struct step *s, struct part *p)
         struct fs_inode_read inode_read;
         struct fs_priv_read priv_read;
         struct fs_inode inode;
-        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which exist. */
+        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
+         * exist. */
         bool ahead = c->fs->limits->remote;
         unsigned live;
         int r;
@@ -241,8 +244,8 @@ static int step_body(struct kv_txn *t, void *arg)
         return r;
 }
 
-/* KV_IDEMPOTENT: as long as a flush has not returned, it is in any order with whatever others do, so that it may
- * happen a second time behind them. */
+/* KV_IDEMPOTENT: as long as a flush has not returned, it is in any order with whatever others do, so that
+ * it may happen a second time behind them. */
 static int commit_in_order(struct commit *c)
 {
         size_t max = part_max(c->fs), n = c->batch->blocks.count;
@@ -368,8 +371,8 @@ static int write_in(struct kv_txn *t, struct write *w, struct part *p)
         uint64_t allocated = 0;
         int r;
 
-        /* The record changes with each access time; what matters is that the inode exists, and that its blocks
-         * were not cut. */
+        /* The record changes with each access time; what matters is that the inode exists, and that its
+         * blocks were not cut. */
         fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, KV_SNAPSHOT);
         r = fs_inode_depend(t, c->ino, FMT_ATTR_EXIST);
         if (r >= 0)
@@ -437,7 +440,8 @@ static int write_parts(struct commit *c)
 /* ---- in parallel: the end -------------------------------------------------------------------------- */
 
 /* Takes over into the record what was added to `allocated` beside it. */
-static int fold_blocks(struct kv_txn *t, struct kv_read *read, const struct fmt_key *key, struct fmt_inode *rec)
+static int fold_blocks(struct kv_txn *t, struct kv_read *read, const struct fmt_key *key,
+                       struct fmt_inode *rec)
 {
         struct slice value;
         int64_t n;
@@ -528,14 +532,20 @@ static int commit_in_parallel(struct commit *c)
         return r;
 }
 
-int fs_gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, const struct gather_batch *batch,
-                     const struct gather_writer *writer, bool in_order, bool *ret_contended)
+bool fs_gather_is_small(const struct fs *fs, const struct gather_batch *batch)
+{
+        return batch->blocks.count <= PARTS_IN_ORDER * part_max(fs);
+}
+
+int fs_gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino,
+                     const struct gather_batch *batch, const struct gather_writer *writer, bool in_order,
+                     bool *ret_contended)
 {
         struct commit c = { .fs = fs, .workers = workers, .ino = ino, .batch = batch, .writer = writer };
         int r;
 
         *ret_contended = false;
-        if (in_order || batch->blocks.count <= PARTS_IN_ORDER * part_max(fs))
+        if (in_order || fs_gather_is_small(fs, batch))
                 return commit_in_order(&c);
         r = commit_in_parallel(&c);
         if (r != DISTURBED)

@@ -19,10 +19,14 @@ struct gather_writer {
         uint64_t writing; /* number of this write: never used before by that pid */
 };
 
-/* Commits all of BATCH, or gives an error: then any part of it may be committed, and all of it may be committed
- * again. IN_ORDER: in transactions one after the other, each with the size up to its end, because others
- * extend the file too; sets *RET_CONTENDED if it found that so. */
-int fs_gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, const struct gather_batch *batch,
-                     const struct gather_writer *writer, bool in_order, bool *ret_contended);
+/* Whether BATCH is committed by transactions of the caller's thread alone. */
+bool fs_gather_is_small(const struct fs *fs, const struct gather_batch *batch);
+
+/* Commits all of BATCH, or gives an error: then any part of it may be committed, and all of it may be
+ * committed again. IN_ORDER: in transactions one after the other, each with the size up to its end,
+ * because others extend the file too; sets *RET_CONTENDED if it found that so. */
+int fs_gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino,
+                     const struct gather_batch *batch, const struct gather_writer *writer, bool in_order,
+                     bool *ret_contended);
 
 #endif

@@ -1,10 +1,10 @@
-/* Inode numbers: taken from the store in ranges, so that a create costs no transaction for its number. Those
- * that a mount took and did not use are lost; none is ever used twice.
+/* Inode numbers: taken from the store in ranges, so that a create costs no transaction for its number.
+ * Those that a mount took and did not use are lost; none is ever used twice.
  *
- * On a local store the ranges are small and the numbers dense. On a cluster they decide which server keeps an inode and
- * its blocks: each mount has a range so large that it hardly needs another one, far from those of others, and hands it
- * out from several places in turn, so that what one mount makes in a row goes to several servers as soon as the cluster
- * has split the range. */
+ * On a local store the ranges are small and the numbers dense. On a cluster they decide which server keeps
+ * an inode and its blocks: each mount has a range so large that it hardly needs another one, far from
+ * those of others, and hands it out from several places in turn, so that what one mount makes in a row
+ * goes to several servers as soon as the cluster has split the range. */
 #include "core.h"
 
 /* Numbers per range: what a mount may lose each time, against a transaction per this many creates. */

@@ -86,8 +86,9 @@ static uint64_t request_end(const struct read *rd)
 /* How many blocks [OFFSET, END) touches. */
 static size_t count_blocks(const struct read *rd, uint64_t end)
 {
-        return end <= rd->offset ? 0 : (size_t)((fs_block_up(rd->fs, end) - fs_block_down(rd->fs, rd->offset)) /
-                                                rd->fs->block_size);
+        if (end <= rd->offset)
+                return 0;
+        return (size_t)((fs_block_up(rd->fs, end) - fs_block_down(rd->fs, rd->offset)) / rd->fs->block_size);
 }
 
 static void start_blocks(struct kv_txn *t, const struct read *rd, size_t n, struct fs_block_read *reads)
@@ -142,7 +143,8 @@ static int read_in(struct kv_txn *t, struct read *rd, struct fs_block_read *read
 {
         struct fs_inode_read inode_read;
         uint64_t size, end, last = request_end(rd);
-        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which exist. */
+        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
+         * exist. */
         bool ahead = rd->fs->limits->remote;
         size_t n;
         int r;

@@ -5,6 +5,7 @@
 #include "gather.h"
 #include "inode.h"
 #include "session.h"
+#include "waitlist.h"
 #include "workers.h"
 
 #include <assert.h>
@@ -46,7 +47,7 @@ struct readahead {
         struct fs_workers *workers;
 
         pthread_mutex_t lock; /* protects what follows */
-        pthread_cond_t fetched;
+        struct fs_waitlist fetched;
         struct stream streams[STREAMS];
         uint64_t uses;
         unsigned chunks;
@@ -159,7 +160,7 @@ static void fetch(struct fs_job *job)
         pthread_mutex_lock(&ra->lock);
         c->error = r < 0 ? r : 0;
         c->done = true;
-        pthread_cond_broadcast(&ra->fetched);
+        fs_wake(&ra->fetched);
         chunk_put(ra, c);
         pthread_mutex_unlock(&ra->lock);
 }
@@ -281,7 +282,8 @@ static bool span_wait(struct readahead *ra, struct span *span)
 {
         for (unsigned i = 0; i < span->n; i++) {
                 while (!span->chunks[i]->done)
-                        pthread_cond_wait(&ra->fetched, &ra->lock);
+                        if (fs_wait(&ra->fetched, &ra->lock) < 0)
+                                return false; /* the next to wait will say why */
                 if (span->chunks[i]->error)
                         return false;
         }
@@ -312,7 +314,8 @@ static int hand_out(struct readahead *ra, const struct span *span, uint64_t offs
                 uint64_t to = offset + len - c->offset < c->len ? offset + len - c->offset : c->len;
 
                 if (from < to) {
-                        iov[n++] = (struct iovec){ .iov_base = c->data + from, .iov_len = (size_t)(to - from) };
+                        iov[n++] = (struct iovec){ .iov_base = c->data + from,
+                                                   .iov_len = (size_t)(to - from) };
                         total += (size_t)(to - from);
                 }
                 if (c->len < ra->chunk_bytes)
@@ -383,7 +386,6 @@ int fs_readahead_start(struct fs *fs)
                 return -ENOMEM;
         }
         pthread_mutex_init(&ra->lock, NULL);
-        pthread_cond_init(&ra->fetched, NULL);
         fs->readahead = ra;
         return 0;
 }
@@ -399,7 +401,6 @@ void fs_readahead_stop(struct fs *fs)
                 drop_chunks(ra, &ra->streams[i]);
         assert(ra->chunks == 0);
         fs->readahead = NULL;
-        pthread_cond_destroy(&ra->fetched);
         pthread_mutex_destroy(&ra->lock);
         free(ra);
 }

@@ -67,7 +67,8 @@ int fs_registry_alone(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE])
 
 /* ---- listing ------------------------------------------------------------------------------------ */
 
-/* Mounts are collected first: a callback must not be called twice for one because the transaction ran again. */
+/* Mounts are collected first: a callback must not be called twice for one because the transaction ran
+ * again. */
 struct listed {
         struct fs_mount mount;
         uint8_t value[FMT_SMALL_MAX];
@@ -164,8 +165,8 @@ struct evict {
         bool tried; /* an earlier run may have committed */
 };
 
-/* The entry is read with conflict, and every transaction of the mount reads it too: theirs come before this one,
- * or not at all. */
+/* The entry is read with conflict, and every transaction of the mount reads it too: theirs come before
+ * this one, or not at all. */
 static int evict_body(struct kv_txn *t, void *arg)
 {
         struct evict *e = arg;

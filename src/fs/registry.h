@@ -1,6 +1,5 @@
-/* The table of mounts, under 'p': who may write to a store that several can have open. Not needed by who has the
- * store to himself (fs_open without a session).
- * All functions: any thread. */
+/* The table of mounts, under 'p': who may write to a store that several can have open. Not needed by who
+ * has the store to himself (fs_open without a session). All functions: any thread. */
 #ifndef FS_REGISTRY_H
 #define FS_REGISTRY_H
 
@@ -21,9 +20,9 @@ typedef int (*fs_mount_fn)(const struct fs_mount *m, void *arg);
 /* All mounts of the file system in STORE, as one transaction saw them. ENOMEM, or an error of the store. */
 int fs_mounts(struct kv_store *store, fs_mount_fn fn, void *arg);
 
-/* Ends the registration of the mount PID: from the moment this returns 0, it cannot change anything any more,
- * whatever it was doing. With SEEN, only if its heartbeat is still that: EBUSY otherwise. ENOENT: there is no such
- * mount; what may be left of its status is gone too. */
+/* Ends the registration of the mount PID: from the moment this returns 0, it cannot change anything any
+ * more, whatever it was doing. With SEEN, only if its heartbeat is still that: EBUSY otherwise. ENOENT:
+ * there is no such mount; what may be left of its status is gone too. */
 int fs_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint64_t *seen);
 
 /* Commits something that changes nothing: whether the store can be written to. */

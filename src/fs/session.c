@@ -95,8 +95,8 @@ static bool default_is_gone(const struct fmt_process *entry)
         return process_is_gone(entry->unix_pid, entry->start_time);
 }
 
-/* What ran before this machine was started is gone, but only of this machine can that be said; the name of a host
- * alone does not tell two apart. */
+/* What ran before this machine was started is gone, but only of this machine can that be said; the name of
+ * a host alone does not tell two apart. */
 static bool is_of_former_boot(const struct fmt_process *entry, const struct process_id *self, bool local)
 {
         return local && *self->boot_id && entry->boot_id.len > 0 && !same_text(entry->boot_id, self->boot_id);
@@ -108,8 +108,8 @@ bool fs_mount_is_gone(const struct fmt_process *entry, const struct process_id *
 }
 
 
-/* A process that is gone does not come back, so what was seen in one transaction holds in the next. Should its last
- * commit still be on its way, it comes before the eviction or fails. */
+/* A process that is gone does not come back, so what was seen in one transaction holds in the next. Should
+ * its last commit still be on its way, it comes before the eviction or fails. */
 static int sweep_one(const struct fs_mount *m, void *arg)
 {
         struct fs_session *s = arg;
@@ -158,21 +158,21 @@ static int refuse(struct registration *g, const struct fs_mount *m)
         for (size_t i = 0; i < FMT_PID_SIZE; i++)
                 snprintf(pid + 2 * i, 3, "%02x", m->pid[i]);
         if (m->damaged)
-                return err_set(g->text, EBUSY, "the table of mounts has a damaged entry; if nothing is mounted, "
-                               "'ashlar evict %s %s' clears it", store, pid);
+                return err_set(g->text, EBUSY, "the table of mounts has a damaged entry; if nothing is "
+                               "mounted, 'ashlar evict %s %s' clears it", store, pid);
         if (gmtime_r(&m->entry.registered.tv_sec, &tm))
                 strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &tm);
         g->here = same_text(m->entry.boot_id, g->s->opts.self.boot_id);
         return err_set(g->text, EBUSY,
-                       "the store is in use by pid %" PRIu64 " on %s, mounted %s at %s since %s; if that mount "
-                       "is dead, 'ashlar evict %s %s' clears it", m->entry.unix_pid,
+                       "the store is in use by pid %" PRIu64 " on %s, mounted %s at %s since %s; if that "
+                       "mount is dead, 'ashlar evict %s %s' clears it", m->entry.unix_pid,
                        printable(m->entry.host, host, sizeof(host)),
                        m->entry.exclusive ? "exclusively" : "shared",
                        printable(m->entry.mountpoint, dir, sizeof(dir)), since, store, pid);
 }
 
-/* 1 if an earlier run of this registration was committed. The whole table is read with conflict, so that of two that
- * exclude one another the second to commit sees the first. */
+/* 1 if an earlier run of this registration was committed. The whole table is read with conflict, so that
+ * of two that exclude one another the second to commit sees the first. */
 static int check_table(struct kv_txn *t, struct registration *g)
 {
         struct fs_registry_read read;
@@ -224,7 +224,8 @@ static int set_entry(struct kv_txn *t, const struct fs_session *s)
         return kv_set(t, fmt_slice(&s->entry_key), slice_of(value, fmt_process_encode(&entry, value)));
 }
 
-/* Nothing of an earlier epoch can be in use by a mount that begins in this one, so it acknowledges it at once. */
+/* Nothing of an earlier epoch can be in use by a mount that begins in this one, so it acknowledges it at
+ * once. */
 static int register_body(struct kv_txn *t, void *arg)
 {
         struct registration *g = arg;
@@ -494,7 +495,8 @@ int fs_session_close(struct fs_session *s, bool keep)
         pthread_join(s->thread, NULL);
         kv_unwatch(s->watch);
         s->watch = NULL;
-        /* The fence stays: nothing may follow. It also ends a second run, when the first had an unknown result. */
+        /* The fence stays: nothing may follow. It also ends a second run, when the first had an unknown
+         * result. */
         if (!keep)
                 r = unregister(s);
         if (r == -ENOENT || r == -ERR_FENCED)

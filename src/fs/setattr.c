@@ -152,8 +152,8 @@ static bool times_valid(const struct fs_setattr *set)
                (!(set->set & FS_SET_CTIME) || time_valid(set->ctime));
 }
 
-/* What was written before comes before. Only cutting would not be right without it; the others would at most find
- * their times changed once more. */
+/* What was written before comes before. Only cutting would not be right without it; the others would at
+ * most find their times changed once more. */
 static int flush_before(struct fs *fs, uint64_t ino, const struct fs_setattr *set)
 {
         if (set->set & FS_SET_SIZE)

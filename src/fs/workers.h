@@ -7,18 +7,19 @@
 
 struct fs_workers;
 
-/* COUNT threads, of which all but the first begin when there is something for them to do. NULL: no memory, or not
- * even one thread. */
+/* COUNT threads, of which all but the first begin when there is something for them to do. NULL: no memory,
+ * or not even one thread. */
 struct fs_workers *fs_workers_new(unsigned count);
 /* Runs what was submitted, ends the threads. Takes NULL. */
 void fs_workers_free(struct fs_workers *w);
 
-/* Runs FN(ARG, I) for all I below N, on the caller's thread and those that are idle, and returns when all have
- * returned: 0, or the first negative result, after which no more are begun. May be called by a job or from
- * within another such call: who waits only waits for what is already running. */
+/* Runs FN(ARG, I) for all I below N, on the caller's thread and those that are idle, and returns when all
+ * have returned: 0, or the first negative result, after which no more are begun. May be called by a job or
+ * from within another such call: who waits only waits for what is already running. */
 int fs_workers_each(struct fs_workers *w, size_t n, int (*fn)(void *arg, size_t i), void *arg);
 
-/* Something to be done on another thread: part of a struct of the caller's, who keeps it until FN is called. */
+/* Something to be done on another thread: part of a struct of the caller's, who keeps it until FN is
+ * called. */
 struct fs_job {
         void (*fn)(struct fs_job *job);
         struct fs_job *next;

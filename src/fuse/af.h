@@ -1,8 +1,9 @@
 /* A file system (fs.h) served to the kernel through FUSE.
  *
- * In the exclusive mode nothing but this mount changes the file system, so the kernel may cache names, attributes,
- * directories and pages without end, and is told to stop sending OPEN, RELEASE and what else only costs. In the shared
- * mode others change it too: the kernel asks each time, and what an open finds is as fresh as the open.
+ * In the exclusive mode nothing but this mount changes the file system, so the kernel may cache names,
+ * attributes, directories and pages without end, and is told to stop sending OPEN, RELEASE and what else only
+ * costs. In the shared mode others change it too: the kernel asks each time, and what an open finds is as
+ * fresh as the open.
  */
 #ifndef AF_H
 #define AF_H
@@ -19,8 +20,8 @@ struct af_opts {
         bool shared;          /* other mounts change the file system too */
         bool writeback_cache; /* the kernel gathers writes, and owns size and times of files meanwhile; not if
                                * shared (asserted) */
-        bool waits;           /* the store may be away, and requests wait for it: until they are interrupted, and
-                               * TIMEOUT_MS at most (0: without end) */
+        bool waits;           /* the store may be away, and requests wait for it: until they are interrupted,
+                               * and TIMEOUT_MS at most (0: without end) */
         unsigned timeout_ms;
         bool noxattr;         /* no extended attributes at all: spares the kernel's questions about them */
         bool allow_root;      /* only root and the user who mounts are let in (with AF_MOUNT_ALLOW_OTHER) */

@@ -42,7 +42,7 @@ _Static_assert(sizeof(struct af_statx_in) == 24, "as the kernel has it");
 _Static_assert(sizeof(struct af_statx) == 256, "as the kernel has it");
 _Static_assert(sizeof(struct af_statx_out) == 288, "as the kernel has it");
 
-/* ---- 7.39: memory maps of files that are otherwise read and written directly (Linux 6.6) ---------------- */
+/* ---- 7.39: memory maps of files that are otherwise read and written directly (Linux 6.6) ----- */
 
 #define AF_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
 

@@ -1,8 +1,8 @@
 /* Open files of a shared mount, and what differs for them. Exclusive mounts have none: see policy.c.
  *
- * A handle's number says one thing: whether it bypasses the page cache. What a LOOKUP or a GETATTR said a moment before
- * the open is as fresh as the open has to be, and the kernel drops the file's cached pages with each OPEN whose reply
- * does not tell it to keep them. So an open reads nothing from the store.
+ * A handle's number says one thing: whether it bypasses the page cache. What a LOOKUP or a GETATTR said a
+ * moment before the open is as fresh as the open has to be, and the kernel drops the file's cached pages with
+ * each OPEN whose reply does not tell it to keep them. So an open reads nothing from the store.
  */
 #include "ops.h"
 
@@ -12,8 +12,8 @@
 
 enum { CACHED_HANDLE = 0, DIRECT_HANDLE = 1 };
 
-/* Where an append goes is decided in the store, not by the size that the kernel knows; so the kernel must not keep the
- * bytes at the place where it believes them to be. */
+/* Where an append goes is decided in the store, not by the size that the kernel knows; so the kernel must
+ * not keep the bytes at the place where it believes them to be. */
 static uint32_t file_flags(const struct af_req *r)
 {
         return r->core->policy.file_flags | (r->file_flags & O_APPEND ? FOPEN_DIRECT_IO : 0);
@@ -49,8 +49,8 @@ static void reply_created(const struct af_req *r, int result, const struct fs_at
                 af_reply_created_as(r, attr, handle(flags), flags);
 }
 
-/* The kernel has just looked for the name and found none. If another mount came first, it must look again, and check
- * whether the caller may open what is there now: ESTALE makes it. */
+/* The kernel has just looked for the name and found none. If another mount came first, it must look again,
+ * and check whether the caller may open what is there now: ESTALE makes it. */
 void af_op_create_shared(const struct af_req *r, uint64_t dir, struct slice name, uint32_t mode)
 {
         struct fs_attr attr;

@@ -58,10 +58,10 @@ struct af_policy af_policy_exclusive(const struct af_opts *opts)
         };
 }
 
-/* What others change shows when the kernel asks, so it asks each time: nothing but pages is kept, and those of an open
- * file only. Left out, of what an exclusive mount has:
- * EXPLICIT_INVAL_DATA: when a file's size changed, its cached pages are to be dropped. The last of them has zeros where
- * there are bytes now.
+/* What others change shows when the kernel asks, so it asks each time: nothing but pages is kept, and
+ * those of an open file only. Left out, of what an exclusive mount has:
+ * EXPLICIT_INVAL_DATA: when a file's size changed, its cached pages are to be dropped. The last of them
+ * has zeros where there are bytes now.
  * CACHE_SYMLINKS: a name may be a new link.
  * READDIRPLUS: attributes that are not kept until they are asked for are read for nothing.
  * WRITEBACK_CACHE: the kernel would own size and times. */
@@ -69,16 +69,17 @@ struct af_policy af_policy_exclusive(const struct af_opts *opts)
         ((FEATURES & ~(uint64_t)(FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS | FUSE_DO_READDIRPLUS |      \
                                  FUSE_READDIRPLUS_AUTO)) | AF_DIRECT_IO_ALLOW_MMAP)
 
-/* Files and directories are opened with a handle, so that an open is seen (and drops the pages of an earlier one) and so
- * is a close (which waits until what was written is in the store).
- * LSEEK stays away for the same reason as above, locks because they are this machine's own. */
+/* Files and directories are opened with a handle, so that an open is seen (and drops the pages of an
+ * earlier one) and so is a close (which waits until what was written is in the store). LSEEK stays away
+ * for the same reason as above, locks because they are this machine's own. */
 #define SHARED_NEVER                                                                                         \
         (BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) |         \
          BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
 
-/* Appending handles bypass the page cache (ops_open.c). A kernel that offers the feature (6.6) drops the cached pages
- * that such a write changes. An older one does not, and who has the file open otherwise would see zeros in the place of
- * what was appended; there every handle bypasses it, and shared memory maps are refused. */
+/* Appending handles bypass the page cache (ops_open.c). A kernel that offers the feature (6.6) drops the
+ * cached pages that such a write changes. An older one does not, and who has the file open otherwise would
+ * see zeros in the place of what was appended; there every handle bypasses it, and shared memory maps are
+ * refused. */
 struct af_policy af_policy_shared(const struct af_opts *opts, uint64_t offered)
 {
         return (struct af_policy){

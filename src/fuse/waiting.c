@@ -5,8 +5,8 @@
 
 #define SHARDS 16u
 
-/* Interrupts that came before their request, by another thread. Those of requests that were answered already stay until
- * others take their place: numbers are never used again. */
+/* Interrupts that came before their request, by another thread. Those of requests that were answered
+ * already stay until others take their place: numbers are never used again. */
 #define EARLY 8u
 
 struct shard {

@@ -1,6 +1,5 @@
-/* Requests that may wait for a store which is away: a signal to whoever waits for the answer ends the waiting, and so
- * does time.
- * All functions: any thread. */
+/* Requests that may wait for a store which is away: a signal to whoever waits for the answer ends the
+ * waiting, and so does time. All functions: any thread. */
 #ifndef FUSE_WAITING_H
 #define FUSE_WAITING_H
 
@@ -20,8 +19,8 @@ struct af_wait {
         struct af_wait *next;
 };
 
-/* Until af_wait_end, what the store does for this thread ends with EINTR after an interrupt of UNIQUE, which may have come
- * already, and with ERR_AWAY after TIMEOUT_MS (0: never). */
+/* Until af_wait_end, what the store does for this thread ends with EINTR after an interrupt of UNIQUE,
+ * which may have come already, and with ERR_AWAY after TIMEOUT_MS (0: never). */
 void af_wait_begin(struct af_waiting *w, struct af_wait *wait, uint64_t unique, unsigned timeout_ms);
 void af_wait_end(struct af_waiting *w, struct af_wait *wait);
 

@@ -93,27 +93,7 @@ struct kv_watch {
         struct kv_store *store;
 };
 
-/* ---- waiting with patience (patience.c) ---------------------------------------------------------- */
-
-/* Something that a thread waits for and another one brings about. */
-struct kv_waiter {
-        _Atomic uint32_t own;
-        _Atomic uint32_t *word; /* OWN, or the patience's: one wait of a thread at a time */
-};
-
-/* What ends a wait early, beside the end of the time. */
-enum kv_wait {
-        KV_WAIT_CANCELLED, /* cancellation, unless deaf */
-        KV_WAIT_TIME,      /* only the time */
-        KV_WAIT_NOTHING,
-};
-
-void kv_waiter_init(struct kv_waiter *w);
-/* Ends the wait. Any thread, once. W is not touched afterwards but as an address for the kernel, so that the
- * woken thread may free it. */
-void kv_waiter_wake(struct kv_waiter *w);
-/* 0 once it was woken; EINTR or ERR_AWAY: it was not, and still will be. */
-int kv_waiter_wait(struct kv_waiter *w, enum kv_wait until);
+/* ---- more of patience (patience.c) ---------------------------------------------------------- */
 
 /* Sleeps; 0, EINTR or ERR_AWAY as above. */
 int kv_patience_sleep(uint64_t ns);

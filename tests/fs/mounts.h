@@ -1,4 +1,5 @@
-/* Several mounts of one store in one process: each with a handle of its own, which injects faults, and a session. */
+/* Several mounts of one store in one process: each with a handle of its own, which injects faults, and a
+ * session. */
 #ifndef MOUNTS_H
 #define MOUNTS_H
 
@@ -32,8 +33,9 @@ struct mount_opts {
 
 #define DEAD_PIDS 9000u
 
-/* An empty file system in the store of SPEC: "mem", "mem+remote" (as its limits say), or "fdb": that of the cluster file
- * in ASHLAR_TEST_CLUSTER, or over the stand-in for FoundationDB's client (tests/fdb), which then injects failures. */
+/* An empty file system in the store of SPEC: "mem", "mem+remote" (as its limits say), or "fdb": that of
+ * the cluster file in ASHLAR_TEST_CLUSTER, or over the stand-in for FoundationDB's client (tests/fdb),
+ * which then injects failures. */
 void site_open(struct site *s, const char *spec);
 /* Makes a new one in its place. */
 void site_format(struct site *s);

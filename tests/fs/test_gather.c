@@ -1,7 +1,8 @@
-/* Gathered writes: what the mount itself and another one on the same store see, what is committed when, and what
- * errors are told. Two file systems on one store; transactions planned so small that ten blocks are already written
- * in parallel. */
+/* Gathered writes: what the mount itself and another one on the same store see, what is committed when,
+ * and what errors are told. Two file systems on one store; transactions planned so small that ten blocks
+ * are already written in parallel. */
 #include "fixture.h"
+#include "collect.h"
 #include "gather.h"
 
 #include <linux/falloc.h>
@@ -54,6 +55,9 @@ static void open_pair(struct pair *p, const char *spec, const struct fs_gather_o
         open_one(&p->a, opts, "a:..............");
         p->b = p->a;
         open_one(&p->b, opts, "b:..............");
+        /* Not to be counted with what a test does. */
+        fs_collector_settle(p->a.fs);
+        fs_collector_settle(p->b.fs);
 }
 
 static void close_pair(struct pair *p)
@@ -139,7 +143,8 @@ static bool large_file(void)
         kv_stats_get(p.a.stats, &longer);
         assert_data(&p.b, ino, 99 * BLOCK + 20, big, 100 * BLOCK);
         close_pair(&p);
-        return longer.txns == 22 && longer.conflicts == 0 && created.txns == 22 && created.conflicts == 0 && over.txns == 22 && over.conflicts == 0;
+        return longer.txns == 22 && longer.conflicts == 0 && created.txns == 22 && created.conflicts == 0 &&
+               over.txns == 22 && over.conflicts == 0;
 }
 
 /* The first transaction, one for each five blocks, the last one; none in the way of another. */
@@ -404,25 +409,30 @@ static void test_both_extend(void **state)
 }
 
 
-/* One mount writes, again and again, while another cuts the file, or takes it away. Whatever the order: what is left
- * is clean, and made of what was written. */
+/* One mount writes, again and again, while another cuts the file, or takes it away. Whatever the order:
+ * what is left is clean, and made of what was written. */
 struct cutter {
         struct fixture *f;
         uint64_t ino, seed;
         bool unlink;
+        int result;
 };
 
 static void *cut_main(void *arg)
 {
         struct cutter *c = arg;
+        struct fs_attr a; /* the other may have made it longer again */
         struct rng rng;
 
         rng_seed(&rng, c->seed);
-        for (unsigned i = 0; i < 12 && !c->unlink; i++)
-                assert_ok(truncate_to(c->f, c->ino, rng_below(&rng, 70 * BLOCK)));
+        for (unsigned i = 0; i < 12 && !c->unlink && c->result >= 0; i++) {
+                struct fs_setattr set = { .set = FS_SET_SIZE, .size = rng_below(&rng, 70 * BLOCK) };
+
+                c->result = fs_setattr(c->f->fs, c->ino, &set, &a);
+        }
         if (c->unlink) {
                 usleep((useconds_t)rng_below(&rng, 3000));
-                assert_ok(fs_unlink(c->f->fs, ROOT, str("file")));
+                c->result = fs_unlink(c->f->fs, ROOT, str("file"));
         }
         return NULL;
 }
@@ -444,6 +454,7 @@ static void cut_round(struct pair *p, uint64_t number, bool unlink)
                         fail_msg("flush: %s", err_str(r));
         }
         pthread_join(thread, NULL);
+        assert_ok(c.result);
         if (!unlink) {
                 ssize_t n = get(&p->b, ino, 0, got, sizeof(got));
 
@@ -589,6 +600,32 @@ static void test_error_passes(void **state)
                 kv_fault_set(p.a.fault, &none);
                 assert_ok(fs_flush(p.a.fs, ino));
                 assert_ok(fs_fsync(p.a.fs, ino));
+                assert_data(&p.b, ino, 0, big, blocks * BLOCK);
+        }
+        close_pair(&p);
+}
+
+/* A store that does not answer: calls end with their patience, and nothing is lost. */
+static void test_patience(void **state)
+{
+        struct kv_patience patience;
+        struct pair p;
+
+        open_pair(&p, "mem+fault+remote", &lazy);
+        kv_fault_set(p.a.fault, &none);
+        for (unsigned i = 0; i < 2; i++) {
+                uint64_t ino = new_file(&p.a, ROOT, i == 0 ? "a" : "b");
+                size_t blocks = 50;
+
+                assert_int_equal(fs_write(p.a.fs, ino, 0, slice_of(big, blocks * BLOCK), 0), blocks * BLOCK);
+                kv_fault_set(p.a.fault, &(struct kv_fault_opts){ .slow_ppm = 1000000, .slow_us = 100000 });
+                kv_patience_begin(&patience, i == 0 ? 20 : 0);
+                if (i == 1)
+                        kv_patience_cancel(&patience);
+                assert_fails(fs_flush(p.a.fs, ino), i == 0 ? ERR_AWAY : EINTR);
+                kv_patience_end(&patience);
+                kv_fault_set(p.a.fault, &none);
+                assert_ok(fs_flush(p.a.fs, ino));
                 assert_data(&p.b, ino, 0, big, blocks * BLOCK);
         }
         close_pair(&p);
@@ -741,6 +778,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_cut_while_flushing),
                 cmocka_unit_test(test_seen_while_flushing),
                 cmocka_unit_test(test_error_passes),
+                cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_cut_without_room),
                 cmocka_unit_test(test_inode_gone),
                 cmocka_unit_test(test_evicted),

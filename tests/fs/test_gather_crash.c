@@ -1,6 +1,6 @@
-/* A mount dies at any of the commits of a flush, with others in flight beside it: the store is clean for the checker,
- * the file shows no zeros where data came before what is there, and nothing of what was in flight ever appears
- * when another mount makes the file longer. */
+/* A mount dies at any of the commits of a flush, with others in flight beside it: the store is clean for
+ * the checker, the file shows no zeros where data came before what is there, and nothing of what was in
+ * flight ever appears when another mount makes the file longer. */
 #include "fixture.h"
 
 #include <linux/falloc.h>

@@ -1,6 +1,7 @@
-/* Seeded random operations on a few files by two mounts of one store, one after the other, against a model: for each
- * file its committed bytes, and for each mount the bytes that it wrote and did not flush. What a mount sees is its
- * own bytes over the committed ones. Nothing is flushed but when told, so the model knows all.
+/* Seeded random operations on a few files by two mounts of one store, one after the other, against a
+ * model: for each file its committed bytes, and for each mount the bytes that it wrote and did not flush.
+ * What a mount sees is its own bytes over the committed ones. Nothing is flushed but when told, so the
+ * model knows all.
  *
  * test_gather_model SPEC: environment ASHLAR_SEED, ASHLAR_STEPS. */
 #include "fixture.h"

@@ -1,4 +1,5 @@
-/* Registrations: who keeps whom out, what an evicted mount can still do (nothing), and what the table says. */
+/* Registrations: who keeps whom out, what an evicted mount can still do (nothing), and what the table
+ * says. */
 #include "mounts.h"
 
 #include <pthread.h>
@@ -244,8 +245,8 @@ static void test_former_boot(void **state)
         }
 }
 
-/* Many register at the same time, over a store with conflicts and unknown results: whatever happens, an exclusive
- * one is alone, and each has one entry. */
+/* Many register at the same time, over a store with conflicts and unknown results: whatever happens, an
+ * exclusive one is alone, and each has one entry. */
 #define CROWD 6
 
 struct crowd {
@@ -351,8 +352,8 @@ static void test_evict_idle(void **state)
         mount_close(&victim);
 }
 
-/* A mount that is evicted in the middle of whatever it does: from the moment at which the eviction is committed not
- * one byte of the store changes. */
+/* A mount that is evicted in the middle of whatever it does: from the moment at which the eviction is
+ * committed not one byte of the store changes. */
 struct worker {
         struct mount *m;
         unsigned me;

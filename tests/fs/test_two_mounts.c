@@ -1,9 +1,9 @@
-/* Two mounts of one store, which each make random changes to the same small tree over a store that adds conflicts,
- * unknown results and failed reads.
+/* Two mounts of one store, which each make random changes to the same small tree over a store that adds
+ * conflicts, unknown results and failed reads.
  *
- * In turns they must agree with a model, as one mount would: what one did, the other sees with its next call. At the same
- * time, what each was told must add up to what is there in the end. And one of them may die at any commit: the other goes
- * on, and the next mount alone collects what is left.
+ * In turns they must agree with a model, as one mount would: what one did, the other sees with its next
+ * call. At the same time, what each was told must add up to what is there in the end. And one of them may
+ * die at any commit: the other goes on, and the next mount alone collects what is left.
  *
  * test_two_mounts SPEC: "mem", "mem+remote" or "fdb" (mounts.h); environment ASHLAR_SEED, ASHLAR_ROUNDS. */
 #include "collect.h"
@@ -226,7 +226,8 @@ static void test_in_turns(void **state)
 
 /* ---- at the same time --------------------------------------------------------------------------- */
 
-/* Each name is made and removed by many at once. Who is told "made" and who is told "removed" must alternate. */
+/* Each name is made and removed by many at once. Who is told "made" and who is told "removed" must
+ * alternate. */
 struct counts {
         _Atomic int64_t made[NAMES], removed[NAMES];
         _Atomic uint64_t failures;

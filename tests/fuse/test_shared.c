@@ -1,6 +1,6 @@
-/* A mount beside which others change the file system. The other mount is the test itself, behind the kernel's back: what
- * it does must show at the next call, and at the latest with the next open. Also what the common operations cost in
- * requests, which is what such a mount pays for it. */
+/* A mount beside which others change the file system. The other mount is the test itself, behind the
+ * kernel's back: what it does must show at the next call, and at the latest with the next open. Also what
+ * the common operations cost in requests, which is what such a mount pays for it. */
 #include "fixture.h"
 
 #include <dirent.h>
@@ -252,8 +252,9 @@ static void test_create_race(void **state)
 
 /* ---- requests ------------------------------------------------------------------------------------- */
 
-/* The GETATTRs are of the directories on the way, whose permissions are looked at each time, and of what a LOOKUP has
- * just found: with a timeout of zero the kernel may not even use that for the call which made it ask. */
+/* The GETATTRs are of the directories on the way, whose permissions are looked at each time, and of what a
+ * LOOKUP has just found: with a timeout of zero the kernel may not even use that for the call which made
+ * it ask. */
 static void reset(struct mounted *m)
 {
         for (uint32_t i = 0; i < COUNTED_OPCODES; i++)
