@@ -27,6 +27,8 @@ static void print_help(void)
         printf("Usage: ashlar fsck [OPTIONS] STORE\n"
                "Check every key and value of the file system in STORE and print what is wrong, one line\n"
                "each. Changes nothing. If the file system is mounted, its last durable state is checked.\n"
+               "On a cluster a large file system is read in pieces: unmount it first, or changes made\n"
+               "meanwhile may look like violations.\n"
                "\n"
                "      --json   print one JSON object\n"
                "  -q, --quiet  print violations only\n"
@@ -107,15 +109,16 @@ static void print_summary(const struct fsck *a, const struct fs_check_result *r)
         if (r->violations == 0)
                 printf("%s: clean\n", a->store);
         else
-                printf("%s: %" PRIu64 " violations\n", a->store, r->violations);
+                printf("%s: %" PRIu64 " violations%s\n", a->store, r->violations,
+                       r->snapshot ? "" : "; read in pieces, so if it was in use, changes may be among them");
 }
 
 static void print_json_end(const struct fs_check_result *r, bool in_use)
 {
         bool clean = r->violations == 0;
 
-        printf("%s],\n \"clean\": %s, \"in_use\": %s,\n", clean ? JSON_BEGIN : "", clean ? "true" : "false",
-               in_use ? "true" : "false");
+        printf("%s],\n \"clean\": %s, \"in_use\": %s, \"snapshot\": %s,\n", clean ? JSON_BEGIN : "",
+               clean ? "true" : "false", in_use ? "true" : "false", r->snapshot ? "true" : "false");
         printf(" \"inodes\": %" PRIu64 ", \"directories\": %" PRIu64 ", \"files\": %" PRIu64
                ", \"symlinks\": %" PRIu64 ", \"others\": %" PRIu64 ",\n",
                r->inodes, r->directories, r->files, r->symlinks, r->others);

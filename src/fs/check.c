@@ -1,19 +1,18 @@
-/* fs_check: walks every key of one snapshot and compares what the records promise with what is there.
+/* fs_check: walks every key and compares what the records promise with what is there.
  *
- * Three passes in one read transaction: everything outside the ranges of files; inodes with their blocks and
- * garbage entries (check_inodes.c); names and the tree (check_names.c). Between the passes 24 bytes are kept
- * for each inode. Nothing that is stored is trusted: damaged pairs are reported and passed over.
+ * Three passes: everything outside the ranges of files; inodes with their blocks and garbage entries
+ * (check_inodes.c); names and the tree (check_names.c). Between the passes 24 bytes are kept for each inode.
+ * Nothing that is stored is trusted: damaged pairs are reported and passed over.
  *
- * One snapshot must last for the whole walk: on a store with an age limit for transactions
- * (kv_limits.txn_ms) a walk that takes longer fails with ETIME. */
+ * All of it in one read transaction, so that changes meanwhile are not seen. On a store whose transactions
+ * have an age limit that is tried first, with what is found kept back; if it takes too long, the walk begins
+ * again and reads in many transactions. */
 #include "check.h"
 #include "cleanup.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-#define PROGRESS_KEYS 65536u
 
 /* ---- reporting ---------------------------------------------------------------------------------- */
 
@@ -42,38 +41,6 @@ void check_report_pair(struct check *c, const char *what, const struct check_cur
 
         fmt_describe(cur->key, cur->value, line + n, sizeof(line) - (size_t)n);
         report_line(c, line);
-}
-
-/* ---- cursors ------------------------------------------------------------------------------------ */
-
-int check_cursor_start(struct check *c, struct check_cursor *cur, struct slice begin, struct slice end)
-{
-        kv_range_start(c->txn, &cur->range,
-                       &(struct kv_range_opts){ .begin = begin, .end = end, .snapshot = true,
-                                                .mode = KV_ITERATE });
-        return check_cursor_next(c, cur);
-}
-
-int check_cursor_next(struct check *c, struct check_cursor *cur)
-{
-        for (;;) {
-                int r = kv_range_next(&cur->range, &cur->key, &cur->value);
-
-                cur->valid = r > 0;
-                if (r <= 0)
-                        return r;
-                if (++c->keys % PROGRESS_KEYS == 0 && c->progress)
-                        c->progress(c->keys, c->fn_arg);
-                if (fmt_key_parse(cur->key, &cur->parsed) == 0)
-                        return 0;
-                check_report_pair(c, "unknown key", cur);
-        }
-}
-
-void check_cursor_end(struct check_cursor *cur)
-{
-        if (cur->range.txn)
-                kv_range_end(&cur->range);
 }
 
 /* ---- nodes -------------------------------------------------------------------------------------- */
@@ -180,28 +147,33 @@ static int check_others(struct check *c)
 
 /* ---- the whole ---------------------------------------------------------------------------------- */
 
-static int check_meta(struct check *c, struct err_text *text)
+struct meta_read {
+        struct check *check;
+        struct err_text *text;
+        bool damaged;
+};
+
+static int meta_body(struct kv_txn *t, void *arg)
 {
+        struct meta_read *m = arg;
         struct slice value;
         struct fmt_meta meta;
         struct fmt_key key;
         int r;
 
         fmt_key_meta(&key);
-        r = kv_get(c->txn, fmt_slice(&key), KV_SNAPSHOT, &value);
+        r = kv_get(t, fmt_slice(&key), KV_SNAPSHOT, &value);
         if (r == -ENOENT)
-                return err_set(text, ERR_NO_FS, "there is no ashlar file system in this store");
+                return err_set(m->text, ERR_NO_FS, "there is no ashlar file system in this store");
         if (r < 0)
                 return r;
-        r = fmt_meta_decode(value, &c->scratch, &meta);
+        r = fmt_meta_decode(value, &m->check->scratch, &meta);
         if (r == -ERR_NEWER)
-                return err_set(text, ERR_NEWER,
+                return err_set(m->text, ERR_NEWER,
                                "the file system has version %" PRIu32 " and features %#" PRIx64
                                ", which are newer than this program", meta.version, meta.features);
-        if (r < 0)
-                check_report(c, "the metadata block is damaged: sizes of blocks are not checked");
-        else
-                c->block_size = meta.block_size;
+        m->damaged = r < 0;
+        m->check->block_size = r < 0 ? 0 : meta.block_size;
         return 0;
 }
 
@@ -215,33 +187,94 @@ static void check_totals(struct check *c)
                 check_report(c, "%" PRIu64 " inodes, but counted are %" PRId64, c->result.inodes, c->inodes);
 }
 
-struct check_args {
-        struct check *check;
-        struct err_text *text;
-};
-
-static int check_body(struct kv_txn *t, void *arg)
+/* Whether the metadata block is damaged is known before. */
+static int walk(struct check *c, bool meta_damaged)
 {
-        struct check_args *args = arg;
-        struct check *c = args->check;
         int r;
 
-        c->txn = t;
-        r = check_meta(c, args->text);
-        if (r >= 0)
-                r = check_others(c);
+        c->result = (struct fs_check_result){ .snapshot = c->txn };
+        c->next_ino = c->inodes = c->epoch = -1;
+        c->keys = 0;
+        c->nodes.n = 0;
+        if (meta_damaged)
+                check_report(c, "the metadata block is damaged: sizes of blocks are not checked");
+        r = check_others(c);
         if (r >= 0)
                 r = check_inodes(c);
         if (r >= 0)
                 r = check_names(c);
         if (r >= 0)
                 check_totals(c);
-        /* What was reported cannot be taken back, so that the walk cannot begin again. */
-        if (r == -ERR_CONFLICT)
-                return err_set(args->text, ETIME, "the store does not let one transaction last long enough");
-        if (r == -ERR_RETRY)
-                return err_set(args->text, EIO, "the store failed during the check; run it again");
         return r;
+}
+
+/* Of a walk that may have to begin again: what it found. */
+struct kept_lines {
+        char *text; /* each with its zero byte */
+        size_t len, capacity;
+        bool full;  /* no memory for more: then the walk begins again, too */
+};
+
+static void keep_line(const char *line, void *arg)
+{
+        struct kept_lines *k = arg;
+        size_t len = strlen(line) + 1;
+
+        if (k->len + len > k->capacity) {
+                size_t capacity = 2 * (k->len + len);
+                char *more = realloc(k->text, capacity);
+
+                k->full |= !more;
+                if (!more)
+                        return;
+                k->text = more;
+                k->capacity = capacity;
+        }
+        memcpy(k->text + k->len, line, len);
+        k->len += len;
+}
+
+struct snapshot_walk {
+        struct check *check;
+        bool meta_damaged;
+        struct kept_lines lines;
+};
+
+static int snapshot_body(struct kv_txn *t, void *arg)
+{
+        struct snapshot_walk *w = arg;
+        int r;
+
+        w->check->txn = t;
+        w->lines.len = 0;
+        r = walk(w->check, w->meta_damaged);
+        w->check->txn = NULL;
+        /* One that was too slow once will be too slow again: no reason to run this anew. */
+        return r == -ERR_CONFLICT || r == -ERR_RETRY || (r >= 0 && w->lines.full) ? -ETIME : r;
+}
+
+/* Walks one snapshot if the store's transactions live long enough, else the keys as they are when it comes to
+ * them. */
+static int check_all(struct check *c, bool meta_damaged)
+{
+        struct snapshot_walk w = { .check = c, .meta_damaged = meta_damaged };
+        fs_check_fn fn = c->fn;
+        void *fn_arg = c->fn_arg;
+        int r;
+
+        /* Where it cannot take too long, nothing needs to be kept back. */
+        if (kv_limits(c->store)->txn_ms > 0) {
+                c->fn = keep_line;
+                c->fn_arg = &w.lines;
+        }
+        r = kv_run(c->store, KV_READ, snapshot_body, &w);
+        c->fn = fn;
+        c->fn_arg = fn_arg;
+        if (r >= 0 && fn)
+                for (size_t at = 0; at < w.lines.len; at += strlen(w.lines.text + at) + 1)
+                        fn(w.lines.text + at, fn_arg);
+        free(w.lines.text);
+        return r == -ETIME && kv_limits(c->store)->txn_ms > 0 ? walk(c, meta_damaged) : r;
 }
 
 int fs_check(struct kv_store *store, fs_check_fn fn, void *arg,
@@ -249,17 +282,21 @@ int fs_check(struct kv_store *store, fs_check_fn fn, void *arg,
              struct err_text *text)
 {
         _cleanup_free_ struct check *c = calloc(1, sizeof(*c));
+        struct meta_read meta = { .check = c, .text = text };
         int r;
 
         if (!c)
                 return err_set(text, ENOMEM, "%s", err_str(ENOMEM));
+        c->store = store;
         c->fn = fn;
         c->fn_arg = arg;
         c->progress = progress;
-        c->next_ino = c->inodes = c->epoch = -1;
+        c->progress_arg = arg;
         if (text)
                 text->text[0] = '\0';
-        r = kv_run(store, KV_READ, check_body, &(struct check_args){ .check = c, .text = text });
+        r = kv_run(store, KV_READ, meta_body, &meta);
+        if (r >= 0)
+                r = check_all(c, meta.damaged);
         free(c->nodes.node);
         if (r < 0) {
                 if (text && text->text[0] == '\0')

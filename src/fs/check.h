@@ -32,10 +32,12 @@ struct check_nodes {
 };
 
 struct check {
-        struct kv_txn *txn;
+        struct kv_store *store;
+        struct kv_txn *txn;     /* of the whole walk; NULL: cursors read in transactions of their own */
         fs_check_fn fn;
         void *fn_arg;
         void (*progress)(uint64_t keys, void *arg);
+        void *progress_arg;
         struct fs_check_result result;
         uint64_t keys;          /* seen so far */
         uint32_t block_size;    /* 0: unknown, because the metadata block is damaged */
@@ -45,9 +47,20 @@ struct check {
         uint8_t block[FMT_BLOCK_SIZE_MAX]; /* an unpacked block */
 };
 
+/* Pairs that were read ahead and copied. */
+struct check_chunk {
+        uint8_t *data;
+        size_t used, capacity, at;
+        bool last;              /* nothing follows */
+        struct slice end;
+        size_t from_len;        /* where the next one begins */
+        uint8_t from[KV_KEY_MAX + 1];
+};
+
 /* A place in a range of keys: the pair there, its key parsed. */
 struct check_cursor {
         struct kv_range range;
+        struct check_chunk *chunk; /* NULL: RANGE serves */
         bool valid;             /* there is a pair; false: the end */
         struct slice key, value;
         struct fmt_parsed_key parsed;

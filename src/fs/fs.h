@@ -244,12 +244,14 @@ struct fs_check_result {
         uint64_t inodes, directories, files, symlinks, others, dirents, blocks, xattrs, garbage;
         uint64_t data_bytes;
         uint64_t violations;
+        bool snapshot; /* all of it is one state of the store; otherwise changes meanwhile may look like
+                        * violations */
 };
 
-/* Checks every key and value of one snapshot: decoding; names without inodes and inodes without names
- * outside 'g'; link counts; parents; blocks beyond the size, of nobody, overlapping or of the wrong
- * size; allocated bytes; counters; leftovers. PROGRESS (may be NULL) is called now and then with the
- * number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT; violations are no error. */
+/* Checks every key and value, of one snapshot if the store lets a transaction last long enough: decoding; names
+ * without inodes and inodes without names outside 'g'; link counts; parents; blocks beyond the size, of nobody,
+ * overlapping or of the wrong size; allocated bytes; counters; leftovers. PROGRESS (may be NULL) is called now
+ * and then with the number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT; violations are no error. */
 int fs_check(struct kv_store *store, fs_check_fn fn, void *arg,
              void (*progress)(uint64_t keys, void *arg), struct fs_check_result *ret,
              struct err_text *text);

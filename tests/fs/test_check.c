@@ -1,6 +1,7 @@
 /* fs_check itself: a clean tree has no violation, and each kind of damage is found and named. */
 #include "dump.h"
 #include "fixture.h"
+#include "backend/mem/mem.h"
 
 /* The tree that is damaged:
  *   file      three blocks, a hard link to it in dir, an xattr
@@ -64,19 +65,63 @@ static void add_line(const char *violation, void *arg)
         snprintf(l->all + at, sizeof(l->all) - at, "%s\n", violation);
 }
 
-/* Asserts that a violation with WANTED in it is found in D, and frees D. */
-static void expect(struct dump *d, const char *wanted)
+/* A clock that moves on whenever it is looked at, which the store does for each pair that it reads. */
+struct stepping_clock {
+        struct clock clock;
+        uint64_t ns, step_ns;
+};
+
+static uint64_t step(const struct clock *clock)
 {
-        struct lines lines = { .wanted = wanted };
-        struct kv_store *store = dump_open(d);
-        struct fs_check_result result;
+        struct stepping_clock *c = (struct stepping_clock *)clock;
+
+        return c->ns += c->step_ns;
+}
+
+/* D in a store whose transactions last long enough for the pairs of one kind, and not for all. */
+static struct kv_store *open_impatient(const struct dump *d, struct stepping_clock *clock)
+{
+        size_t of_kind[256] = { 0 }, most = 0;
+        struct kv_mem_opts opts = { .clock = &clock->clock, .txn_ms = 1000 };
+        struct kv_store *store;
+
+        *clock = (struct stepping_clock){ .clock = { .monotonic_ns = step } };
+        assert_ok(kv_mem_open_with(&opts, &store));
+        dump_restore(d, store);
+        for (size_t i = 0; i < d->n; i++) {
+                size_t n = ++of_kind[dump_key(&d->pairs[i]).data[0]];
+
+                most = n > most ? n : most;
+        }
+        assert_true(most + 8 < d->n);
+        clock->step_ns = UINT64_C(1000000000) / (most + 6);
+        return store;
+}
+
+static void run_check(struct kv_store *store, struct lines *lines, struct fs_check_result *ret)
+{
         struct err_text text;
 
-        assert_ok(fs_check(store, add_line, &lines, NULL, &result, &text));
+        assert_ok(fs_check(store, add_line, lines, NULL, ret, &text));
+        assert_ok(kv_close(store));
+}
+
+/* Asserts that a violation with WANTED in it is found in D, however D has to be read, and frees D. */
+static void expect(struct dump *d, const char *wanted)
+{
+        struct lines lines = { .wanted = wanted }, pieces = { .wanted = wanted };
+        struct fs_check_result result;
+        struct stepping_clock clock;
+
+        run_check(dump_open(d), &lines, &result);
         if (!lines.found)
                 fail_msg("'%s' was not found, but:\n%s", wanted, lines.all);
         assert_true(result.violations > 0);
-        assert_ok(kv_close(store));
+        assert_true(result.snapshot);
+        run_check(open_impatient(d, &clock), &pieces, &result);
+        assert_string_equal(pieces.all, lines.all);
+        assert_true(result.violations > 0);
+        assert_false(result.snapshot);
         dump_free(d);
 }
 
@@ -398,9 +443,34 @@ static void test_every_pair_counts(void **state)
         }
 }
 
+/* More than is read at a time. */
+static void test_many_pieces(void **state)
+{
+        static uint8_t data[5 << 20];
+        struct fs_check_result result;
+        struct lines lines = { .wanted = "none" };
+        struct stepping_clock clock;
+        struct fixture f;
+        struct dump d;
+
+        fixture_open(&f, "mem");
+        memset(data, 'd', sizeof(data));
+        assert_int_equal(fs_write(f.fs, new_file(&f, ROOT, "large"), 0, slice_of(data, sizeof(data)), 0),
+                         sizeof(data));
+        dump_load(&d, f.store);
+        fixture_close(&f);
+        run_check(open_impatient(&d, &clock), &lines, &result);
+        assert_false(result.snapshot);
+        assert_string_equal(lines.all, "");
+        assert_int_equal(result.blocks, sizeof(data) / 4096);
+        assert_int_equal(result.data_bytes, sizeof(data));
+        dump_free(&d);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_many_pieces),
                 cmocka_unit_test(test_clean),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_directories),
