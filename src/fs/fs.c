@@ -133,28 +133,31 @@ uint32_t fs_block_size(const struct fs *fs)
         return fs->block_size;
 }
 
-int fs_flush(struct fs *fs, uint64_t ino)
+int fs_sync(struct fs *fs)
 {
-        int r = fs_gather_flush_tell(fs, ino);
+        int r, q;
 
-        return fs_is_lost(fs) ? -ERR_FENCED : r;
+        if (fs_is_lost(fs))
+                return -ERR_FENCED;
+        r = fs_gather_flush_all(fs);
+        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        return r < 0 ? r : q;
 }
 
 int fs_fsync(struct fs *fs, uint64_t ino)
 {
-        int r = fs_flush(fs, ino), q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        int r, q;
 
+        if (fs_is_lost(fs))
+                return -ERR_FENCED;
+        r = fs_gather_flush_tell(fs, ino);
+        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
         return r < 0 ? r : q;
 }
 
 int fs_flush(struct fs *fs, uint64_t ino)
 {
-        int r = fs_gather_flush_all(fs), q;
-
-        if (fs_is_lost(fs))
-                return -ERR_FENCED;
-        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
-        return r < 0 ? r : q;
+        return fs_is_lost(fs) ? -ERR_FENCED : fs_gather_flush_tell(fs, ino);
 }
 
 /* ---- statfs ------------------------------------------------------------------------------------- */
