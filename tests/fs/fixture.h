@@ -31,7 +31,8 @@ struct test_clock {
 
 struct fixture {
         const char *spec;            /* "mem", "lmdb", "fdb" (the stand-in), with "+fault", "+stats",
-                                      * "+writebehind" behind; "+odd": blocks of a size that is no power of 2 */
+                                      * "+writebehind" behind; "+odd": blocks of a size that is no power of
+                                      * two */
         char dir[64];                /* of an lmdb store; "" otherwise */
         struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */
         struct kv_store *store;      /* the whole stack */

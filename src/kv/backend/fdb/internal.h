@@ -50,7 +50,8 @@ struct fdb_store {
 
 struct fdb_txn {
         struct kv_txn base;
-        FDBTransaction *tr;   /* NULL: a commit that goes on alone has it */
+        FDBTransaction *tr;   /* NULL: not needed yet, or a commit that goes on alone has it */
+        int64_t version;      /* what it reads, if it is made when needed */
         fdb_error_t failed;   /* the error that on_error is to be told; 0: none */
         bool writes;          /* a commit has something to send */
         bool committed;
@@ -104,6 +105,8 @@ int fdb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret);
 int fdb_commit(struct kv_txn *t);
 void fdb_end(struct kv_txn *t);
 int fdb_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt);
+/* Makes the client's transaction if there is none yet. */
+int fdb_need(struct fdb_txn *t);
 /* Keeps F until T ends; on ENOMEM it is destroyed. */
 int fdb_keep(struct fdb_txn *t, FDBFuture *f);
 
