@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define KEEP_NS (UINT64_C(5) * 1000000000)
+#define KEEP_NS (UINT64_C(3) * 1000000000)
 
 /* Lock held. */
 static void drop_old(struct cluster *c)

@@ -116,7 +116,9 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f);
 int fdb_version_recent(struct fdb_store *s, int64_t *ret);
 /* T committed as VERSION; 0: nobody knows what its commit did. SENT_NS is from before it was sent. */
 void fdb_version_note(struct fdb_store *s, int64_t version, uint64_t sent_ns);
-/* Before the store is closed; nothing is being fetched. */
+/* When no transaction can begin any more: ends what is being fetched, soon. */
+void fdb_version_stop(struct fdb_store *s);
+/* Before the store is freed; nothing is being fetched. */
 void fdb_version_forget(struct fdb_store *s);
 uint64_t fdb_now_ns(void);
 
