@@ -128,10 +128,24 @@ static void test_recent(void **state)
         assert_true(fixture_counts(f).versions_asked - before < 150);
 }
 
+/* Closing does not wait for a version that nobody needs any more. */
+static void test_close_while_away(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_txn *t;
+
+        f->set_away(true);
+        assert_int_equal(kv_begin(f->store, KV_READ | KV_RECENT, &t), -ERR_RETRY);
+        assert_int_equal(kv_close(f->store), 0);
+        f->set_away(false);
+        f->store = fixture_open(f, f->url);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_STORE(test_prefixes), IN_STORE(test_ranges), IN_STORE(test_recent),
+                IN_STORE(test_close_while_away),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

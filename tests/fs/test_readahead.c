@@ -33,6 +33,7 @@ static void open_pair(struct pair *p, bool stats)
         fs_close(p->a.fs);
         p->a.clock.clock.monotonic_ns = still_ns;
         p->a.opts.gather = &lazy;
+        p->a.opts.no_read_ahead = false;
         assert_ok(fs_open(p->a.store, &p->a.opts, &p->a.fs, &text));
         p->b = p->a;
         p->b.opts.no_read_ahead = true;

@@ -71,6 +71,7 @@ struct cluster *cluster_of(const char *file)
         if (!c) {
                 c = calloc(1, sizeof(*c));
                 c->file = strdup(file);
+                pthread_mutex_init(&c->lock, NULL);
                 if (kv_mem_open_with(&opts, &c->store) < 0)
                         abort();
                 c->next = standin.clusters;

@@ -55,7 +55,26 @@ struct cluster {
         struct cluster *next;
         char *file;
         struct kv_store *store;
+
+        pthread_mutex_t lock;
+        struct anchor *anchors; /* newest first */
+        unsigned handed_out;
 };
+
+/* A version that was handed out may be asked for again for some seconds: until then this transaction keeps it
+ * in the store. */
+struct anchor {
+        struct anchor *next;
+        struct kv_txn *txn;
+        int64_t version;
+        uint64_t since_ns;
+};
+
+/* The version that AT reads (NULL: the newest), which can be begun at from now on. */
+int64_t version_keep(struct cluster *c, struct kv_txn *at);
+/* A transaction at VERSION that only reads, NULL: too old. */
+struct kv_txn *begin_at(struct cluster *c, int64_t version);
+uint64_t now_ns(void);
 
 struct FDB_database {
         struct cluster *cluster;
@@ -86,6 +105,7 @@ struct FDB_future {
         /* What the network thread does when it is due, which makes it ready; NULL: nothing more than that. */
         void (*act)(FDBFuture *f);
         FDBTransaction *tr;
+        struct cluster *cluster;
         struct kv_txn *late; /* a commit that is told as failed before it takes place */
 };
 
@@ -97,7 +117,6 @@ extern struct standin {
         struct standin_faults faults;
         struct standin_counts counts;
         bool away, locked, stopping;
-        int64_t version;
         struct cluster *clusters;
         struct task *tasks; /* in order of their time */
 } standin;

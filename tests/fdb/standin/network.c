@@ -14,7 +14,7 @@ struct task {
         void (*act)(FDBFuture *f);
 };
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
         struct timespec t;
 

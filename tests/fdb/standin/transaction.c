@@ -15,7 +15,7 @@ struct FDB_transaction {
         pthread_mutex_t lock;
         struct kv_txn *txn; /* NULL: has no read version yet */
         size_t bytes;
-        bool writes, committing;
+        bool writes, committing, too_old;
         int64_t committed; /* its version, -1: none */
 };
 
@@ -61,7 +61,7 @@ static void reset(FDBTransaction *t)
         kv_end(t->txn);
         t->txn = NULL;
         t->bytes = 0;
-        t->writes = false;
+        t->writes = t->too_old = false;
         t->committed = -1;
 }
 
@@ -106,10 +106,11 @@ static struct slice key_of(const uint8_t *key, int length)
 
 EXPORT void fdb_transaction_set_read_version(FDBTransaction *t, int64_t version)
 {
-        (void)version; /* never newer than now, which will do */
         pthread_mutex_lock(&t->lock);
-        if (!t->txn && kv_begin(t->db->cluster->store, KV_WRITE, &t->txn) < 0)
+        if (t->txn)
                 abort();
+        t->txn = begin_at(t->db->cluster, version);
+        t->too_old = !t->txn; /* reads say so; the answers do not matter */
         pthread_mutex_unlock(&t->lock);
 }
 
@@ -121,9 +122,9 @@ EXPORT FDBFuture *fdb_transaction_get_read_version(FDBTransaction *t)
 
         pthread_mutex_lock(&t->lock);
         need_version(t);
+        f->number = version_keep(t->db->cluster, t->txn);
         pthread_mutex_unlock(&t->lock);
         pthread_mutex_lock(&standin.lock);
-        f->number = standin.version + 1;
         locked = standin.locked;
         pthread_mutex_unlock(&standin.lock);
         return future_answer(f, locked ? FDB_DATABASE_LOCKED : e);
@@ -152,6 +153,7 @@ EXPORT FDBFuture *fdb_transaction_get(FDBTransaction *t, const uint8_t *key, int
                 if (r.value.len > 0)
                         memcpy(f->data, r.value.data, r.value.len);
         }
+        e = t->too_old ? FDB_TRANSACTION_TOO_OLD : e;
         pthread_mutex_unlock(&t->lock);
         return future_answer(f, e ? e : code_of(r.err));
 }
@@ -233,6 +235,7 @@ EXPORT FDBFuture *fdb_transaction_get_range(FDBTransaction *t, const uint8_t *be
                 ops_of(t)->range_start(t->txn, &r);
                 got = collect(&r, ops_of(t), f, limit, chunk_bytes(mode, iteration));
                 ops_of(t)->range_end(&r);
+                e = t->too_old ? FDB_TRANSACTION_TOO_OLD : e;
                 pthread_mutex_unlock(&t->lock);
         }
         free(after);
@@ -258,6 +261,8 @@ static void write_begin(FDBTransaction *t, size_t bytes)
 {
         pthread_mutex_lock(&t->lock);
         need_version(t);
+        if (!(t->txn->flags & KV_WRITE))
+                abort(); /* a version of its own choice: only for reading here */
         t->writes = true;
         t->bytes += bytes;
 }
@@ -318,14 +323,14 @@ EXPORT fdb_error_t fdb_transaction_add_conflict_range(FDBTransaction *t, const u
 /* ---- commit -------------------------------------------------------------------------------------- */
 
 /* Done in the store, and T has none of it any more. */
-static fdb_error_t land(struct kv_txn *txn, bool writes, int64_t *ret_version)
+static fdb_error_t land(struct cluster *c, struct kv_txn *txn, bool writes, int64_t *ret_version)
 {
         int r = kv_commit(txn);
 
         kv_end(txn);
         if (r == 0 && writes) {
+                *ret_version = version_keep(c, NULL); /* only this thread commits */
                 pthread_mutex_lock(&standin.lock);
-                *ret_version = ++standin.version;
                 standin.counts.landed++;
                 pthread_mutex_unlock(&standin.lock);
         }
@@ -336,7 +341,7 @@ static void land_late(FDBFuture *f)
 {
         int64_t version;
 
-        land(f->late, true, &version);
+        land(f->cluster, f->late, true, &version);
         f->late = NULL;
 }
 
@@ -384,10 +389,11 @@ static void do_commit(FDBFuture *f)
                 e = commit_fault(&done, &late);
         }
         if (done) {
-                landed = land(t->txn, t->writes, &t->committed);
+                landed = land(t->db->cluster, t->txn, t->writes, &t->committed);
                 t->txn = NULL;
         } else if (late) {
                 f->late = t->txn;
+                f->cluster = t->db->cluster;
                 t->txn = NULL;
                 f->act = land_late;
                 future_post(f, random_below(3000), false);

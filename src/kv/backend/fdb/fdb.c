@@ -122,6 +122,7 @@ static int fdb_close(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
 
+        fdb_version_stop(s);
         /* Rare and at the very end: looking again and again is good enough, and heeds patience. */
         while (!is_quiet(s)) {
                 int r = kv_patience_sleep(QUIET_POLL_NS);

@@ -50,7 +50,8 @@ struct fdb_store {
 
 struct fdb_txn {
         struct kv_txn base;
-        FDBTransaction *tr;   /* NULL: a commit that goes on alone has it */
+        FDBTransaction *tr;   /* NULL: not needed yet, or a commit that goes on alone has it */
+        int64_t version;      /* what it reads, if it is made when needed */
         fdb_error_t failed;   /* the error that on_error is to be told; 0: none */
         bool writes;          /* a commit has something to send */
         bool committed;
@@ -104,6 +105,8 @@ int fdb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret);
 int fdb_commit(struct kv_txn *t);
 void fdb_end(struct kv_txn *t);
 int fdb_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt);
+/* Makes the client's transaction if there is none yet. */
+int fdb_need(struct fdb_txn *t);
 /* Keeps F until T ends; on ENOMEM it is destroyed. */
 int fdb_keep(struct fdb_txn *t, FDBFuture *f);
 
@@ -113,7 +116,9 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f);
 int fdb_version_recent(struct fdb_store *s, int64_t *ret);
 /* T committed as VERSION; 0: nobody knows what its commit did. SENT_NS is from before it was sent. */
 void fdb_version_note(struct fdb_store *s, int64_t version, uint64_t sent_ns);
-/* Before the store is closed; nothing is being fetched. */
+/* When no transaction can begin any more: ends what is being fetched, soon. */
+void fdb_version_stop(struct fdb_store *s);
+/* Before the store is freed; nothing is being fetched. */
 void fdb_version_forget(struct fdb_store *s);
 uint64_t fdb_now_ns(void);
 

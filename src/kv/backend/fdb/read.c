@@ -12,6 +12,9 @@ void fdb_get_start(struct kv_txn *txn, struct kv_read *r)
         uint8_t key[FDB_KEY_MAX];
         FDBFuture *f;
 
+        r->err = fdb_need(t);
+        if (r->err < 0)
+                return;
         fdb_flush_reserved(t);
         f = fdb_api_of(t)->transaction_get(t->tr, key, fdb_key(fdb_store_of(t), r->key, key),
                                            (r->flags & KV_SNAPSHOT) != 0);
@@ -77,6 +80,9 @@ void fdb_range_start(struct kv_txn *txn, struct kv_range *r)
         const struct fdb_store *s = fdb_store_of(t);
         struct range *c;
 
+        r->err = fdb_need(t);
+        if (r->err < 0)
+                return;
         fdb_flush_reserved(t);
         /* Room for either to become the last key of a chunk. */
         c = malloc(sizeof(*c) + 2 * FDB_KEY_MAX);

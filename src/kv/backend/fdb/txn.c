@@ -28,11 +28,25 @@ static int fix_snapshot(struct fdb_txn *t, struct fdb_store *s)
         return r;
 }
 
+/* For what begins with a known version, and often needs nothing else: each call of the client wakes its
+ * thread. */
+int fdb_need(struct fdb_txn *t)
+{
+        struct fdb_store *s = fdb_store_of(t);
+        int r;
+
+        if (t->tr)
+                return 0;
+        r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
+        if (r == 0)
+                s->api->transaction_set_read_version(t->tr, t->version);
+        return r;
+}
+
 int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
 {
         struct fdb_store *s = (struct fdb_store *)store;
         struct fdb_txn *t;
-        int64_t version;
         int r;
 
         if (s->rdonly && (flags & KV_WRITE))
@@ -40,20 +54,16 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
         t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
-        r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
-        if (r < 0) {
-                free(t);
-                return r;
-        }
         if ((flags & KV_RECENT) && !(flags & KV_WRITE)) {
-                r = fdb_version_recent(s, &version);
-                if (r == 0)
-                        s->api->transaction_set_read_version(t->tr, version);
+                r = fdb_version_recent(s, &t->version);
         } else {
-                r = fix_snapshot(t, s);
+                r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
+                if (r == 0)
+                        r = fix_snapshot(t, s);
         }
         if (r < 0) {
-                s->api->transaction_destroy(t->tr);
+                if (t->tr)
+                        s->api->transaction_destroy(t->tr);
                 free(t);
                 return r;
         }

@@ -57,6 +57,17 @@ static void on_version(FDBFuture *f, void *arg)
         pthread_mutex_unlock(&s->lock);
 }
 
+void fdb_version_stop(struct fdb_store *s)
+{
+        FDBFuture *f;
+
+        pthread_mutex_lock(&s->lock);
+        f = s->refreshing ? s->refresh_future : NULL;
+        pthread_mutex_unlock(&s->lock);
+        if (f)
+                s->api->future_cancel(f); /* its callback still comes */
+}
+
 void fdb_version_forget(struct fdb_store *s)
 {
         if (s->refresh_future)
