@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 void af_mountinfo_clear(struct af_mountinfo *m)
 {
@@ -43,6 +44,7 @@ static void unescape(char *s)
 static int parse_line(char *line, struct af_mountinfo *ret)
 {
         char *save, *word[6], *tail = strstr(line, " - "), *type, *source;
+        unsigned device[2];
 
         if (!tail)
                 return -EINVAL;
@@ -53,10 +55,11 @@ static int parse_line(char *line, struct af_mountinfo *ret)
                         return -EINVAL;
         type = strtok_r(tail + 3, " \n", &save);
         source = strtok_r(NULL, " \n", &save);
-        if (!type || !source)
+        if (!type || !source || sscanf(word[2], "%u:%u", &device[0], &device[1]) != 2)
                 return -EINVAL;
         *ret = (struct af_mountinfo){
                 .rdonly = strncmp(word[5], "ro", 2) == 0 && (word[5][2] == ',' || word[5][2] == '\0'),
+                .dev = makedev(device[0], device[1]),
                 .target = word[4],
                 .type = type,
                 .source = source,
@@ -100,6 +103,7 @@ static int match_target(const struct af_mountinfo *m, void *arg)
         af_mountinfo_clear(&l->found);
         l->found = (struct af_mountinfo){
                 .rdonly = m->rdonly,
+                .dev = m->dev,
                 .target = strdup(m->target),
                 .type = strdup(m->type),
                 .source = strdup(m->source),

@@ -4,9 +4,11 @@
 #define FUSE_MOUNTINFO_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct af_mountinfo {
         bool rdonly;
+        dev_t dev; /* as stat(2) shows it */
         char *target, *type, *source; /* owned */
 };
 
