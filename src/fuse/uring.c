@@ -193,9 +193,9 @@ int af_uring_start(struct af_transport *t)
         int r = 0;
 
         start_judging(u);
-        u->has_grower = pthread_create(&u->grower, NULL, grow_queues, u) == 0;
         for (unsigned i = 0; i < u->n_queues && r >= 0; i++)
                 r = af_uring_queue_start(&u->queues[i]);
+        u->has_grower = r >= 0 && pthread_create(&u->grower, NULL, grow_queues, u) == 0;
         if (r < 0)
                 turn_rings_off(u->fuse_fd);
         return r;

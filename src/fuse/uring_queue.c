@@ -19,6 +19,9 @@
 /* The entry, and the wait for the end. */
 #define RING_ENTRIES 4u
 
+/* Entries that are to be idle, so that a new one is there before it is needed. */
+#define SPARE_ENTRIES 2u
+
 enum { TAG_ENTRY = 1, TAG_STOP };
 
 #define DRIVER_NONE  (-1)
@@ -43,6 +46,7 @@ struct uring_worker {
         pthread_t threads[2]; /* by class; without pairs only the first, whatever its class */
         unsigned n_threads;
         atomic_int driver;    /* which of them drives the entry; DRIVER_NONE: the end has come. A futex */
+        bool added;           /* while others were serving */
         bool has_request;     /* which the other thread took and left to this one */
         pthread_t self;       /* the one that serves a request */
         pid_t tid;            /* of the only thread; 0: does not run yet */
@@ -186,8 +190,34 @@ static const void *assemble(struct uring_worker *w, size_t *ret_len)
 /* One entry less is waiting. */
 static void become_busy(struct af_uring_queue *q)
 {
-        if (atomic_fetch_sub_explicit(&q->n_idle, 1, memory_order_relaxed) == 1)
+        if (atomic_fetch_sub_explicit(&q->n_idle, 1, memory_order_relaxed) <= SPARE_ENTRIES)
                 q->on_full(q->on_full_arg);
+}
+
+/* A request that came while no entry was idle waits for the next reply in this queue; the kernel does not
+ * give it to an entry that is added meanwhile. So a new entry has a request sent to itself, by asking for a
+ * page of the root directory, which has none: its reply sets those that wait going. */
+static void poke(const struct uring_worker *w)
+{
+        /* A number that no other request has: the kernel's own are small. */
+        const uint64_t unique = (uint64_t)(uintptr_t)w | UINT64_C(1) << 62;
+        struct {
+                struct fuse_out_header header;
+                struct fuse_notify_retrieve_out retrieve;
+        } out = {
+                .header = { .len = sizeof(out), .error = FUSE_NOTIFY_RETRIEVE },
+                .retrieve = { .notify_unique = unique, .nodeid = FUSE_ROOT_ID },
+        };
+        ssize_t n = write(w->queue->fuse_fd, &out, sizeof(out));
+
+        (void)n; /* the connection is over */
+}
+
+static bool is_poke(const struct uring_worker *w)
+{
+        const struct fuse_in_header *in = (const void *)w->header.in_out;
+
+        return in->opcode == FUSE_NOTIFY_REPLY;
 }
 
 static void serve_request(struct uring_worker *w)
@@ -197,6 +227,12 @@ static void serve_request(struct uring_worker *w)
         const void *request = assemble(w, &len);
 
         atomic_store_explicit(&w->replied, 0, memory_order_relaxed);
+        if (is_poke(w)) {
+                const struct fuse_in_header *in = (const void *)w->header.in_out;
+
+                send_reply(&w->channel, in->unique, 0, NULL, 0);
+                return;
+        }
         become_busy(q);
         if (request) {
                 bool is_long = q->sched && w->n_threads == 1 && takes_long(w);
@@ -256,8 +292,10 @@ static int next_request(struct uring_worker *w)
 
         for (;;) {
                 while (af_ring_completion(&w->ring, &tag, &result)) {
-                        if (tag == TAG_STOP)
+                        if (tag == TAG_STOP) {
+                                af_ring_submit(&w->ring); /* a reply may be left */
                                 return 0;
+                        }
                         if (result == -ENOTCONN || result == -ECONNABORTED)
                                 return 0;
                         return result < 0 ? result : 1;
@@ -317,6 +355,8 @@ static int begin(struct uring_worker *w)
         if (r >= 0)
                 atomic_fetch_add_explicit(&w->queue->n_idle, 1, memory_order_relaxed);
         sem_post(&w->registered);
+        if (r >= 0 && w->added)
+                poke(w);
         return r;
 }
 
@@ -415,13 +455,16 @@ static int worker_run(struct af_uring_queue *q, struct uring_worker *w)
         return 0;
 }
 
-static int add_worker(struct af_uring_queue *q)
+/* With the lock held. LATE: others are serving already. */
+static int add_worker(struct af_uring_queue *q, bool late)
 {
         _cleanup_(worker_free_ptr) struct uring_worker *w = NULL;
         int r = worker_new(q, &w);
 
-        if (r >= 0)
+        if (r >= 0) {
+                w->added = late;
                 r = worker_run(q, w);
+        }
         if (r >= 0)
                 (void)steal_ptr(w);
         return r;
@@ -451,13 +494,23 @@ void af_uring_queue_schedule(struct af_uring_queue *q, struct af_sched *sched, b
 
 void af_uring_queue_grow(struct af_uring_queue *q)
 {
-        if (atomic_load(&q->n_idle) > 0)
+        int missing = (int)SPARE_ENTRIES - (int)atomic_load(&q->n_idle);
+
+        if (missing <= 0)
                 return;
         pthread_mutex_lock(&q->lock);
         /* Without memory for another one, those that are there go on. */
-        if (q->n_workers < AF_URING_ENTRIES_MAX && !q->stopping)
-                add_worker(q);
+        while (q->n_workers < AF_URING_ENTRIES_MAX && !q->stopping && missing-- > 0)
+                if (add_worker(q, true) < 0)
+                        break;
         pthread_mutex_unlock(&q->lock);
+}
+
+static int wait_registered(struct uring_worker *w)
+{
+        while (sem_wait(&w->registered) < 0)
+                ; /* interrupted */
+        return w->register_result;
 }
 
 int af_uring_queue_start(struct af_uring_queue *q)
@@ -471,9 +524,16 @@ int af_uring_queue_start(struct af_uring_queue *q)
         if (r < 0)
                 return r;
         q->first = NULL;
-        while (sem_wait(&w->registered) < 0)
-                ; /* interrupted */
-        return w->register_result;
+        r = wait_registered(w);
+        for (unsigned i = 0; i < SPARE_ENTRIES && r >= 0; i++) {
+                pthread_mutex_lock(&q->lock);
+                r = add_worker(q, false);
+                w = q->workers; /* the newest; nobody else adds yet */
+                pthread_mutex_unlock(&q->lock);
+                if (r >= 0)
+                        r = wait_registered(w);
+        }
+        return r;
 }
 
 void af_uring_queue_stop(struct af_uring_queue *q)
