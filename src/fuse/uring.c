@@ -105,10 +105,11 @@ static void uring_stop(struct af_transport *t)
         ssize_t n = write(u->stop_fd, &one, sizeof(one));
 
         stop_growing(u);
-        af_sched_free(u->sched);
         (void)n; /* a counter that is far from full takes it */
         for (unsigned i = 0; i < u->n_initialized; i++)
                 af_uring_queue_stop(&u->queues[i]);
+        /* Ring threads tell it of requests up to their end. */
+        af_sched_free(u->sched);
 }
 
 static void uring_free(struct af_transport *t)

@@ -384,6 +384,9 @@ static void *work(void *arg)
         }
         r = drive(w, t->number);
         end_driving(w);
+        pthread_mutex_lock(&q->lock);
+        w->tid = 0; /* the number may soon be somebody else's */
+        pthread_mutex_unlock(&q->lock);
         if (r < 0)
                 log_error("the ring of CPU %u failed: %s", q->cpu, err_str(r));
         q->handler.ended(q->handler.arg, r);

@@ -195,7 +195,6 @@ static void test_stop(void **state)
         struct held *h = *state;
         struct caller callers[WAITERS];
 
-        h->n_waiting = 0;
         start_callers(h, callers);
         af_stop(h->server);
         for (unsigned i = 0; i < WAITERS; i++)
