@@ -19,10 +19,12 @@ enum { BENCH_THREADS_MAX = 2, BENCH_ROUNDS_MAX = 32 };
 enum target_id {
         TARGET_NATIVE,          /* a plain directory */
         TARGET_BINDFS,          /* bindfs over a directory of the same file system */
-        TARGET_MEMFS,           /* bench/memfs */
+        TARGET_MEMFS,           /* bench/memfs, on the classic transport as ashlar is */
         TARGET_ASHLAR,          /* its store in the same file system as the native directory */
         TARGET_MEMFS_WB,        /* these two with the kernel's writeback cache */
         TARGET_ASHLAR_WB,
+        TARGET_MEMFS_RINGS,     /* and on the transport by rings */
+        TARGET_ASHLAR_RINGS,
         TARGET_COUNT,
 };
 
@@ -59,6 +61,15 @@ int target_drop_entries(const struct target *t);
 double target_cpu_s(const struct target *t);
 /* Anonymous resident memory of the daemon in KiB, or -errno. */
 int64_t target_rss_anon_kib(const struct target *t);
+
+/* ---- other load (hogs.c) --------------------------------------------------------------------------- */
+
+struct hogs;
+
+/* Starts PER_CPU spinning processes on each CPU. They end with us. */
+int hogs_start(unsigned per_cpu, struct hogs **ret);
+/* Takes NULL. */
+void hogs_stop(struct hogs *h);
 
 /* ---- rows (rows.c) -------------------------------------------------------------------------------- */
 
@@ -112,6 +123,7 @@ struct bench {
         int tree_tar;           /* memory file with its tar */
         unsigned tree_files;    /* of all types, in the tar */
         unsigned rounds, threads_max;
+        unsigned hogs;          /* processes a CPU that spin during the rounds */
         bool can_drop;          /* cold rows are possible */
         bool rows_wanted[ROW_COUNT];
         uint64_t seed;

@@ -144,6 +144,7 @@ static int run_special(struct bench *b, const struct options *o)
 static int run_compare(struct bench *b, const struct options *o)
 {
         _cleanup_fclose_ FILE *json = NULL;
+        struct hogs *hogs = NULL;
         struct err_text text;
 
         if (o->json) {
@@ -163,7 +164,12 @@ static int run_compare(struct bench *b, const struct options *o)
         }
         if (!b->can_drop)
                 bench_warn("NOT ROOT: the cold rows cannot be measured");
+        if (b->hogs > 0 && hogs_start(b->hogs, &hogs) < 0) {
+                bench_warn("cannot start the other load");
+                return -EIO;
+        }
         run_rounds(b);
+        hogs_stop(hogs);
         report_markdown(b, stdout);
         if (json)
                 report_json(b, json);

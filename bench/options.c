@@ -22,9 +22,12 @@ static const char usage[] =
         "usage: ashlar-bench [OPTION]...\n"
         "Compares file systems, row by row, and prints Markdown tables.\n"
         "\n"
-        "  --fs LIST            of native,bindfs,memfs,ashlar,memfs-wb,ashlar-wb (default: the first four)\n"
+        "  --fs LIST            of native,bindfs,memfs,ashlar,memfs-wb,ashlar-wb,memfs-rings,ashlar-rings\n"
+        "                       (default: the first four)\n"
         "  --rows LIST          rows or groups of rows, see --list (default: all)\n"
         "  --writeback          also memfs and ashlar with the kernel's writeback cache\n"
+        "  --rings              also memfs and ashlar on the transport by rings\n"
+        "  --hogs N             with N processes a CPU that never sleep beside it\n"
         "  --rounds N           repetitions (default 4; with --quick 1)\n"
         "  --threads N          1: only with one thread; 2: with one and with two (default)\n"
         "  --quick              less of everything\n"
@@ -163,9 +166,10 @@ static void set_defaults(struct bench *b)
 int options_parse(int argc, char **argv, struct bench *b, struct options *o)
 {
         enum { FS = 1000, ROWS, WRITEBACK, ROUNDS, THREADS, QUICK, SIZE, TREE, DIR, ASHLAR, MEMFS, OPTIONS,
-               JSON, FLAT, MEMORY, LIST, HELP };
+               RINGS, HOGS, JSON, FLAT, MEMORY, LIST, HELP };
         static const struct option longs[] = {
                 { "fs", required_argument, NULL, FS }, { "rows", required_argument, NULL, ROWS },
+                { "rings", no_argument, NULL, RINGS }, { "hogs", required_argument, NULL, HOGS },
                 { "writeback", no_argument, NULL, WRITEBACK }, { "rounds", required_argument, NULL, ROUNDS },
                 { "threads", required_argument, NULL, THREADS }, { "quick", no_argument, NULL, QUICK },
                 { "size", required_argument, NULL, SIZE }, { "tree", required_argument, NULL, TREE },
@@ -175,7 +179,7 @@ int options_parse(int argc, char **argv, struct bench *b, struct options *o)
                 { "flat", optional_argument, NULL, FLAT }, { "memory", optional_argument, NULL, MEMORY },
                 { "list", no_argument, NULL, LIST }, { "help", no_argument, NULL, HELP }, { 0 },
         };
-        bool ok = true, rows_given = false, fs_given = false, writeback = false;
+        bool ok = true, rows_given = false, fs_given = false, writeback = false, rings = false;
         uint64_t n;
         int c;
 
@@ -193,6 +197,13 @@ int options_parse(int argc, char **argv, struct bench *b, struct options *o)
                         break;
                 case WRITEBACK:
                         writeback = true;
+                        break;
+                case RINGS:
+                        rings = true;
+                        break;
+                case HOGS:
+                        ok = number_of(optarg, 1, 64, &n);
+                        b->hogs = (unsigned)n;
                         break;
                 case ROUNDS:
                         ok = number_of(optarg, 1, BENCH_ROUNDS_MAX, &n);
@@ -255,6 +266,8 @@ int options_parse(int argc, char **argv, struct bench *b, struct options *o)
         /* The special runs are about ashlar. */
         for (int t = TARGET_NATIVE; t <= TARGET_ASHLAR && !fs_given; t++)
                 b->targets[t].wanted = t == TARGET_ASHLAR || (!o->flat_files && !o->memory_mib);
+        if (rings)
+                b->targets[TARGET_MEMFS_RINGS].wanted = b->targets[TARGET_ASHLAR_RINGS].wanted = true;
         if (writeback)
                 b->targets[TARGET_MEMFS_WB].wanted = b->targets[TARGET_ASHLAR_WB].wanted = true;
         return 0;

@@ -177,6 +177,27 @@ static void print_ratios(const struct bench *b, FILE *f, enum target_id t, enum 
         }
 }
 
+/* The two transports against one another. */
+static void print_rings(const struct bench *b, FILE *f)
+{
+        if (!b->targets[TARGET_ASHLAR].wanted || !b->targets[TARGET_ASHLAR_RINGS].wanted)
+                return;
+        fprintf(f, "\nSpeed of rings (more than 1: faster than the classic transport):\n\n");
+        print_header(f, (const char *[]){ "row", "threads", "ashlar-rings/ashlar", "memfs-rings/memfs" }, 4);
+        for (int row = 0; row < ROW_COUNT; row++) {
+                for (unsigned threads = 1; threads <= b->threads_max; threads++) {
+                        enum row_id id = (enum row_id)row;
+
+                        if (samples_range(b, id, threads, TARGET_ASHLAR_RINGS).n == 0)
+                                continue;
+                        fprintf(f, "| %s | %u |", bench_rows[row].name, threads);
+                        print_range(f, ratio_range(b, id, threads, TARGET_ASHLAR_RINGS, TARGET_ASHLAR));
+                        print_range(f, ratio_range(b, id, threads, TARGET_MEMFS_RINGS, TARGET_MEMFS));
+                        fprintf(f, "\n");
+                }
+        }
+}
+
 static void print_machine(const struct bench *b, FILE *f)
 {
         struct utsname u;
@@ -216,6 +237,8 @@ static void print_notes(const struct bench *b, FILE *f)
                 "- Before each timed step all earlier writes are on the disk and the daemon is idle.\n");
         if (!b->can_drop)
                 fprintf(f, "- NOT MEASURED: the cold rows, because dropping caches needs root.\n");
+        if (b->hogs > 0)
+                fprintf(f, "- UNDER LOAD: %u processes a CPU that never sleep ran beside it all.\n", b->hogs);
         if (b->failures > 0)
                 fprintf(f, "- %u passes FAILED; their values are missing.\n", b->failures);
 }
@@ -228,6 +251,8 @@ void report_markdown(const struct bench *b, FILE *f)
         print_values(b, f, TARGET_NATIVE, NULL, samples_range);
         print_ratios(b, f, TARGET_ASHLAR, TARGET_MEMFS);
         print_ratios(b, f, TARGET_ASHLAR_WB, TARGET_MEMFS_WB);
+        print_ratios(b, f, TARGET_ASHLAR_RINGS, TARGET_MEMFS_RINGS);
+        print_rings(b, f);
         fprintf(f, "\nCPU time of the daemon per operation, MiB or run, which other load on the machine "
                    "disturbs less (without what it does after the step, such as bringing metadata "
                    "down):\n\n");

@@ -24,6 +24,7 @@ void target_names(struct target targets[static TARGET_COUNT])
         static const char *const names[TARGET_COUNT] = {
                 [TARGET_NATIVE] = "native", [TARGET_BINDFS] = "bindfs", [TARGET_MEMFS] = "memfs",
                 [TARGET_ASHLAR] = "ashlar", [TARGET_MEMFS_WB] = "memfs-wb", [TARGET_ASHLAR_WB] = "ashlar-wb",
+                [TARGET_MEMFS_RINGS] = "memfs-rings", [TARGET_ASHLAR_RINGS] = "ashlar-rings",
         };
 
         for (int id = 0; id < TARGET_COUNT; id++)
@@ -134,9 +135,11 @@ static int start_bindfs(struct target *t, const struct target_paths *paths, stru
 
 static int start_memfs(struct target *t, const struct target_paths *paths, struct err_text *text)
 {
+        const char *transport = t->id == TARGET_MEMFS_RINGS ? "uring" : "classic";
         bool writeback = t->id == TARGET_MEMFS_WB;
 
-        return mount_daemon(t, (const char *[]){ paths->memfs, writeback ? "--writeback" : t->dir,
+        return mount_daemon(t, (const char *[]){ paths->memfs, "--transport", transport,
+                                                 writeback ? "--writeback" : t->dir,
                                                  writeback ? t->dir : NULL, NULL }, paths, text);
 }
 
@@ -152,7 +155,8 @@ static int start_ashlar(struct target *t, const struct target_paths *paths, stru
                 r = bench_spawn((const char *[]){ paths->ashlar, "mkfs", store, NULL }, NULL, -1, -1);
         if (r < 0)
                 return err_set(text, -r, "%s mkfs %s failed", paths->ashlar, store);
-        snprintf(options, sizeof(options), "%s%s%s",
+        snprintf(options, sizeof(options), "transport=%s,%s%s%s",
+                 t->id == TARGET_ASHLAR_RINGS ? "uring" : "classic",
                  t->id == TARGET_ASHLAR_WB ? "writeback_cache" : "nowriteback_cache",
                  paths->ashlar_options ? "," : "", paths->ashlar_options ? paths->ashlar_options : "");
         return mount_daemon(t, (const char *[]){ paths->ashlar, "mount", "-f", "-o", options, store, t->dir,
@@ -173,10 +177,12 @@ int target_start(struct target *t, const struct target_paths *paths, struct err_
                 break;
         case TARGET_MEMFS:
         case TARGET_MEMFS_WB:
+        case TARGET_MEMFS_RINGS:
                 r = start_memfs(t, paths, text);
                 break;
         case TARGET_ASHLAR:
         case TARGET_ASHLAR_WB:
+        case TARGET_ASHLAR_RINGS:
                 r = start_ashlar(t, paths, text);
                 break;
         default:

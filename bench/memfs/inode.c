@@ -13,7 +13,6 @@ struct timespec mem_now(void)
 
 struct mem_inode *mem_inode_new(mode_t mode, uid_t uid, gid_t gid, dev_t rdev)
 {
-        static atomic_uint_fast64_t last_ino;
         struct mem_inode *i = calloc(1, sizeof(*i));
 
         if (!i)
@@ -22,7 +21,7 @@ struct mem_inode *mem_inode_new(mode_t mode, uid_t uid, gid_t gid, dev_t rdev)
         atomic_init(&i->refs, 1);
         i->type = mode & S_IFMT;
         i->st = (struct stat){
-                .st_ino = atomic_fetch_add_explicit(&last_ino, 1, memory_order_relaxed) + 1,
+                .st_ino = (uintptr_t)i, /* the kernel's node id */
                 .st_mode = mode,
                 .st_nlink = S_ISDIR(mode) ? 2 : 1,
                 .st_uid = uid,

@@ -1,49 +1,29 @@
-/* memfs [--writeback] DIR: mounts a file system in RAM at DIR and serves it in the foreground until it is
- * unmounted. A yardstick for ashlar-bench; see memfs.h. */
-#include "ops.h"
+/* memfs [--writeback] [--transport auto|uring|classic] DIR: mounts a file system in RAM at DIR and serves
+ * it in the foreground until it is unmounted. A yardstick for ashlar-bench; see memfs.h. */
+#include "memfs_ops.h"
 
 #include "cleanup.h"
+#include "mountinfo.h"
+#include "mountpoint.h"
+#include "server.h"
 
-#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
 #include <linux/fuse.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/sysmacros.h>
 
 #define READ_AHEAD_KB 2048
-#define MAX_THREADS 32
 
-DEFINE_CLEANUP(struct fuse_session, fuse_session_destroy);
-DEFINE_CLEANUP(struct fuse_loop_config, fuse_loop_cfg_destroy);
+static struct af_server *server;
 
-/* Notes what the kernel offers. Nothing else arrives before INIT was answered. */
-static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
+static void on_signal(int sig)
 {
-        struct memfs *m = userdata;
-        ssize_t n = read(fd, buf, len);
-        const struct fuse_in_header *in = buf;
-        const struct fuse_init_in *init = (const void *)(in + 1);
-
-        if (n >= (ssize_t)(sizeof(*in) + 16) && !atomic_load(&m->initialized) && in->opcode == FUSE_INIT)
-                m->offered = init->flags;
-        return n;
-}
-
-/* Completes the INIT reply with flags that libfuse 3.14 accepts but does not send. */
-static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
-{
-        const uint64_t missing = FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2;
-        struct memfs *m = userdata;
-
-        if (!atomic_load_explicit(&m->initialized, memory_order_relaxed) && count == 2 &&
-            iov[1].iov_len == sizeof(struct fuse_init_out)) {
-                struct fuse_init_out *out = iov[1].iov_base;
-
-                out->flags |= (uint32_t)(missing & m->offered);
-                atomic_store(&m->initialized, true);
-        }
-        return writev(fd, iov, count);
+        af_stop(server);
 }
 
 /* The kernel reads 128 KiB ahead unless root allows more. Asking the mount itself for its device would
@@ -67,52 +47,74 @@ static void raise_read_ahead(const char *dir)
         }
 }
 
-static int serve(struct fuse_session *session, const char *dir)
+static int usage(void)
 {
-        static const struct fuse_custom_io io = { .read = io_read, .writev = io_writev };
-        _cleanup_(fuse_loop_cfg_destroy_ptr) struct fuse_loop_config *config = fuse_loop_cfg_create();
-        int r;
+        fprintf(stderr, "usage: memfs [--writeback] [--transport auto|uring|classic] DIR\n");
+        return 2;
+}
 
-        if (!config || fuse_set_signal_handlers(session) != 0)
-                return 1;
-        if (fuse_session_mount(session, dir) != 0)
-                return 1;
+static int failed(const struct err_text *text)
+{
+        fprintf(stderr, "memfs: %s\n", text->text);
+        return 1;
+}
+
+static int serve(struct memfs *m, const char *dir)
+{
+        const struct af_mount_opts mount_opts = {
+                .source = "memfs", .flags = MS_NOSUID | MS_NODEV, .allow_other = geteuid() == 0,
+        };
+        struct err_text text;
+        int fd, r;
+
+        if (af_mount(dir, &mount_opts, &fd, &text) < 0)
+                return failed(&text);
         raise_read_ahead(dir);
-        r = fuse_session_custom_io(session, &io, fuse_session_fd(session));
-        if (r == 0) {
-                fuse_loop_cfg_set_clone_fd(config, 1);
-                fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
-                r = fuse_session_loop_mt(session, config);
-        }
-        fuse_session_unmount(session);
-        fuse_remove_signal_handlers(session);
+        if (af_server_new_with(&m->core, fd, &server, &text) < 0)
+                return failed(&text);
+        signal(SIGTERM, on_signal);
+        signal(SIGINT, on_signal);
+        r = af_serve(server);
+        af_server_free(server);
+        af_unmount(dir, true, NULL); /* unless it was */
         return r < 0 ? 1 : 0;
 }
 
 int main(int argc, char **argv)
 {
-        char *fuse_argv[] = { argv[0], "-odefault_permissions,fsname=memfs,subtype=memfs", NULL };
-        struct fuse_args args = FUSE_ARGS_INIT(2, fuse_argv);
-        _cleanup_(fuse_session_destroy_ptr) struct fuse_session *session = NULL;
+        static const struct option options[] = {
+                { "writeback", no_argument, NULL, 'w' },
+                { "transport", required_argument, NULL, 't' },
+                { 0 },
+        };
         _cleanup_free_ char *dir = NULL;
-        struct memfs m = { .writeback = argc == 3 && strcmp(argv[1], "--writeback") == 0 };
+        struct memfs m = { .core.ops = &memfs_ops };
+        int c;
 
-        if (argc != (m.writeback ? 3 : 2) || argv[argc - 1][0] == '-') {
-                fprintf(stderr, "usage: memfs [--writeback] DIR\n");
-                return 2;
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+                if (c == 'w')
+                        m.core.opts.writeback_cache = true;
+                else if (c == 't' && strcmp(optarg, "uring") == 0)
+                        m.core.opts.transport = AF_TRANSPORT_URING;
+                else if (c == 't' && strcmp(optarg, "classic") == 0)
+                        m.core.opts.transport = AF_TRANSPORT_CLASSIC;
+                else if (c != 't' || strcmp(optarg, "auto") != 0)
+                        return usage();
         }
-        dir = realpath(argv[argc - 1], NULL);
+        if (argc != optind + 1)
+                return usage();
+        dir = realpath(argv[optind], NULL);
         if (!dir) {
-                fprintf(stderr, "memfs: %s: %s\n", argv[argc - 1], strerror(errno));
+                fprintf(stderr, "memfs: %s: %s\n", argv[optind], strerror(errno));
                 return 1;
         }
         mallopt(M_TRIM_THRESHOLD, 1 << 30); /* freed blocks are soon used again */
         mallopt(M_MMAP_THRESHOLD, 1 << 24);
+        m.core.policy = af_policy_exclusive(&m.core.opts);
         m.root = mem_inode_new(S_IFDIR | 0755, getuid(), getgid(), 0);
         if (!m.root)
                 return 1;
-        session = fuse_session_new(&args, &memfs_ops, sizeof(memfs_ops), &m);
-        fuse_opt_free_args(&args);
+        m.root->st.st_ino = FUSE_ROOT_ID;
         /* The tree itself goes with the process. */
-        return session ? serve(session, dir) : 1;
+        return serve(&m, dir);
 }

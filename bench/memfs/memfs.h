@@ -1,6 +1,6 @@
-/* A file system in RAM, served over FUSE with the options and capabilities of an exclusive mount of
- * ashlar: what the kernel's path costs when the file system below it costs nothing. It answers every
- * request that ashlar must answer (FORGET included) and keeps what POSIX asks for; it has no extended
+/* A file system in RAM, served by ashlar's own codec and transports (src/fuse) with the policy of an
+ * exclusive mount: what the kernel's path costs when the file system below it costs nothing. It answers
+ * every request that ashlar must answer (FORGET included) and keeps what POSIX asks for; it has no extended
  * attributes.
  *
  * The kernel's node id of an inode is its address. Locks: one per inode, a directory's before its

@@ -13,7 +13,7 @@
 #include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 /* What mount(8) expects of mount.ashlar. */
@@ -24,7 +24,7 @@ enum { HELPER_USAGE = 1, HELPER_FAILED = 32 };
 
 struct args {
         bool helper;   /* called by mount(8), which has option letters of its own */
-        bool foreground, fake, sloppy;
+        bool foreground, fake, sloppy, verbose;
         const char *store, *dir;
         struct mount_options options;
 };
@@ -38,6 +38,7 @@ static void print_help(void)
                "  -d             the same, and log each request\n"
                "  -r             like -o ro\n"
                "  -w             like -o rw\n"
+               "  -v             say how it is mounted\n"
                "  -o OPTIONS     options, separated by commas:\n"
                "      ro, rw               read only, or not\n"
                "      relatime, noatime, strictatime  when reading sets the time of last access\n"
@@ -52,6 +53,8 @@ static void print_help(void)
                "      noexec, sync, dirsync  as for any file system\n"
                "      noxattr              no extended attributes: faster\n"
                "      writeback_cache      let the kernel gather writes\n"
+               "      transport=auto|uring|classic  how requests come from the kernel: by rings (uring,\n"
+               "                           faster), by /dev/fuse, or by rings where it has them (default)\n"
                "      uid=N, gid=N         show every file as that user's or group's\n"
                "      debug                log each request\n"
                "  -h, --help     print this\n"
@@ -93,8 +96,10 @@ static int apply_option(struct args *a, int c, char *const *argv)
         case 's':
                 a->sloppy = true;
                 return -1;
-        case 'n':
         case 'v':
+                a->verbose = true;
+                return -1;
+        case 'n':
         case 't':
                 return -1;
         case 'h':
@@ -111,7 +116,7 @@ static int parse_args(int argc, char **argv, struct args *a)
                 { "help", no_argument, NULL, 'h' },
                 { NULL, 0, NULL, 0 },
         };
-        const char *letters = a->helper ? ":o:rwfsnvt:h" : ":o:rwfdh";
+        const char *letters = a->helper ? ":o:rwfsnvt:h" : ":o:rwfdvh";
         int c, r;
 
         mount_options_init(&a->options);
@@ -131,23 +136,21 @@ static int parse_args(int argc, char **argv, struct args *a)
 
 /* ---- checks ------------------------------------------------------------------------------------- */
 
-/* A mount of ours whose process died is in the way of everything, this mount included. */
+/* A mount of ours whose process died is in the way of everything, this mount included. Its watcher may be
+ * clearing it away at the same time. */
 static int clear_dead_mounts(const char *dir, struct err_text *text)
 {
-        struct statfs st;
-
         for (int i = 0; i < DEAD_MOUNTS_MAX; i++) {
                 _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
                 int r;
 
-                if (statfs(dir, &st) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
+                if (af_mountinfo_at(dir, &at) < 0 || !af_mountinfo_is_ashlar(&at))
                         return 0;
-                r = af_mountinfo_at(dir, &at);
-                if (r < 0 || !af_mountinfo_is_ashlar(&at))
+                r = af_unmount_dead(dir);
+                if (r == 0)
                         return 0;
-                r = af_unmount(dir, true, text);
-                if (r < 0)
-                        return r;
+                if (r < 0 && r != -EINVAL)
+                        return err_set(text, -r, "cannot unmount the dead mount at %s: %s", dir, err_str(r));
         }
         return 0;
 }
@@ -208,16 +211,20 @@ static int check_allow_other(const struct mount_options *o, struct err_text *tex
 
 /* ---- in the background --------------------------------------------------------------------------- */
 
-/* The process tells its parent through a pipe how it went: a zero byte when the directory answers, or
- * one line. */
-static int report_ready(void *arg)
+/* The process tells its parent through a pipe how it went: a zero byte and the transport when the directory
+ * answers, or one line. */
+static int report_ready(const char *transport, void *arg)
 {
         int *fd = arg;
-        ssize_t n = write(*fd, "", 1);
+        struct iovec iov[] = {
+                { .iov_base = "", .iov_len = 1 },
+                { .iov_base = (void *)transport, .iov_len = strlen(transport) },
+        };
+        ssize_t n = writev(*fd, iov, 2);
 
         close(*fd);
         *fd = -1;
-        return n == 1 ? 0 : -1;
+        return n > 0 ? 0 : -1;
 }
 
 /* Keeps nothing of the caller's but the descriptor REPORT: whoever waits for the end of a pipe that the
@@ -260,7 +267,8 @@ static int run_background(struct mount_job *job, int report)
         return CMD_FAILED;
 }
 
-static int wait_for_report(int fd, pid_t pid)
+/* The report is complete once its writer closes the pipe. */
+static int wait_for_report(int fd, pid_t pid, const struct mount_job *job, bool verbose)
 {
         struct err_text text;
         size_t used = 0;
@@ -272,18 +280,21 @@ static int wait_for_report(int fd, pid_t pid)
                         continue;
                 if (n <= 0)
                         break;
-                if (used == 0 && text.text[0] == '\0')
-                        return CMD_OK;
                 used += (size_t)n;
         }
         text.text[used] = '\0';
+        if (used > 0 && text.text[0] == '\0') {
+                if (verbose)
+                        printf("%s is mounted at %s, transport: %s\n", job->url, job->dir, text.text + 1);
+                return cmd_finish_output(CMD_OK);
+        }
         waitpid(pid, NULL, 0);
         if (used == 0)
                 err_set(&text, EIO, "the mount process ended unexpectedly; the system log may say why");
         return cmd_failed(&text);
 }
 
-static int start_background(struct mount_job *job)
+static int start_background(struct mount_job *job, bool verbose)
 {
         struct err_text text;
         int fds[2];
@@ -303,7 +314,7 @@ static int start_background(struct mount_job *job)
                 _exit(run_background(job, fds[1]));
         }
         close(fds[1]);
-        return wait_for_report(fds[0], pid);
+        return wait_for_report(fds[0], pid, job, verbose);
 }
 
 static int run_foreground(const struct mount_job *job)
@@ -335,7 +346,7 @@ static int run(struct args *a)
                 return CMD_OK;
         job.url = url;
         job.dir = dir;
-        return a->foreground ? run_foreground(&job) : start_background(&job);
+        return a->foreground ? run_foreground(&job) : start_background(&job, a->verbose);
 }
 
 int cmd_mount(int argc, char **argv)

@@ -3,6 +3,8 @@
 #include "cleanup.h"
 #include "store_url.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 
 #define TIMEOUT_END_S 1000000u
@@ -19,6 +21,7 @@ enum action {
         TIMEOUT,
         NOXATTR,
         WRITEBACK,
+        TRANSPORT,
         DEBUG,
         FORCE_UID,
         FORCE_GID,
@@ -56,6 +59,7 @@ static const struct option_word {
         { "noxattr", NOXATTR, 1 },
         { "writeback_cache", WRITEBACK, 1 },
         { "nowriteback_cache", WRITEBACK, 0 },
+        { "transport=", TRANSPORT, 0 },
         { "uid=", FORCE_UID, 0 },
         { "gid=", FORCE_GID, 0 },
         { "debug", DEBUG, 0 },
@@ -80,13 +84,33 @@ static const struct option_word {
         { "X-*", IGNORE, 0 },
 };
 
+static bool transport_by_name(const char *name, enum af_transport_kind *ret)
+{
+        static const char *const names[] = {
+                [AF_TRANSPORT_AUTO] = "auto", [AF_TRANSPORT_URING] = "uring",
+                [AF_TRANSPORT_CLASSIC] = "classic",
+        };
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                if (strcmp(name, names[i]) == 0) {
+                        *ret = (enum af_transport_kind)i;
+                        return true;
+                }
+        }
+        return false;
+}
+
 void mount_options_init(struct mount_options *o)
 {
+        const char *transport = getenv("ASHLAR_TRANSPORT");
+
         *o = (struct mount_options){
                 .flags = MS_NOSUID | MS_NODEV,
                 .allow_other = geteuid() == 0,
                 .atime = FS_RELATIME,
         };
+        if (transport)
+                transport_by_name(transport, &o->af.transport);
 }
 
 bool mount_options_shared(const struct mount_options *o, const char *url)
@@ -168,6 +192,11 @@ static int apply(struct mount_options *o, const struct option_word *option, cons
                 return 0;
         case WRITEBACK:
                 o->af.writeback_cache = option->value;
+                return 0;
+        case TRANSPORT:
+                if (!transport_by_name(value, &o->af.transport))
+                        return err_set(text, EINVAL, "mount option '%s': the value must be auto, uring or "
+                                       "classic", word);
                 return 0;
         case DEBUG:
                 o->af.debug = true;

@@ -21,7 +21,7 @@ struct mount_options {
 };
 
 /* What holds without any option: for root nosuid, nodev and open to all users; for others open to them
- * alone. */
+ * alone. The environment variable ASHLAR_TRANSPORT, where it is set, says which transport to use. */
 void mount_options_init(struct mount_options *o);
 
 /* Whether O means a shared mount of the store URL. */

@@ -2,6 +2,7 @@
 
 #include "cleanup.h"
 #include "farewell.h"
+#include "format.h"
 #include "log.h"
 #include "mountinfo.h"
 #include "mountpoint.h"
@@ -13,9 +14,7 @@
 #include "wrap.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 
 /* How long to wait for a mount of the same store that is just going away: it has unmounted, so that
  * nobody sees it any more, but is still committing. */
@@ -30,9 +29,7 @@ struct mount {
         struct fs *fs;
         struct af_server *server;
         struct serve_signals *signals;
-        pthread_t prober;
-        bool probing;
-        int probe_err; /* valid once the prober is joined */
+        int root_err; /* why the root directory cannot be read; 0: it can */
         bool mounted; /* at job->dir, by us */
         int watcher;
         int farewell; /* -1: nobody can call */
@@ -139,22 +136,26 @@ static int open_fs(struct mount *m, struct err_text *text)
 
 /* ---- being ready -------------------------------------------------------------------------------- */
 
-/* Whoever started us may go on when the directory answers, and not before. */
-static void *probe(void *arg)
+/* Whoever started us may go on when requests are served, and not before. The mount is not touched for that: a
+ * process that waits for its own answer cannot be killed. */
+static int on_started(void *arg)
 {
         struct mount *m = arg;
         const struct mount_job *job = m->job;
-        struct stat st;
+        _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
+        struct fs_attr root;
+        int r = fs_getattr(m->fs, FMT_ROOT_INO, &root);
 
-        if (stat(job->dir, &st) < 0) {
-                m->probe_err = -errno;
-                af_unmount(job->dir, true, NULL);
-                return NULL;
+        if (r < 0) {
+                m->root_err = r;
+                return r;
         }
-        tune_readahead(st.st_dev);
-        if (job->ready && job->ready(job->arg) != 0)
-                af_unmount(job->dir, true, NULL);
-        return NULL;
+        if (af_mountinfo_at(job->dir, &at) == 0 && has_source(&at, (void *)job->url))
+                tune_readahead(at.dev);
+        log_info("%s is mounted at %s, transport: %s", job->url, job->dir, af_server_transport(m->server));
+        if (job->ready && job->ready(af_server_transport(m->server), job->arg) != 0)
+                return -EPIPE;
+        return 0;
 }
 
 /* ---- from begin to end --------------------------------------------------------------------------- */
@@ -167,7 +168,7 @@ static int start(struct mount *m, struct err_text *text)
                 .flags = job->options.flags,
                 .allow_other = job->options.allow_other,
         };
-        struct af_opts af_opts = job->options.af;
+        struct af_opts af = job->options.af;
         int fd, r;
 
         r = open_fs(m, text);
@@ -180,10 +181,12 @@ static int start(struct mount *m, struct err_text *text)
         if (r < 0)
                 return r;
         m->mounted = true;
-        af_opts.shared = m->shared;
-        af_opts.waits = kv_limits(m->store)->remote;
-        af_opts.timeout_ms = job->options.timeout_s * 1000;
-        r = af_server_new(m->fs, &af_opts, fd, &m->server, text);
+        af.shared = m->shared;
+        af.waits = kv_limits(m->store)->remote;
+        af.timeout_ms = job->options.timeout_s * 1000;
+        af.on_started = on_started;
+        af.on_started_arg = m;
+        r = af_server_new(m->fs, &af, fd, &m->server, text);
         if (r < 0) {
                 close(fd);
                 return r;
@@ -191,10 +194,6 @@ static int start(struct mount *m, struct err_text *text)
         r = serve_signals_start(job->dir, m->server, &m->signals);
         if (r < 0)
                 return err_set(text, -r, "cannot start a thread: %s", err_str(r));
-        r = pthread_create(&m->prober, NULL, probe, m);
-        if (r != 0)
-                return err_set(text, r, "cannot start a thread: %s", err_str(r));
-        m->probing = true;
         return 0;
 }
 
@@ -206,8 +205,6 @@ static void leave_directory(struct mount *m)
 
         serve_signals_stop(m->signals);
         af_server_free(m->server);
-        if (m->probing)
-                pthread_join(m->prober, NULL);
         /* Still there if the connection broke, or if we were told to leave at once. */
         if (m->mounted && af_mountinfo_at(m->job->dir, &at) == 0 && has_source(&at, (void *)m->job->url) &&
             af_unmount(m->job->dir, true, &text) < 0)
@@ -252,14 +249,13 @@ int serve(const struct mount_job *job, struct err_text *text)
         r = start(&m, text);
         if (r == 0) {
                 r = af_serve(m.server);
-                if (r < 0)
+                if (m.root_err < 0)
+                        err_set(text, -r, "%s: the root directory cannot be read: %s", job->url, err_str(r));
+                else if (r < 0)
                         err_set(text, -r, "%s: the connection to the kernel failed: %s", job->dir,
                                 err_str(r));
         }
         leave_directory(&m);
-        if (r == 0 && m.probe_err < 0)
-                r = err_set(text, -m.probe_err, "%s: mounted, but it does not answer: %s", job->dir,
-                            err_str(m.probe_err));
         q = commit(&m, &commit_text);
         if (q < 0 && r == 0) {
                 *text = commit_text;

@@ -8,9 +8,9 @@ struct mount_job {
         const char *url; /* absolute (store_url.h) */
         const char *dir; /* absolute, without symlinks */
         struct mount_options options;
-        /* Called once, when the directory answers; from another thread. Other than 0: nobody waits for it any
-         * more, unmount again. May be NULL. */
-        int (*ready)(void *arg);
+        /* Called once, when the directory answers, with the transport in use (af_server_transport); from
+         * another thread. Other than 0: nobody waits for it any more, unmount again. May be NULL. */
+        int (*ready)(const char *transport, void *arg);
         void *arg;
 };
 

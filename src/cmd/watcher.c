@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,14 +36,10 @@ static void leave_everything(int keep)
 static void unmount_if_dead(const char *dir)
 {
         struct timespec pause = { .tv_nsec = DEATH_POLL_MS * 1000000L };
-        struct statfs st;
 
         for (int i = 0; i < DEATH_POLLS; i++) {
-                /* Not stat(2), which the kernel may answer from what it has cached. */
-                if (statfs(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
-                        af_unmount(dir, true, NULL);
+                if (af_unmount_dead(dir) == 1)
                         return;
-                }
                 nanosleep(&pause, NULL);
         }
 }

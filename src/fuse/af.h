@@ -16,7 +16,14 @@
 
 struct af_server;
 
+enum af_transport_kind {
+        AF_TRANSPORT_AUTO,    /* classic; rings when they have proved themselves */
+        AF_TRANSPORT_URING,   /* rings, or nothing */
+        AF_TRANSPORT_CLASSIC, /* reads and writes of /dev/fuse */
+};
+
 struct af_opts {
+        enum af_transport_kind transport;
         bool shared;          /* other mounts change the file system too */
         bool writeback_cache; /* the kernel gathers writes, and owns size and times of files meanwhile; not if
                                * shared (asserted) */
@@ -32,16 +39,25 @@ struct af_opts {
          * before it is served. May be NULL. */
         void (*on_request)(uint32_t opcode, void *arg);
         void *on_request_arg;
+        /* Called once by af_serve when requests are being served. Other than 0: af_serve ends, and returns
+         * that. May be NULL. */
+        int (*on_started)(void *arg);
+        void *on_started_arg;
 };
 
 /* Serves FS, which stays the caller's, on FUSE_FD, the open and mounted /dev/fuse that af_mount gave;
- * takes that over on success. */
+ * takes that over on success. Errors with TEXT: EOPNOTSUPP (rings are wanted and cannot be had), EPROTO (the
+ * kernel is too old), ENODEV (unmounted again), ... */
 int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct af_server **ret,
                   struct err_text *text);
 
 /* Answers requests with threads of its own until the file system is unmounted (0), af_stop was called (0),
  * or the connection fails. Once per server. */
 int af_serve(struct af_server *s);
+
+/* The transport in use, for people: "rings" or "classic", with a reason where that is not what one would
+ * want. Lives as long as the server. */
+const char *af_server_transport(const struct af_server *s);
 
 /* Makes af_serve return although the file system is mounted; whoever still uses it gets errors once the
  * server is freed. Any thread, also in a signal handler. */

@@ -45,6 +45,39 @@ _Static_assert(sizeof(struct af_statx_out) == 288, "as the kernel has it");
 /* ---- 7.39: memory maps of files that are otherwise read and written directly (Linux 6.6) ----- */
 
 #define AF_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
+/* ---- 7.42: rings (Linux 6.14) ---------------------------------------------------------------------- */
+
+#define AF_OVER_IO_URING (UINT64_C(1) << 41) /* a feature of INIT */
+
+#define AF_URING_REGISTER         1u /* a new entry, with its buffers, waits for a request */
+#define AF_URING_COMMIT_AND_FETCH 2u /* here is the reply, and the entry waits for the next request */
+
+/* What accompanies a request and its reply. */
+struct af_uring_in_out {
+        uint64_t flags;
+        uint64_t commit_id;  /* of the request, to be named when its reply is committed */
+        uint32_t payload_sz; /* bytes in the payload buffer */
+        uint32_t padding;
+        uint64_t reserved;
+};
+
+/* The first of an entry's two buffers; the second is for the payload. */
+struct af_uring_header {
+        char in_out[128]; /* struct fuse_in_header, then struct fuse_out_header */
+        char op_in[128];  /* the fixed part of the request */
+        struct af_uring_in_out in_out_sizes;
+};
+
+/* In the SQE. */
+struct af_uring_cmd {
+        uint64_t flags;
+        uint64_t commit_id;
+        uint16_t qid; /* the CPU whose requests this is about */
+        uint8_t padding[6];
+};
+
+_Static_assert(sizeof(struct af_uring_header) == 288, "as the kernel has it");
+_Static_assert(sizeof(struct af_uring_cmd) == 24, "as the kernel has it");
 
 /* The version of the protocol that this code was written to. What the kernel has beyond it stays off. */
 #define AF_PROTO_MINOR 42u

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 void af_mountinfo_clear(struct af_mountinfo *m)
 {
@@ -43,6 +44,7 @@ static void unescape(char *s)
 static int parse_line(char *line, struct af_mountinfo *ret)
 {
         char *save, *word[6], *tail = strstr(line, " - "), *type, *source, *options, *user;
+        unsigned device[2];
 
         if (!tail)
                 return -EINVAL;
@@ -54,12 +56,13 @@ static int parse_line(char *line, struct af_mountinfo *ret)
         type = strtok_r(tail + 3, " \n", &save);
         source = strtok_r(NULL, " \n", &save);
         options = strtok_r(NULL, " \n", &save);
-        if (!type || !source)
+        if (!type || !source || sscanf(word[2], "%u:%u", &device[0], &device[1]) != 2)
                 return -EINVAL;
         user = options ? strstr(options, "user_id=") : NULL;
         *ret = (struct af_mountinfo){
                 .rdonly = strncmp(word[5], "ro", 2) == 0 && (word[5][2] == ',' || word[5][2] == '\0'),
                 .owner = user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
+                .dev = makedev(device[0], device[1]),
                 .target = word[4],
                 .type = type,
                 .source = source,
@@ -104,6 +107,7 @@ static int match_target(const struct af_mountinfo *m, void *arg)
         l->found = (struct af_mountinfo){
                 .rdonly = m->rdonly,
                 .owner = m->owner,
+                .dev = m->dev,
                 .target = strdup(m->target),
                 .type = strdup(m->type),
                 .source = strdup(m->source),

@@ -4,10 +4,12 @@
 #define FUSE_MOUNTINFO_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct af_mountinfo {
         bool rdonly;
         unsigned owner; /* the user who mounted it, if it is FUSE's */
+        dev_t dev; /* as stat(2) shows it */
         char *target, *type, *source; /* owned */
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define DEVICE "/dev/fuse"
 
@@ -64,4 +65,25 @@ int af_unmount(const char *dir, bool lazy, struct err_text *text)
         if (errno == EPERM)
                 return fusermount_unmount(dir, lazy, text);
         return err_set(text, errno, "cannot unmount %s: %s", dir, err_str(errno));
+}
+
+int af_unmount_dead(const char *dir)
+{
+        /* The descriptor stands for one mount, so that what is seen to be dead is what goes. */
+        _cleanup_close_ int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        char path[32];
+        struct statfs st;
+
+        if (fd < 0)
+                return -errno;
+        /* Not stat(2), which the kernel may answer from what it has cached. */
+        if (fstatfs(fd, &st) == 0)
+                return 0;
+        if (errno != ENOTCONN && errno != ECONNABORTED)
+                return -errno;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (umount2(path, MNT_DETACH) == 0)
+                return 1;
+        /* fusermount3 knows paths alone. */
+        return errno == EPERM && fusermount_unmount(dir, true, NULL) == 0 ? 1 : -errno;
 }

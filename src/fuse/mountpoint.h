@@ -24,4 +24,8 @@ int af_mount(const char *dir, const struct af_mount_opts *opts, int *ret, struct
  * point), EPERM, ENOENT. */
 int af_unmount(const char *dir, bool lazy, struct err_text *text);
 
+/* Unmounts what is mounted at DIR if its server is gone, and nothing else: neither a living mount nor one
+ * that takes its place meanwhile. 1: it did; 0: what is there lives; or a negative errno. */
+int af_unmount_dead(const char *dir);
+
 #endif

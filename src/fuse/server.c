@@ -25,7 +25,9 @@ struct af_server {
         struct af_core *core;
         struct af_core own; /* what core points to, unless it is somebody else's */
         int fuse_fd;
-        struct af_transport *transport;
+        struct af_init init;           /* what the kernel began with */
+        struct af_transport *classic, *rings; /* rings: NULL if there are none */
+        char transport[256];           /* af_server_transport */
         sem_t end;          /* posted when there is a reason to end */
         atomic_int result;  /* the first error; 0: none */
 };
@@ -49,42 +51,96 @@ static void on_ended(void *arg, int result)
         sem_post(&s->end);
 }
 
+/* ---- the choice of the transport --------------------------------------------------------------------- */
+
+#define PARAMETER "/sys/module/fuse/parameters/enable_uring"
+
+/* Why the kernel offers no rings, and what to do about it. */
+static const char *why_not_offered(void)
+{
+        _cleanup_fclose_ FILE *f = fopen(PARAMETER, "re");
+
+        if (!f)
+                return "the kernel has no rings; they came with Linux 6.14";
+        return "rings are switched off in this kernel; the line 'options fuse enable_uring=1' in "
+               "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches them on";
+}
+
+static struct af_handler handler_of(struct af_server *s);
+
+/* Prepares rings if they are wanted. */
+static int choose_transport(struct af_server *s, struct err_text *text)
+{
+        const struct af_handler handler = handler_of(s);
+        const char *why;
+        int r;
+
+        snprintf(s->transport, sizeof(s->transport), "classic");
+        if (s->core->opts.transport != AF_TRANSPORT_URING)
+                return 0;
+        if (s->core->opts.shared) {
+                why = "a shared mount is served the classic way";
+        } else if (!(s->init.offered & AF_OVER_IO_URING)) {
+                why = why_not_offered();
+        } else {
+                r = af_uring_prepare(s->fuse_fd, &handler, &s->rings);
+                if (r >= 0) {
+                        snprintf(s->transport, sizeof(s->transport), "rings (%u CPUs)",
+                                 af_uring_queues(s->rings));
+                        return 0;
+                }
+                why = r == -EPERM || r == -ENOSYS ? "io_uring is not permitted here (sysctl "
+                                                    "kernel.io_uring_disabled)" : err_str(r);
+        }
+        return err_set(text, EOPNOTSUPP, "no transport by rings: %s", why);
+}
+
+const char *af_server_transport(const struct af_server *s)
+{
+        return s->transport;
+}
+
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-/* Waits for INIT and answers it, which lets requests come. */
-static int negotiate(struct af_server *s)
+static struct af_handler handler_of(struct af_server *s)
 {
-        struct af_init init;
-        struct err_text text;
-        int r = af_init_read(s->fuse_fd, &init, &text);
+        return (struct af_handler){ .request = on_request, .ended = on_ended, .arg = s };
+}
 
-        if (r < 0) {
-                if (r != -ENODEV)
-                        log_error("%s", text.text);
-                return r;
-        }
-        if (s->core->opts.on_request)
-                s->core->opts.on_request(FUSE_INIT, s->core->opts.on_request_arg);
-        if (s->core->opts.shared)
-                s->core->policy = af_policy_shared(&s->core->opts, init.offered);
-        return af_init_reply(s->fuse_fd, &init, s->core->policy.features & init.offered);
+/* Answers INIT, which lets requests come, and takes them. */
+static int start(struct af_server *s)
+{
+        const struct af_handler handler = handler_of(s);
+        uint64_t features = s->core->policy.features & s->init.offered;
+        int r;
+
+        if (s->rings)
+                features |= AF_OVER_IO_URING;
+        r = af_init_reply(s->fuse_fd, &s->init, features);
+        if (r >= 0)
+                r = af_classic_start(s->fuse_fd, MAX_THREADS, &handler, &s->classic);
+        if (r < 0 || !s->rings)
+                return r < 0 ? r : 0;
+        r = af_uring_start(s->rings);
+        if (r < 0)
+                log_warning("the rings cannot be used: %s; going on without them", err_str(r));
+        return 0;
 }
 
 int af_serve(struct af_server *s)
 {
-        const struct af_handler handler = { .request = on_request, .ended = on_ended, .arg = s };
-        int r = negotiate(s);
+        int r = start(s);
 
-        if (r == -ENODEV)
-                return 0;
-        if (r >= 0)
-                r = af_classic_start(s->fuse_fd, MAX_THREADS, &handler, &s->transport);
         if (r < 0)
-                return r;
-        while (sem_wait(&s->end) < 0 && errno == EINTR)
+                return r == -ENODEV ? 0 : r;
+        if (s->core->opts.on_started)
+                r = s->core->opts.on_started(s->core->opts.on_started_arg);
+        while (r == 0 && sem_wait(&s->end) < 0 && errno == EINTR)
                 ;
-        af_transport_stop(s->transport);
-        return atomic_load(&s->result);
+        if (s->rings)
+                af_transport_stop(s->rings);
+        af_transport_stop(s->classic);
+        return r != 0 ? r : atomic_load(&s->result);
 }
 
 void af_stop(struct af_server *s)
@@ -92,17 +148,39 @@ void af_stop(struct af_server *s)
         sem_post(&s->end);
 }
 
-int af_server_new_with(struct af_core *core, int fuse_fd, struct af_server **ret, struct err_text *text)
+/* Takes over neither CORE nor FUSE_FD if it fails. */
+static int server_init(struct af_server *s, struct af_core *core, int fuse_fd, struct err_text *text)
 {
-        struct af_server *s = calloc(1, sizeof(*s));
+        int r;
 
-        if (!s)
-                return err_set(text, ENOMEM, "out of memory");
         sem_init(&s->end, 0, 0);
         core->owner = getuid();
         core->fuse_fd = fuse_fd;
         s->core = core;
         s->fuse_fd = fuse_fd;
+        r = af_init_read(fuse_fd, &s->init, text);
+        if (r < 0)
+                return r;
+        if (core->opts.on_request)
+                core->opts.on_request(FUSE_INIT, core->opts.on_request_arg);
+        if (core->opts.shared)
+                core->policy = af_policy_shared(&core->opts, s->init.offered);
+        return choose_transport(s, text);
+}
+
+int af_server_new_with(struct af_core *core, int fuse_fd, struct af_server **ret, struct err_text *text)
+{
+        struct af_server *s = calloc(1, sizeof(*s));
+        int r;
+
+        if (!s)
+                return err_set(text, ENOMEM, "out of memory");
+        r = server_init(s, core, fuse_fd, text);
+        if (r < 0) {
+                sem_destroy(&s->end);
+                free(s);
+                return r;
+        }
         *ret = s;
         return 0;
 }
@@ -110,34 +188,37 @@ int af_server_new_with(struct af_core *core, int fuse_fd, struct af_server **ret
 int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct af_server **ret,
                   struct err_text *text)
 {
-        struct af_core core = {
+        struct af_server *s = calloc(1, sizeof(*s));
+        struct fs_statfs st;
+        int r;
+
+        assert(!opts->shared || !opts->writeback_cache);
+        if (!s)
+                return err_set(text, ENOMEM, "out of memory");
+        r = fs_statfs(fs, &st);
+        if (r < 0) {
+                free(s);
+                return err_set(text, -r, "cannot read the file system: %s", err_str(r));
+        }
+        s->own = (struct af_core){
                 .ops = opts->shared ? &af_ops_shared : &af_ops_exclusive,
                 .policy = opts->shared ? af_policy_shared(opts, 0) : af_policy_exclusive(opts),
                 .opts = *opts,
                 .fs = fs,
         };
-        struct fs_statfs st;
-        int r;
-
-        assert(!opts->shared || !opts->writeback_cache);
-        r = fs_statfs(fs, &st);
-        if (r < 0)
-                return err_set(text, -r, "cannot read the file system: %s", err_str(r));
-        if (dirpos_new(st.uuid, POSITIONS_BYTES, &core.positions) < 0)
-                return err_set(text, ENOMEM, "out of memory");
         if (opts->waits)
-                core.waiting = af_waiting_new();
-        if (opts->waits && !core.waiting)
+                s->own.waiting = af_waiting_new();
+        if (dirpos_new(st.uuid, POSITIONS_BYTES, &s->own.positions) < 0 || (opts->waits && !s->own.waiting))
                 r = err_set(text, ENOMEM, "out of memory");
         else
-                r = af_server_new_with(&core, fuse_fd, ret, text);
+                r = server_init(s, &s->own, fuse_fd, text);
         if (r < 0) {
-                af_waiting_free(core.waiting);
-                dirpos_free(core.positions);
+                af_waiting_free(s->own.waiting);
+                dirpos_free(s->own.positions);
+                free(s);
                 return r;
         }
-        (*ret)->own = core;
-        (*ret)->core = &(*ret)->own;
+        *ret = s;
         return 0;
 }
 
@@ -145,7 +226,8 @@ void af_server_free(struct af_server *s)
 {
         if (!s)
                 return;
-        af_transport_free(s->transport);
+        af_transport_free(s->rings);
+        af_transport_free(s->classic);
         close(s->fuse_fd);
         dirpos_free(s->own.positions);
         af_waiting_free(s->own.waiting);

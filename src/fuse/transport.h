@@ -61,4 +61,19 @@ static inline void af_transport_free(struct af_transport *t)
 int af_classic_start(int fuse_fd, unsigned max_threads, const struct af_handler *handler,
                      struct af_transport **ret);
 
+/* ---- uring.c: FUSE over io_uring (Linux 6.14) ------------------------------------------------------ */
+
+/* It runs beside the classic transport, on which FORGET, INTERRUPT and notifications stay. */
+
+/* Makes rings and buffers for every CPU that there may ever be. Before the reply to INIT, which promises
+ * them. ENOSYS, EPERM: io_uring cannot be used; ENOMEM, EMFILE, ... */
+int af_uring_prepare(int fuse_fd, const struct af_handler *handler, struct af_transport **ret);
+
+/* Registers them, after that reply. After an error there are no rings on this connection, and all requests
+ * come the classic way; T is to be stopped and freed nevertheless. */
+int af_uring_start(struct af_transport *t);
+
+/* How many queues it has. */
+unsigned af_uring_queues(const struct af_transport *t);
+
 #endif

@@ -25,6 +25,15 @@ void require_fuse(void)
         exit(77);
 }
 
+static enum af_transport_kind transport_of_environment(void)
+{
+        const char *wanted = getenv("ASHLAR_TRANSPORT");
+
+        if (!wanted)
+                return AF_TRANSPORT_AUTO;
+        return strcmp(wanted, "uring") == 0 ? AF_TRANSPORT_URING : AF_TRANSPORT_CLASSIC;
+}
+
 static void count(uint32_t opcode, void *arg)
 {
         struct mounted *m = arg;
@@ -69,9 +78,11 @@ struct mounted *mounted_new_over(const char *url, const struct af_opts *opts)
         assert_int_equal(fs_open(m->store, &fs_opts, &m->fs, &text), 0);
         if (af_mount(m->dir, &mount_opts, &fd, &text) < 0)
                 fail_msg("%s", text.text);
+        af_opts.transport = transport_of_environment();
         af_opts.on_request = count;
         af_opts.on_request_arg = m;
-        assert_int_equal(af_server_new(m->fs, &af_opts, fd, &m->server, &text), 0);
+        if (af_server_new(m->fs, &af_opts, fd, &m->server, &text) < 0)
+                fail_msg("%s", text.text);
         assert_int_equal(pthread_create(&m->thread, NULL, serve, m), 0);
         return m;
 }

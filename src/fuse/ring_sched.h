@@ -1,0 +1,62 @@
+/* In which scheduling class the threads of rings run.
+ *
+ * A caller and the thread that serves it take turns on one CPU. A thread of the normal class makes the
+ * scheduler move the caller, when it is woken, to another CPU that is idle (and halted): each request then
+ * pays for waking that one up. A thread of SCHED_IDLE leaves the caller where it is, but does not run at
+ * all while anything else wants that CPU. So it is idle class by day and normal class under load, and each
+ * CPU is judged by itself, by a thread of the idle class that does nothing but say how soon it ran: its
+ * canary.
+ *
+ * The numbers are in docs/DESIGN.md.
+ */
+#ifndef FUSE_RING_SCHED_H
+#define FUSE_RING_SCHED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum af_sched_class {
+        AF_SCHED_NORMAL, /* with a short slice, so that it runs soon after it is woken */
+        AF_SCHED_IDLE,
+};
+
+/* Puts thread TID (0: the calling one) into a class. Errors (EPERM: see af_sched_may_return) leave it where
+ * it was. */
+int af_sched_set(pid_t tid, enum af_sched_class class);
+
+/* Keeps the calling thread on CPU; without effect if it may not run there. */
+void af_sched_pin(unsigned cpu);
+
+/* Whether a thread of the idle class may come back from there: root may, and others with a limit of
+ * RLIMIT_NICE of 20 or more. Tries it out. */
+bool af_sched_may_return(void);
+
+/* ---- judging CPUs ----------------------------------------------------------------------------------- */
+
+/* What is thought of a CPU. Begins zeroed but for the class. */
+struct af_sched_verdict {
+        enum af_sched_class class;
+        unsigned soon_row; /* answers in a row that came soon */
+};
+
+/* Looks at the canary after a tick: whether it ANSWERED, and if so how long it took to run. True if that
+ * changes the class. One late answer ends the idle class; the normal class ends after several in a row that
+ * came soon. */
+bool af_sched_judge(struct af_sched_verdict *v, bool answered, int64_t delay_ns);
+
+struct af_sched;
+
+/* Told when a CPU's class changes; from a thread of its own. */
+typedef void (*af_sched_change_fn)(void *arg, unsigned cpu, enum af_sched_class class);
+
+/* Judges N_CPUS of them, all of which begin in the idle class. */
+int af_sched_new(unsigned n_cpus, af_sched_change_fn change, void *arg, struct af_sched **ret);
+/* Takes NULL. No change is told any more when it returns. */
+void af_sched_free(struct af_sched *s);
+
+/* A request was served on CPU: it is worth judging. Cheap. Any thread. */
+void af_sched_note(struct af_sched *s, unsigned cpu);
+
+#endif

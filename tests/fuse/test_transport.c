@@ -1,0 +1,229 @@
+/* What a transport owes to operations: replies that come later and from other threads, and requests that are
+ * served while others of the same CPU wait. The file system is one directory that knows two kinds of names:
+ * "wait..." is looked up for as long as the test likes, everything else is missing at once. */
+#include "mountpoint.h"
+#include "ops.h"
+#include "server.h"
+
+#include "kernel_abi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* As many as entries are idle from the beginning, but for one. */
+#define WAITERS 2u
+
+struct held {
+        struct af_core core;
+        struct af_server *server;
+        pthread_t thread;
+        char dir[64];
+        pthread_mutex_t lock;
+        struct af_req waiting[WAITERS];
+        unsigned n_waiting;
+        sem_t arrived;
+};
+
+static struct fs_attr root_attr(void)
+{
+        return (struct fs_attr){ .ino = FUSE_ROOT_ID, .mode = S_IFDIR | 0755, .nlink = 2, .blksize = 4096 };
+}
+
+static void op_getattr(const struct af_req *r, uint64_t ino)
+{
+        struct fs_attr a = root_attr();
+
+        af_reply_attr(r, &a);
+}
+
+static void op_lookup(const struct af_req *r, uint64_t dir, struct slice name)
+{
+        struct held *h = (struct held *)r->core;
+
+        if (!slice_starts_with(name, slice_str("wait"))) {
+                af_reply_err(r, -ENOENT);
+                return;
+        }
+        pthread_mutex_lock(&h->lock);
+        assert_true(h->n_waiting < WAITERS);
+        h->waiting[h->n_waiting++] = *r;
+        pthread_mutex_unlock(&h->lock);
+        sem_post(&h->arrived);
+}
+
+static void op_statfs(const struct af_req *r)
+{
+        af_reply_statfs(r, &(struct fs_statfs){ .block_size = 4096 });
+}
+
+static const struct af_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs };
+
+static void *serve(void *arg)
+{
+        struct held *h = arg;
+
+        return (void *)(intptr_t)af_serve(h->server);
+}
+
+static int setup(void **state)
+{
+        const struct af_mount_opts mount_opts = { .source = "held", .flags = MS_NODEV | MS_NOSUID };
+        const char *wanted = getenv("ASHLAR_TRANSPORT");
+        struct held *h = calloc(1, sizeof(*h));
+        struct err_text text;
+        int fd;
+
+        assert_non_null(h);
+        h->core.ops = &ops;
+        h->core.policy = af_policy_exclusive(&h->core.opts);
+        h->core.policy.negative_valid_ms = 0;
+        if (wanted)
+                h->core.opts.transport = strcmp(wanted, "uring") == 0 ? AF_TRANSPORT_URING
+                                                                      : AF_TRANSPORT_CLASSIC;
+        pthread_mutex_init(&h->lock, NULL);
+        sem_init(&h->arrived, 0, 0);
+        snprintf(h->dir, sizeof(h->dir), "/tmp/ashlar-fuse-test-XXXXXX");
+        assert_non_null(mkdtemp(h->dir));
+        if (af_mount(h->dir, &mount_opts, &fd, &text) < 0 ||
+            af_server_new_with(&h->core, fd, &h->server, &text) < 0)
+                fail_msg("%s", text.text);
+        assert_int_equal(pthread_create(&h->thread, NULL, serve, h), 0);
+        *state = h;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct held *h = *state;
+        void *result;
+
+        af_unmount(h->dir, true, NULL);
+        pthread_join(h->thread, &result);
+        assert_null(result);
+        af_server_free(h->server);
+        sem_destroy(&h->arrived);
+        pthread_mutex_destroy(&h->lock);
+        assert_int_equal(rmdir(h->dir), 0);
+        free(h);
+        return 0;
+}
+
+struct caller {
+        struct held *held;
+        pthread_t thread;
+        unsigned number;
+        int error;
+};
+
+static int look(const struct held *h, const char *name)
+{
+        char path[128];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "%s/%s", h->dir, name);
+        return stat(path, &st) == 0 ? 0 : errno;
+}
+
+/* All on one CPU, so that on rings one queue has them all. */
+static void stay_on_one_cpu(void)
+{
+        cpu_set_t set;
+        int cpu = sched_getcpu();
+
+        CPU_ZERO(&set);
+        CPU_SET(cpu, &set);
+        sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void *call(void *arg)
+{
+        struct caller *c = arg;
+        char name[32];
+
+        snprintf(name, sizeof(name), "wait%u", c->number);
+        c->error = look(c->held, name);
+        return NULL;
+}
+
+static void start_callers(struct held *h, struct caller callers[static WAITERS])
+{
+        for (unsigned i = 0; i < WAITERS; i++) {
+                callers[i] = (struct caller){ .held = h, .number = i };
+                assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
+                while (sem_wait(&h->arrived) < 0)
+                        assert_int_equal(errno, EINTR);
+        }
+}
+
+/* Two requests wait, and others of the same CPU are served; then this thread answers those, in another
+ * order. */
+static void test_replies_later(void **state)
+{
+        struct held *h = *state;
+        struct caller callers[WAITERS];
+
+        stay_on_one_cpu();
+        start_callers(h, callers);
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(look(h, "missing"), ENOENT);
+        for (unsigned i = WAITERS; i-- > 0;)
+                af_reply_err(&h->waiting[i], -(int)(EPERM + (i % 2) * (EIO - EPERM)));
+        for (unsigned i = 0; i < WAITERS; i++)
+                pthread_join(callers[i].thread, NULL);
+        for (unsigned i = 0; i < WAITERS; i++)
+                assert_int_equal(callers[i].error, i % 2 ? EIO : EPERM);
+        assert_int_equal(look(h, "missing"), ENOENT);
+}
+
+/* The server is told to end while requests wait: they are answered, then it does, and nothing hangs. */
+static void test_stop(void **state)
+{
+        struct held *h = *state;
+        struct caller callers[WAITERS];
+
+        start_callers(h, callers);
+        af_stop(h->server);
+        for (unsigned i = 0; i < WAITERS; i++)
+                af_reply_err(&h->waiting[i], -EIO);
+        pthread_join(h->thread, NULL);
+        af_server_free(h->server);
+        for (unsigned i = 0; i < WAITERS; i++) {
+                pthread_join(callers[i].thread, NULL);
+                assert_int_not_equal(callers[i].error, 0);
+        }
+        af_unmount(h->dir, true, NULL);
+        assert_int_equal(rmdir(h->dir), 0);
+        sem_destroy(&h->arrived);
+        pthread_mutex_destroy(&h->lock);
+        free(h);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_replies_later, setup, teardown),
+                cmocka_unit_test_setup(test_stop, setup),
+        };
+        int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+        if (fd < 0) {
+                fprintf(stderr, "SKIPPED: FUSE cannot be used here: /dev/fuse: %s\n", strerror(errno));
+                return 77;
+        }
+        close(fd);
+        return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
+}
