@@ -18,8 +18,8 @@
 #define LISTEN_TRIES    50
 #define LISTEN_PAUSE_MS 10
 
-/* Paths are longer than a socket's name: FNV-1a of them. Two mounts with the same name would only have the second
- * one do without. */
+/* Paths are longer than a socket's name: FNV-1a of them. Two mounts with the same name would only have the
+ * second one do without. */
 static uint64_t hash(uint64_t h, const char *s)
 {
         do
@@ -83,8 +83,8 @@ void farewell_say(int fd, const char *text)
                 caller = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (caller < 0)
                         break;
-                /* A zero byte, or the text without one: it fits into the socket's buffer. One who is gone does not
-                 * matter. */
+                /* A zero byte, or the text without one: it fits into the socket's buffer. One who is
+                 * gone does not matter. */
                 if (send(caller, text ? text : "", text ? strlen(text) : 1, MSG_NOSIGNAL) < 0) {
                         close(caller);
                         continue;

@@ -1,6 +1,6 @@
-/* The last words of a mount process: whether all that was acknowledged is written. umount(2) returns while it may
- * still be committing, its exit code goes to nobody, and the disk of the store may be full or broken: so it tells
- * whoever called it before, over a socket without a place in the file system. */
+/* The last words of a mount process: whether all that was acknowledged is written. umount(2) returns while it
+ * may still be committing, its exit code goes to nobody, and the disk of the store may be full or broken: so
+ * it tells whoever called it before, over a socket without a place in the file system. */
 #ifndef CMD_FAREWELL_H
 #define CMD_FAREWELL_H
 
@@ -20,12 +20,12 @@ void farewell_say(int fd, const char *text);
 
 /* ---- who unmounts ------------------------------------------------------------------------------- */
 
-/* Calls the process that serves the mount, which OWNER started. Before unmounting, or it may be gone. Negative: it
- * does not answer; *RET to be closed otherwise. */
+/* Calls the process that serves the mount, which OWNER started. Before unmounting, or it may be gone.
+ * Negative: it does not answer; *RET to be closed otherwise. */
 int farewell_call(const char *url, const char *dir, uid_t owner, int *ret);
 
-/* Waits up to TIMEOUT_MS (-1: without end) for its last words: 0 all is written, EAGAIN not yet, EIO with TEXT:
- * something was lost, ECONNRESET it ended without a word. */
+/* Waits up to TIMEOUT_MS (-1: without end) for its last words: 0 all is written, EAGAIN not yet, EIO with
+ * TEXT: something was lost, ECONNRESET it ended without a word. */
 int farewell_hear(int fd, int timeout_ms, struct err_text *text);
 
 #endif

@@ -183,8 +183,8 @@ static int check_dir(const char *given, char **ret, struct err_text *text)
 static int check_mode(const struct mount_options *o, const char *url, struct err_text *text)
 {
         if (o->af.writeback_cache && mount_options_shared(o, url))
-                return err_set(text, EINVAL, "mount option 'writeback_cache' needs 'exclusive': what the kernel "
-                               "gathers, other mounts would not see");
+                return err_set(text, EINVAL, "mount option 'writeback_cache' needs 'exclusive': what the "
+                               "kernel gathers, other mounts would not see");
         return 0;
 }
 

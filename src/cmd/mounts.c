@@ -104,8 +104,8 @@ static void print_json_text(const char *name, const char *text)
 
 static void print_json(const struct mount_row *row)
 {
-        printf("{\"id\": \"%s\", \"damaged\": %s, \"exclusive\": %s", row->id, row->damaged ? "true" : "false",
-               row->exclusive ? "true" : "false");
+        printf("{\"id\": \"%s\", \"damaged\": %s, \"exclusive\": %s", row->id,
+               row->damaged ? "true" : "false", row->exclusive ? "true" : "false");
         printf(", \"state\": \"%s\", \"since\": %lld", state_name(row->state), (long long)row->since.tv_sec);
         printf(", \"pid\": %" PRIu64 ", \"heartbeat\": %" PRIu64, row->unix_pid, row->heartbeat);
         print_json_text("host", row->host);

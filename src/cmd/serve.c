@@ -228,8 +228,8 @@ static int commit(struct mount *m, struct err_text *text)
         q = kv_close(m->store);
         r = r < 0 ? r : q;
         if (r < 0)
-                err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be written: "
-                        "%s", m->job->url, err_str(r));
+                err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be "
+                        "written: %s", m->job->url, err_str(r));
         farewell_say(m->farewell, r < 0 ? text->text : NULL);
         return r;
 }

@@ -1,9 +1,9 @@
 /* ashlar umount: unmounts and waits until everything is committed.
  *
- * umount(2) returns when the kernel has let go, while the process that served may still be committing. It tells
- * how that went (farewell.h). If it could not be called, then either the mount is registered in its store, which
- * names the process: when that is gone, it is over. Or it holds the store alone until it is done: when the store
- * can be had, or when somebody else has it, that is over.
+ * umount(2) returns when the kernel has let go, while the process that served may still be committing. It
+ * tells how that went (farewell.h). If it could not be called, then either the mount is registered in its
+ * store, which names the process: when that is gone, it is over. Or it holds the store alone until it is
+ * done: when the store can be had, or when somebody else has it, that is over.
  */
 #include "cleanup.h"
 #include "cmd.h"
@@ -185,8 +185,8 @@ static int wait_farewell(int fd, struct err_text *text)
         if (r == -EIO)
                 return err_set(text, EIO, "unmounted, but %s", why.text);
         if (r < 0)
-                return err_set(text, -r, "unmounted, but the process that served ended without saying whether "
-                               "everything is committed; the system log may say why");
+                return err_set(text, -r, "unmounted, but the process that served ended without saying "
+                               "whether everything is committed; the system log may say why");
         return 0;
 }
 

@@ -58,8 +58,8 @@ enum fmt_attr {
         FMT_ATTR_TIMES = 't',  /* value: mtime and ctime at once (fmt_time_encode), atomic byte-max;
                                 * overrides both in the record where it is later or mtime was not set since */
         FMT_ATTR_NLINK = 'n',  /* value: subdirectories of a directory, 64-bit LE, atomic add */
-        FMT_ATTR_BLOCKS = 'b', /* value: bytes of blocks that the record's `allocated` lacks, 64-bit LE, signed,
-                                * atomic add by writers that leave the record alone */
+        FMT_ATTR_BLOCKS = 'b', /* value: bytes of blocks that the record's `allocated` lacks, 64-bit LE,
+                                * signed, atomic add by writers that leave the record alone */
         FMT_ATTR_SIZE = 's',   /* size changed */
         FMT_ATTR_CUT = 'k',    /* size shrank, or blocks that somebody was writing beyond it were given up */
         FMT_ATTR_OWNER = 'o',  /* uid, gid or mode changed */

@@ -1,11 +1,12 @@
-/* How the checker walks over keys: by one range read of the check's transaction, or, where no transaction lasts
- * long enough, by chunks that are read in a transaction each and copied. */
+/* How the checker walks over keys: by one range read of the check's transaction, or, where no transaction
+ * lasts long enough, by chunks that are read in a transaction each and copied. */
 #include "check.h"
 #include "cleanup.h"
 
 #define PROGRESS_KEYS 65536u
 
-/* A chunk is full with this many bytes, or somewhat more. A cluster sends as much in a fraction of a second. */
+/* A chunk is full with this many bytes, or somewhat more. A cluster sends as much
+ * in a fraction of a second. */
 #define CHUNK_BYTES ((size_t)1 << 20)
 
 /* A pair in a chunk: its lengths, the key and the value. */

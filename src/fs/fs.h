@@ -46,8 +46,9 @@ struct fs_gather_opts {
         size_t total_bytes;        /* of all; writers wait at either bound. 0: 64 MiB */
         unsigned age_ms;           /* what is older is flushed. 0: 1000 */
         unsigned threads;          /* transactions in flight, beside those of callers. 0: 8 */
-        uint8_t pid[16];           /* without a session: the mount's id under 'p'. As long as it is there, others
-                                    * leave alone what is half written. Zeros: random, so that they do not */
+        uint8_t pid[16];           /* without a session: the mount's id under 'p'. As long as it is
+                                    * there, others leave alone what is half written. Zeros: random,
+                                    * so that they do not */
 };
 
 struct fs_session; /* session.h */
@@ -56,8 +57,9 @@ struct fs_open_opts {
         bool rdonly;               /* nothing is written; writing calls give EROFS */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
-        /* This mount's registration in STORE or in what lies below it; outlives the file system. NULL: nobody
-         * else writes to the store, by other means. A shared one leaves unlinked inodes to whoever is alone. */
+        /* This mount's registration in STORE or in what lies below it; outlives the file system.
+         * NULL: nobody else writes to the store, by other means. A shared one leaves unlinked inodes
+         * to whoever is alone. */
         struct fs_session *session;
         const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
         bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
@@ -68,8 +70,8 @@ struct fs_open_opts {
 int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
             struct err_text *text);
 
-/* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount may
- * use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable). */
+/* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount
+ * may use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable). */
 void fs_close(struct fs *fs);
 
 uint32_t fs_block_size(const struct fs *fs);
@@ -171,9 +173,9 @@ typedef int (*fs_read_fn)(const struct iovec *iov, int n, size_t len, void *arg)
 
 /* Reads up to LEN bytes at OFFSET, fewer only at the end of the file. On an error FN is not called.
  *
- * Where a read costs a round trip, who reads a file from the front is served from what was fetched ahead, up to 0.3
- * seconds before the call. The mount's own changes are always seen; to see those that others committed before,
- * whoever opens a file, or takes a lock, calls fs_drop_read_ahead first. */
+ * Where a read costs a round trip, who reads a file from the front is served from what was fetched ahead, up
+ * to 0.3 seconds before the call. The mount's own changes are always seen; to see those that others committed
+ * before, whoever opens a file, or takes a lock, calls fs_drop_read_ahead first. */
 int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg);
 void fs_drop_read_ahead(struct fs *fs, uint64_t ino);
 
@@ -186,12 +188,12 @@ enum fs_write_flags {
 /* Writes all of it, or as much as was done before an error (> 0), or the error. Each block is atomic.
  *
  * Where writes are gathered this takes DATA into memory, and waits only where there is too much of it; all
- * functions of this mount see it at once, others when it is flushed: by fs_flush, fs_fsync, fs_sync, a change of
- * size, an append, fs_fallocate, fs_lseek, fs_setattr, its amount or its age (about a second). What a flush
- * cannot write stays and is tried again, as long as that may help; meanwhile writing, fs_flush and fs_fsync of
- * that inode give the error. It is dropped if the inode is gone (ESTALE), the mount was evicted or the
- * inode is damaged (EIO): fs_flush or fs_fsync tells that once. With FS_WRITE_APPEND nothing is gathered: the
- * data is committed when this returns. */
+ * functions of this mount see it at once, others when it is flushed: by fs_flush, fs_fsync, fs_sync, a change
+ * of size, an append, fs_fallocate, fs_lseek, fs_setattr, its amount or its age (about a second). What a
+ * flush cannot write stays and is tried again, as long as that may help; meanwhile writing, fs_flush and
+ * fs_fsync of that inode give the error. It is dropped if the inode is gone (ESTALE), the mount was evicted
+ * or the inode is damaged (EIO): fs_flush or fs_fsync tells that once. With FS_WRITE_APPEND nothing is
+ * gathered: the data is committed when this returns. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data, unsigned flags);
 
 /* MODE as fallocate(2): 0 and KEEP_SIZE (nothing is reserved; size grows unless kept), PUNCH_HOLE |
@@ -205,12 +207,12 @@ int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t 
  * gathered writes that are still here, but does not count as telling those that are lost. */
 int fs_sync(struct fs *fs);
 
-/* What was written to INO before, and every other change before, is durable on success: for fsync of one file,
- * that need not wait for what is gathered of others. */
+/* What was written to INO before, and every other change before, is durable on success: for fsync of one
+ * file, that need not wait for what is gathered of others. */
 int fs_fsync(struct fs *fs, uint64_t ino);
 
-/* For close(2): what was written to INO before is committed, so that others who open it see it. Without gathered
- * writes there is nothing to do. */
+/* For close(2): what was written to INO before is committed, so that others who open it see it. Without
+ * gathered writes there is nothing to do. */
 int fs_flush(struct fs *fs, uint64_t ino);
 
 /* ---- extended attributes ------------------------------------------------------------------------ */
@@ -248,10 +250,11 @@ struct fs_check_result {
                         * violations */
 };
 
-/* Checks every key and value, of one snapshot if the store lets a transaction last long enough: decoding; names
- * without inodes and inodes without names outside 'g'; link counts; parents; blocks beyond the size, of nobody,
- * overlapping or of the wrong size; allocated bytes; counters; leftovers. PROGRESS (may be NULL) is called now
- * and then with the number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT; violations are no error. */
+/* Checks every key and value, of one snapshot if the store lets a transaction last long enough: decoding;
+ * names without inodes and inodes without names outside 'g'; link counts; parents; blocks beyond the
+ * size, of nobody, overlapping or of the wrong size; allocated bytes; counters; leftovers. PROGRESS (may
+ * be NULL) is called now and then with the number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT;
+ * violations are no error. */
 int fs_check(struct kv_store *store, fs_check_fn fn, void *arg,
              void (*progress)(uint64_t keys, void *arg), struct fs_check_result *ret,
              struct err_text *text);

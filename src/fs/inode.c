@@ -231,7 +231,8 @@ static void record_attr(const struct fs *fs, uint64_t ino, const struct fmt_inod
                 .gid = rec->gid,
                 .rdev = rec->rdev,
                 .size = rec->size,
-                /* Negative: what blocks took is still under \xfe, for the next writer of the record to add. */
+                /* Negative: what blocks took is still under \xfe,
+                 * for the next writer of the record to add. */
                 .blocks = rec->allocated > INT64_MAX ? 0 : rec->allocated / 512,
                 .blksize = BLKSIZE,
                 .atime = rec->atime,

@@ -25,9 +25,9 @@ struct kv_ops {
         int (*close)(struct kv_store *s); /* frees S */
         int (*sync)(struct kv_store *s);
         int (*space)(struct kv_store *s, struct kv_space *ret);
-        /* Makes room for NEED beside all that is committed, so that its commit is certain not to fail for lack
-         * of space: 0, or ENOSPC. It holds for the next need->commits transactions that write, and not beside
-         * what was promised before. Not in a transaction that frees. NULL: cannot promise. */
+        /* Makes room for NEED beside all that is committed, so that its commit is certain not to fail for
+         * lack of space: 0, or ENOSPC. It holds for the next need->commits transactions that write, and not
+         * beside what was promised before. Not in a transaction that frees. NULL: cannot promise. */
         int (*reserve)(struct kv_store *s, const struct kv_need *need);
 
         /* After attempt number ATTEMPT (from 0) failed with ERR (conflict, retry, unknown): waits as long as

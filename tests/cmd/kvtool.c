@@ -56,8 +56,8 @@ static int set_mounts(struct kv_txn *t, void *arg)
 {
         const struct fmt_process process = {
                 .host = slice_str("alpha"), .boot_id = slice_str("another boot"), .version = slice_str("0"),
-                .mountpoint = slice_str("/mnt\x01here"), .unix_pid = 4242, .start_time = 1, .pid_namespace = 1,
-                .exclusive = true, .registered = { .tv_sec = 1000000000 },
+                .mountpoint = slice_str("/mnt\x01here"), .unix_pid = 4242, .start_time = 1,
+                .pid_namespace = 1, .exclusive = true, .registered = { .tv_sec = 1000000000 },
         };
         uint8_t pid[FMT_PID_SIZE] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
         uint8_t out[FMT_SMALL_MAX];

@@ -119,8 +119,9 @@ static void test_parse_inode_keys(void **state)
 
 static void test_parse_other_keys(void **state)
 {
-        static const enum fmt_attr attrs[] = { FMT_ATTR_CHANGE, FMT_ATTR_TIMES, FMT_ATTR_NLINK, FMT_ATTR_SIZE,
-                                               FMT_ATTR_OWNER,  FMT_ATTR_EXIST, FMT_ATTR_BLOCKS, FMT_ATTR_CUT };
+        static const enum fmt_attr attrs[] = { FMT_ATTR_CHANGE, FMT_ATTR_TIMES, FMT_ATTR_NLINK,
+                                               FMT_ATTR_SIZE,   FMT_ATTR_OWNER, FMT_ATTR_EXIST,
+                                               FMT_ATTR_BLOCKS, FMT_ATTR_CUT };
         struct fmt_parsed_key p;
         struct fmt_key k;
 

@@ -70,8 +70,8 @@ static const struct fs_gather_opts lazy = { .age_ms = FOREVER };
 
 static void write_at(struct fixture *f, uint64_t ino, uint64_t offset, const void *data, size_t len)
 {
-        assert_result(fs_write(f->fs, ino, offset, slice_of(data, len), 0), (int64_t)len, "fs_write", __FILE__,
-                      __LINE__);
+        assert_result(fs_write(f->fs, ino, offset, slice_of(data, len), 0), (int64_t)len, "fs_write",
+                      __FILE__, __LINE__);
 }
 
 static void fill_big(void)
@@ -545,7 +545,8 @@ static void *grow_main(void *arg)
 
 static void test_size_follows(void **state)
 {
-        static const struct fs_gather_opts small = { .age_ms = 5, .inode_bytes = 300000, .total_bytes = 400000 };
+        static const struct fs_gather_opts small = { .age_ms = 5, .inode_bytes = 300000,
+                                                     .total_bytes = 400000 };
         struct growing g = { .ino = 0 };
         uint8_t buf[100];
         pthread_t thread;
@@ -733,7 +734,8 @@ static void test_pieces(void **state)
 
 static void test_writers_wait(void **state)
 {
-        static const struct fs_gather_opts small = { .age_ms = FOREVER, .inode_bytes = 50000, .total_bytes = 90000 };
+        static const struct fs_gather_opts small = { .age_ms = FOREVER, .inode_bytes = 50000,
+                                                     .total_bytes = 90000 };
         struct pair p;
         uint64_t ino[4];
 

@@ -182,8 +182,8 @@ static void step_read(struct world *w, struct file *f, unsigned m)
         for (uint64_t i = 0; i < expected; i++)
                 if (buf[i] != seen(f, m, at + i))
                         fail_msg("step %llu: mount %u, %s: byte %llu is %02x, not %02x",
-                                 (unsigned long long)w->step, m, f->name, (unsigned long long)(at + i), buf[i],
-                                 seen(f, m, at + i));
+                                 (unsigned long long)w->step, m, f->name, (unsigned long long)(at + i),
+                                 buf[i], seen(f, m, at + i));
 }
 
 static void step_attr(struct world *w, struct file *f, unsigned m)

@@ -103,9 +103,9 @@ static void compare_number(struct pair *p, const struct model_inode *inode, cons
                          (unsigned long long)expected);
 }
 
-/* What a file takes, in units of 512 bytes: each block at least without the zeros at its end, at most with
- * them, because a change to a part of a block may leave zeros behind. What is gathered is counted as far as that
- * is known. */
+/* What a file takes, in units of 512 bytes: each block at least without the zeros at its end, at most
+ * with them, because a change to a part of a block may leave zeros behind. What is gathered is counted as
+ * far as that is known. */
 static void compare_blocks(struct pair *p, const struct model_inode *inode, uint64_t got)
 {
         size_t block_size = fs_block_size(p->f.fs);

@@ -134,7 +134,8 @@ static void test_own_changes(void **state)
                         break;
                 case 2:
                         data[at] = 0;
-                        assert_ok(fs_fallocate(p.a.fs, ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, 1));
+                        assert_ok(fs_fallocate(p.a.fs, ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                               at, 1));
                         break;
                 case 3:
                         assert_ok(truncate_to(&p.a, ino, at));
@@ -222,7 +223,8 @@ static void test_crowd(void **state)
                 assert_int_equal(pthread_create(&threads[i], NULL, crowd_reader, &c), 0);
         for (unsigned version = 1; version < 15; version++) {
                 memset(bytes, (int)version, sizeof(bytes));
-                assert_int_equal(fs_write(c.p.a.fs, c.ino, 0, slice_of(bytes, sizeof(bytes)), 0), sizeof(bytes));
+                assert_int_equal(fs_write(c.p.a.fs, c.ino, 0, slice_of(bytes, sizeof(bytes)), 0),
+                                 sizeof(bytes));
                 if (version % 3 == 0)
                         assert_ok(fs_flush(c.p.a.fs, c.ino));
                 atomic_store(&c.written, version);

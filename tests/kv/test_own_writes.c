@@ -218,12 +218,13 @@ static void test_atomic_results(void **state)
         }
 }
 
-/* A value that was read is set elsewhere: it may lie in the very page that the write changes. Several in one page,
- * of changing lengths, each written over its neighbour. */
+/* A value that was read is set elsewhere: it may lie in the very page that the write changes. Several in one
+ * page, of changing lengths, each written over its neighbour. */
 static void copy_about(struct tx *x)
 {
         static const char *const keys[] = { "a", "b", "c", "d" };
-        static const char *const values[] = { "1111111111111111", "22", "3333333333333333333333333333333333", "4" };
+        static const char *const values[] = { "1111111111111111", "22",
+                                              "3333333333333333333333333333333333", "4" };
 
         for (int i = 0; i < 4; i++)
                 tx_set(x, keys[i], values[i]);
@@ -242,7 +243,8 @@ static void test_set_what_was_read(void **state)
         struct ctx *c = *state;
 
         run(c, KV_WRITE, copy_about, NULL);
-        expect_range(c, "", KEYS_END, "a=1111111111111111 b=1111111111111111 c=1111111111111111 d=1111111111111111");
+        expect_range(c, "", KEYS_END,
+                     "a=1111111111111111 b=1111111111111111 c=1111111111111111 d=1111111111111111");
 }
 
 struct test_table tests_own_writes(void)

@@ -1,7 +1,7 @@
-/* A full store under the write-behind overlay, against a model of what was acknowledged: random fills with small
- * records, blocks and patches, random mass deletes, closing and opening. Whatever was acknowledged must be there
- * afterwards, closing must succeed, deletes must never fail, a refusal must be ENOSPC, and of a store in which most
- * was deleted a good part must be of use again.
+/* A full store under the write-behind overlay, against a model of what was acknowledged: random fills with
+ * small records, blocks and patches, random mass deletes, closing and opening. Whatever was acknowledged must
+ * be there afterwards, closing must succeed, deletes must never fail, a refusal must be ENOSPC, and of a
+ * store in which most was deleted a good part must be of use again.
  *
  * ASHLAR_SEED replays a run; ASHLAR_ROUNDS runs as many seeds (default 1 for each kind of store).
  */
@@ -109,7 +109,8 @@ static int set_body(struct kv_txn *t, void *arg)
         int r = 0;
 
         for (unsigned k = 0; r >= 0 && k < c->n; k++) {
-                struct slice key = key_of(c->keys[k].i, buf), data = slice_of(c->keys[k].data, c->keys[k].len);
+                struct slice key = key_of(c->keys[k].i, buf);
+                struct slice data = slice_of(c->keys[k].data, c->keys[k].len);
 
                 r = c->keys[k].patch ? kv_patch(t, key, c->keys[k].at, data) : kv_set(t, key, data);
         }

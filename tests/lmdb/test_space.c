@@ -121,7 +121,8 @@ static void test_figures(void **state)
 
 static int reserve(struct kv_store *s, uint64_t bytes)
 {
-        struct kv_need need = { .keys = bytes / 32768 + 1, .sets = bytes / 32768 + 1, .bytes = bytes, .largest = 32768, .commits = 1 };
+        struct kv_need need = { .keys = bytes / 32768 + 1, .sets = bytes / 32768 + 1, .bytes = bytes,
+                                .largest = 32768, .commits = 1 };
 
         return s->ops->reserve(s, &need);
 }

@@ -226,7 +226,8 @@ static int patch_body(struct kv_txn *t, void *arg)
         return kv_patch(t, slice_str(key), 30000, slice_of("x", 1));
 }
 
-/* A patch far behind the end makes a large value of a small one: it is the value that the batch has to hold. */
+/* A patch far behind the end makes a large value of a small one: it is the value
+ * that the batch has to hold. */
 static void patches_count_as_what_they_make(void **state)
 {
         struct kv_writebehind_opts opts = { .age_ms = 60000 };

@@ -14,18 +14,17 @@ struct kv_writebehind_opts {
         unsigned age_ms;        /* ... or when its oldest transaction is this old. 0: default */
         unsigned close_ms;      /* how long kv_close tries to write the last batches. 0: default, 10 s */
         struct slice fence;     /* each batch reads this key and stops the store if it is absent */
-        struct slice sequence;  /* each batch writes its number here, from the one found on, and conflicts with all
-                                 * others, so that none can take place late, after it was given up: needed over
-                                 * stores with unknown results (EINVAL). Empty: none */
+        struct slice sequence;  /* each batch writes its number here, from the one found on, and conflicts
+                                 * with all others, so that none can take place late, after it was given up:
+                                 * needed over stores with unknown results (EINVAL). Empty: none */
 };
 
-/* A transaction commits into an ordered overlay in memory; a thread writes batches of whole transactions
- * down in commit order. After a crash the store below holds a prefix of the committed transactions, with
- * everything before the last successful kv_sync in it. The store below must have no other writer.
- * A commit succeeds only if it is certain that there is room below (ops->reserve), and gives ENOSPC otherwise;
- * one with KV_RESERVE only if it cannot be written below at once, either.
- * If a batch cannot be written, it is kept and tried again; until that succeeds, commits and kv_sync
- * give the error. */
+/* A transaction commits into an ordered overlay in memory; a thread writes batches of whole transactions down
+ * in commit order. After a crash the store below holds a prefix of the committed transactions, with
+ * everything before the last successful kv_sync in it. The store below must have no other writer. A commit
+ * succeeds only if it is certain that there is room below (ops->reserve), and gives ENOSPC otherwise; one
+ * with KV_RESERVE only if it cannot be written below at once, either. If a batch cannot be written, it is
+ * kept and tried again; until that succeeds, commits and kv_sync give the error. */
 int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
                         struct kv_store **ret);
 

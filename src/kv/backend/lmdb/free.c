@@ -1,10 +1,10 @@
-/* Free pages inside the file, as far as it is certain that LMDB will use them: how many there are, and how many
- * rows of consecutive ones.
+/* Free pages inside the file, as far as it is certain that LMDB will use them: how many there are, and how
+ * many rows of consecutive ones.
  *
- * What LMDB does (0.9): its list has a record for each transaction that freed pages. A writer reads records from
- * the oldest on, as far as no reader may still need their pages, until it has what it looks for. A single page
- * it finds as long as there is one. For N pages in a row it reads 60 * N more records at most, and then takes
- * them from the end of the file.
+ * What LMDB does (0.9): its list has a record for each transaction that freed pages. A writer reads records
+ * from the oldest on, as far as no reader may still need their pages, until it has what it looks for. A
+ * single page it finds as long as there is one. For N pages in a row it reads 60 * N more records at most,
+ * and then takes them from the end of the file.
  */
 #include "internal.h"
 

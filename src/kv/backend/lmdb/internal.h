@@ -159,7 +159,8 @@ void lmdb_dir_close(struct lmdb_store *s);
  * written). */
 int lmdb_marker_check(struct lmdb_store *s, struct err_text *text);
 
-/* Writes the marker again as it is: a transaction that changes nothing and is still one. 0 or LMDB's error. */
+/* Writes the marker again as it is: a transaction that changes nothing and is still one.
+ * 0 or LMDB's error. */
 int lmdb_marker_touch(MDB_txn *txn);
 
 /* ---- lock.c -------------------------------------------------------------------------------------- */

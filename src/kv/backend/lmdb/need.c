@@ -1,5 +1,5 @@
-/* How many pages a commit takes at most. LMDB never changes a page in place: whatever a transaction touches is
- * written to other pages first, and so are the branches above it and the list of free pages.
+/* How many pages a commit takes at most. LMDB never changes a page in place: whatever a transaction touches
+ * is written to other pages first, and so are the branches above it and the list of free pages.
  *
  * Figures of the tree as of the last commit bound what can be touched. What is certain: every key changes one
  * leaf and, when that runs empty, a neighbour; a leaf splits once for a key set into it at most, and no more

@@ -1,7 +1,7 @@
-/* Room. A write may be acknowledged only if room for it is certain, and there are two kinds of it: what lies
- * beyond the end of the file and was promised by the host's file system (fallocate), and free pages inside the
- * file, as far as LMDB is certain to find them (free.c). Against these stands what the writes take at most
- * (need.c).
+/* Room. A write may be acknowledged only if room for it is certain, and there are two kinds of it: what
+ * lies beyond the end of the file and was promised by the host's file system (fallocate), and free pages
+ * inside the file, as far as LMDB is certain to find them (free.c). Against these stands what the writes
+ * take at most (need.c).
  */
 #include "internal.h"
 
@@ -259,8 +259,8 @@ static uint64_t take(uint64_t *from, uint64_t n)
         return taken;
 }
 
-/* Whether pages P are certain to be found with END pages beyond the end of the file and F inside, when KEPT ones
- * must remain. A quarter of these is kept at the end, where pages lie in rows. */
+/* Whether pages P are certain to be found with END pages beyond the end of the file and F inside, when KEPT
+ * ones must remain. A quarter of these is kept at the end, where pages lie in rows. */
 static bool fit_beside(const struct lmdb_pages *p, uint64_t end, struct lmdb_free f, uint64_t kept)
 {
         kept -= take(&end, kept / 4);
@@ -270,8 +270,8 @@ static bool fit_beside(const struct lmdb_pages *p, uint64_t end, struct lmdb_fre
         return lmdb_pages_fit(p, end, &f);
 }
 
-/* The free pages inside the file, or several times PAGES of them. What LMDB may use of them stays so until the next
- * commit, and what was counted stays good until then. */
+/* The free pages inside the file, or several times PAGES of them. What LMDB may use of them stays so until
+ * the next commit, and what was counted stays good until then. */
 static int free_now(struct lmdb_store *s, uint64_t pages, struct lmdb_free *ret)
 {
         struct lmdb_txn *t;
@@ -295,9 +295,10 @@ static int free_now(struct lmdb_store *s, uint64_t pages, struct lmdb_free *ret)
         return r;
 }
 
-/* As above, with what is there now. COUNT: look for free pages inside the file, too; *RET_SPLIT then says whether
- * their list is in many small pieces. */
-static int fits_now(struct lmdb_store *s, const struct kv_need *need, uint64_t kept, bool count, bool *ret_split)
+/* As above, with what is there now. COUNT: look for free pages inside the file, too; *RET_SPLIT then says
+ * whether their list is in many small pieces. */
+static int fits_now(struct lmdb_store *s, const struct kv_need *need, uint64_t kept, bool count,
+                    bool *ret_split)
 {
         uint64_t used_end, allocated_end, end;
         struct lmdb_free f = { .pages = 0 };
@@ -316,9 +317,9 @@ static int fits_now(struct lmdb_store *s, const struct kv_need *need, uint64_t k
         return r < 0 ? r : fit_beside(&p, end, f, kept);
 }
 
-/* Makes LMDB look for a row of pages, for which it reads many records of its list: it puts them together to a few
- * when it commits. Otherwise many small ones, left by as many small transactions, would keep it from finding the
- * rows that are there. */
+/* Makes LMDB look for a row of pages, for which it reads many records of its list: it puts them together to a
+ * few when it commits. Otherwise many small ones, left by as many small transactions, would keep it from
+ * finding the rows that are there. */
 static int gather_list(struct lmdb_store *s, MDB_txn *txn)
 {
         static const uint8_t name[] = { 0, 0, 'g' };
@@ -403,8 +404,9 @@ int lmdb_reserve(struct kv_store *base, const struct kv_need *need)
 
 int lmdb_reserve_own(struct lmdb_txn *t)
 {
-        struct kv_need need = { .keys = t->base.written_keys, .sets = t->base.written_keys, .bytes = t->base.written_bytes,
-                                .largest = t->base.largest_value, .commits = 1 };
+        struct kv_need need = { .keys = t->base.written_keys, .sets = t->base.written_keys,
+                                .bytes = t->base.written_bytes, .largest = t->base.largest_value,
+                                .commits = 1 };
 
         return reserve(lmdb_of(t->base.store), &need, true);
 }

@@ -326,8 +326,8 @@ static __attribute__((noinline)) int put_mapped(struct lmdb_txn *t, struct slice
         return 0;
 }
 
-/* Whether VALUE may lie in a page of LMDB's that T has written and will write to: setting it would move it away
- * while it is copied. */
+/* Whether VALUE may lie in a page of LMDB's that T has written and will write to: setting it would move it
+ * away while it is copied. */
 static bool is_lent(const struct lmdb_txn *t, struct slice value)
 {
         uintptr_t at = (uintptr_t)value.data;

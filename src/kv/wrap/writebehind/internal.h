@@ -166,9 +166,9 @@ static inline void wb_load_add(struct wb_load *to, const struct wb_load *load)
         to->largest = load->largest > to->largest ? load->largest : to->largest;
 }
 
-/* Before T is acknowledged: makes sure that it will find room below, beside all that is pending. 0; 1 if it was
- * written down instead; ERR_RETRY if it is to run again when all before it is written down; ENOSPC. Writer's lock
- * and lock held, the latter dropped meanwhile. */
+/* Before T is acknowledged: makes sure that it will find room below, beside all that is pending. 0; 1 if it
+ * was written down instead; ERR_RETRY if it is to run again when all before it is written down; ENOSPC.
+ * Writer's lock and lock held, the latter dropped meanwhile. */
 int wb_room_take(struct wb_store *wb, struct wb_txn *t);
 
 /* ---- range.c ------------------------------------------------------------------------------------- */
@@ -183,8 +183,8 @@ void wb_range_end(struct kv_range *r);
 int wb_wait_batch(struct wb_store *wb);
 /* Everything up to transaction TARGET is durable when this returns 0. */
 int wb_flush(struct wb_store *wb, uint64_t target);
-/* Writes down what the writing transaction T, the only one that is not durable, put into the active table: it is
- * durable when this returns 0. No batch may be running. Lock held, dropped meanwhile. */
+/* Writes down what the writing transaction T, the only one that is not durable, put into the active table: it
+ * is durable when this returns 0. No batch may be running. Lock held, dropped meanwhile. */
 int wb_write_through(struct wb_store *wb, struct wb_txn *t);
 void *wb_committer(void *wb);
 

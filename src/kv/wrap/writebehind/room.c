@@ -1,12 +1,12 @@
-/* Room: a transaction is acknowledged only if it is certain that it can be written below, beside all that is not
- * written yet. As long as the store below has plenty, that is a comparison with a budget. When it has little, what
- * is pending is written down first, so that the transaction stands alone against what is left; and one that frees
- * room is then written down itself before it is acknowledged, whatever is certain.
+/* Room: a transaction is acknowledged only if it is certain that it can be written below, beside all that is
+ * not written yet. As long as the store below has plenty, that is a comparison with a budget. When it has
+ * little, what is pending is written down first, so that the transaction stands alone against what is left;
+ * and one that frees room is then written down itself before it is acknowledged, whatever is certain.
  */
 #include "internal.h"
 
-/* How much more than needed is asked for, so that the store below is not asked for each transaction; less when
- * there is little left. */
+/* How much more than needed is asked for, so that the store below is not asked for each transaction; less
+ * when there is little left. */
 static const struct wb_load steps[] = {
         { .keys = 32768, .sets = 32768, .bytes = (uint64_t)16 << 20, .largest = 32752 },
         { .keys = 2048, .sets = 2048, .bytes = (uint64_t)1 << 20, .largest = 32752 },

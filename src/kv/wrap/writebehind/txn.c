@@ -30,8 +30,8 @@ static bool is_full(const struct wb_store *wb)
                wb->view->tables[0]->load.bytes > wb->table_load;
 }
 
-/* Whether a writer waits before it begins: in a store that is nearly full also until what is pending is written
- * down (room.c). */
+/* Whether a writer waits before it begins: in a store that is nearly full also until what is pending is
+ * written down (room.c). */
 static bool must_wait(const struct wb_store *wb)
 {
         return is_full(wb) || wb->durable < wb->drain;
@@ -98,8 +98,8 @@ static void txn_unlink(struct wb_store *wb, struct wb_txn *t)
 }
 
 /* A snapshot of the store below, and the lock: no batch retires in between, so that the view of now and the
- * snapshot are a pair. (What a batch wrote below meanwhile is still in the view's tables, too.) The snapshot is not
- * taken under the lock: below may have to wait for readers to end, who need the lock for that. */
+ * snapshot are a pair. (What a batch wrote below meanwhile is still in the view's tables, too.) The snapshot
+ * is not taken under the lock: below may have to wait for readers to end, who need the lock for that. */
 static int snapshot_and_lock(struct wb_store *wb, struct kv_txn **ret)
 {
         for (;;) {
@@ -498,8 +498,8 @@ int wb_patch(struct kv_txn *base, struct slice key, size_t at, struct slice data
         v = e ? atomic_load_explicit(&e->head, memory_order_relaxed) : NULL;
         if (old == 0 || whole_is_better(v, t->number, total, data.len))
                 return set_patched(base, key, total, at, data);
-        /* The first change to the key in this table brings the whole value into its batch, later ones what they
-         * add to its length. */
+        /* The first change to the key in this table brings the whole value into its batch, later ones what
+         * they add to its length. */
         load_value(t, v && v->number > t->durable ? total - old : total, total);
         r = touch(base, key, false, &e);
         if (r < 0)

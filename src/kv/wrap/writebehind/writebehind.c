@@ -48,8 +48,8 @@ static int wb_sync(struct kv_store *s)
         return wb_flush(wb, target);
 }
 
-/* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the moment gets
- * some time. */
+/* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the
+ * moment gets some time. */
 static int sync_last(struct wb_store *wb)
 {
         uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;
@@ -155,18 +155,19 @@ static void limits_derive(struct kv_limits *limits, const struct kv_limits *belo
         limits->optimistic = false;
 }
 
-/* How much a table and a batch hold. A large transaction is what one machine's store likes best, and what a cluster
- * likes least. */
+/* How much a table and a batch hold. A large transaction is what one machine's store likes best, and what a
+ * cluster likes least. */
 static void loads_derive(struct wb_store *wb, const struct kv_limits *below)
 {
         if (below->remote) {
                 wb->batch_bytes_below = below->txn_plan_bytes;
                 wb->table_load = below->txn_plan_bytes / 2;
         } else {
-                /* What frees room may fill a table by a quarter more when batches fail (wait_for_batch): with one
-                 * transaction on top, and the batch's number, that must still fit into one below. */
+                /* What frees room may fill a table by a quarter more when batches fail (wait_for_batch): with
+                 * one transaction on top, and the batch's number, that must still fit into one below. */
                 wb->batch_bytes_below = below->txn_bytes;
-                wb->table_load = (below->txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 - KV_KEY_MAX;
+                wb->table_load = (below->txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 -
+                                 KV_KEY_MAX;
         }
         wb->batch_load = smaller(3 * wb->batch_bytes, wb->table_load / 2);
 }
