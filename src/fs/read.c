@@ -19,7 +19,7 @@ struct read {
         uint64_t gathered_end; /* 0: nothing is gathered */
         bool again;            /* to be read again: see fs_gather_mark */
         int result; /* of FN */
-        bool atime_due;
+        bool atime_due, atime_set;
 };
 
 /* One block gives at most two pieces: its stored bytes, and the zeros behind them. */
@@ -123,7 +123,11 @@ static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n
                             hand_out(t, rd, iov, pieces.n, (size_t)(end - rd->offset));
 }
 
-/* The file's size, and what else is to be known of its inode. */
+/* A body's result: the access time is to be set before data is handed out, since the kernel asks for it right
+ * after that, and may keep the answer. Where a transaction costs a round trip, the reader does not wait for it. */
+#define ATIME_FIRST 1
+
+/* The file's size, and what else is to be known of its inode. 0, ATIME_FIRST or an error. */
 static int wait_inode(struct kv_txn *t, struct read *rd, struct fs_inode_read *read, uint64_t *ret_size)
 {
         struct fs_inode inode;
@@ -133,9 +137,9 @@ static int wait_inode(struct kv_txn *t, struct read *rd, struct fs_inode_read *r
                 return r;
         if (!S_ISREG(inode.rec.mode))
                 return S_ISDIR(inode.rec.mode) ? -EISDIR : -EINVAL;
-        rd->atime_due = fs_atime_due(rd->fs, &inode, rd->now);
+        rd->atime_due = !rd->atime_set && fs_atime_due(rd->fs, &inode, rd->now);
         *ret_size = inode.rec.size;
-        return 0;
+        return rd->atime_due && !rd->fs->limits->remote ? ATIME_FIRST : 0;
 }
 
 /* READS and IOV have room for all blocks of the request. */
@@ -154,7 +158,7 @@ static int read_in(struct kv_txn *t, struct read *rd, struct fs_block_read *read
         if (ahead)
                 start_blocks(t, rd, count_blocks(rd, last), reads);
         r = wait_inode(t, rd, &inode_read, &size);
-        if (r < 0)
+        if (r != 0)
                 return r;
         /* Behind the size there is nothing that is to be seen. */
         end = last < size ? last : size;
@@ -196,6 +200,10 @@ int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn
         do {
                 rd.mark = fs_gather_now(fs);
                 r = fs_run_read(fs, read_body, &rd);
+                if (r == ATIME_FIRST) {
+                        fs_atime_set(fs, ino, rd.now);
+                        rd.atime_set = rd.again = true;
+                }
         } while (r >= 0 && rd.again);
         if (r < 0)
                 return r;

@@ -74,7 +74,8 @@ static bool model_set(struct model *m, struct slice key, struct slice value)
 static struct slice random_key(struct rng *g, uint8_t *buf)
 {
         static const size_t lens[] = {
-                0, 1, 2, 3, 508, 509, 510, 511, 512, 513, 530, 1022, 9997, 9999, 10000,
+                0, 1, 2, 3, 508, 509, 510, 511, 512, 513, 530, 1022,
+                KV_KEY_MAX - 3, KV_KEY_MAX - 1, KV_KEY_MAX,
         };
         size_t len = lens[rng_below(g, sizeof(lens) / sizeof(lens[0]))];
         uint64_t prefix = rng_below(g, 4);
