@@ -124,7 +124,7 @@ static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n
 }
 
 /* A body's result: the access time is to be set before data is handed out, since the kernel asks for it right
- * after that, and may keep the answer. Where a transaction costs a round trip, the reader does not wait for it. */
+ * after that, and may keep the answer. Where a transaction costs a round trip, the reader does not wait. */
 #define ATIME_FIRST 1
 
 /* The file's size, and what else is to be known of its inode. 0, ATIME_FIRST or an error. */

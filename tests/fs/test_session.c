@@ -185,11 +185,13 @@ static void test_mkfs(void **state)
         mount_close(&m);
 }
 
+/* The conflict: a commit that the stand-in has land late must not land on what came after it. */
 static int set_damaged(struct kv_txn *t, void *arg)
 {
         struct fmt_key k;
 
         fmt_key_process(&k, arg);
+        assert_ok(kv_conflict_key(t, KV_CONFLICT_READ, fmt_slice(&k)));
         return kv_set(t, fmt_slice(&k), str("no message"));
 }
 

@@ -16,8 +16,16 @@
 /* LMDB's database of free pages. */
 #define FREE_DBI ((MDB_dbi)0)
 
-/* Rows count in the records that LMDB certainly looks at for the shortest of them, two pages. */
-#define RECORDS_LOOKED_AT (60u * 2 - 1)
+/* How many records LMDB certainly looks at for a row of N pages. */
+#define LOOKED_AT(n) (60u * (n) - 1)
+
+/* For the shortest rows. */
+#define RECORDS_LOOKED_AT LOOKED_AT(2)
+
+/* Rows of several lengths are counted at a time, in the records that count for the shortest of them; the first
+ * class has single pages, too. */
+static const unsigned row_classes[] = { 1, 8, 16, 32, LMDB_ROW_MAX + 1 };
+#define CLASSES (sizeof(row_classes) / sizeof(row_classes[0]) - 1)
 
 /* LMDB cuts long records into ones of some 500 pages. */
 #define RECORD_PAGES_FEW 250u
@@ -73,13 +81,14 @@ static uint64_t mark_record(struct map *map, MDB_val record)
         return marked;
 }
 
-static void count_row(uint64_t length, struct lmdb_free *f)
+static void count_row(uint64_t length, const unsigned lengths[2], struct lmdb_free *f)
 {
-        for (unsigned n = 1; n <= LMDB_ROW_MAX && n <= length; n++)
+        for (unsigned n = lengths[0]; n < lengths[1] && n <= length; n++)
                 f->rows[n] += length / n;
 }
 
-static void count_rows(const struct map *map, struct lmdb_free *f)
+/* Rows of [LENGTHS[0], LENGTHS[1]) pages. */
+static void count_rows(const struct map *map, const unsigned lengths[2], struct lmdb_free *f)
 {
         uint64_t length = 0;
 
@@ -88,12 +97,12 @@ static void count_rows(const struct map *map, struct lmdb_free *f)
                         length++;
                         continue;
                 }
-                count_row(length, f);
+                count_row(length, lengths, f);
                 length = 0;
                 if (map->bits[page / 8] == 0)
                         page |= 7; /* none in this byte */
         }
-        count_row(length, f);
+        count_row(length, lengths, f);
 }
 
 int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, struct lmdb_free *ret)
@@ -101,7 +110,7 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
         uint64_t oldest = mdb_txn_id(t->txn);
         struct map map = { .pages = atomic_load(&s->used_end) / s->page_bytes, .first = UINT64_MAX };
         _cleanup_free_ uint8_t *bits = NULL;
-        unsigned records = 0;
+        unsigned records = 0, class = 0;
         MDB_cursor *cursor;
         MDB_val key, value;
         int rc;
@@ -124,16 +133,17 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
                 memcpy(&number, key.mv_data, sizeof(number));
                 if (number >= oldest)
                         break;
-                if (records++ == RECORDS_LOOKED_AT) {
-                        count_rows(&map, ret);
+                if (records == RECORDS_LOOKED_AT)
                         ret->split = ret->pages < RECORDS_LOOKED_AT * RECORD_PAGES_FEW;
-                }
+                for (; class < CLASSES && records == LOOKED_AT(class == 0 ? 2 : row_classes[class]); class++)
+                        count_rows(&map, &row_classes[class], ret);
+                records++;
                 ret->pages += mark_record(&map, value);
         }
         mdb_cursor_close(cursor);
         if (rc != 0 && rc != MDB_NOTFOUND)
                 return lmdb_error(rc);
-        if (records <= RECORDS_LOOKED_AT)
-                count_rows(&map, ret);
+        for (; class < CLASSES; class++)
+                count_rows(&map, &row_classes[class], ret);
         return 0;
 }
