@@ -43,7 +43,7 @@ cluster_restart() { # I
 
         mkdir -p "$cluster_dir/data/$i" "$cluster_dir/log/$i"
         "$fdbserver" -p "127.0.0.1:${cluster_ports[i]}" -C "$FDB_CLUSTER_FILE" -d "$cluster_dir/data/$i" \
-                -L "$cluster_dir/log/$i" -m 2GiB --cache-memory 200MiB >"$cluster_dir/log/$i/out" 2>&1 &
+                -L "$cluster_dir/log/$i" -m 8GiB --cache-memory 200MiB >"$cluster_dir/log/$i/out" 2>&1 &
         cluster_pids[i]=$!
 }
 
