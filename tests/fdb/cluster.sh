@@ -4,7 +4,7 @@
 # library; otherwise the one beside ASHLAR_FDB_BIN, or the system's), TMPDIR.
 #
 #   cluster_start N     starts N processes on loopback, waits until the cluster is usable, and exports
-#                       FDB_CLUSTER_FILE, ASHLAR_TEST_CLUSTER and ASHLAR_FDB_LIB; exit code 77 if there is no
+#                       FDB_CLUSTER_FILE, ASHLAR_TEST_CLUSTER, ASHLAR_FDB_LIB and FDBCLI; exit code 77 if there is no
 #                       FoundationDB here
 #   cluster_kill I      kills process I (from 0) as a crash would
 #   cluster_restart I   starts it again
@@ -43,14 +43,13 @@ cluster_restart() { # I
 
         mkdir -p "$cluster_dir/data/$i" "$cluster_dir/log/$i"
         "$fdbserver" -p "127.0.0.1:${cluster_ports[i]}" -C "$FDB_CLUSTER_FILE" -d "$cluster_dir/data/$i" \
-                -L "$cluster_dir/log/$i" -m 2GiB --cache-memory 200MiB >"$cluster_dir/log/$i/out" 2>&1 &
+                -L "$cluster_dir/log/$i" -m 8GiB --cache-memory 200MiB >"$cluster_dir/log/$i/out" 2>&1 &
         cluster_pids[i]=$!
 }
 
 cluster_kill() { # I
-        kill -KILL "${cluster_pids[$1]}" 2>/dev/null
-        wait "${cluster_pids[$1]}" 2>/dev/null
-        return 0
+        kill -KILL "${cluster_pids[$1]}" 2>/dev/null || :
+        wait "${cluster_pids[$1]}" 2>/dev/null || :
 }
 
 cluster_stop() {
@@ -109,6 +108,7 @@ cluster_start() { # N
         cluster_dir=$(mktemp -d "${TMPDIR:-/tmp}/ashlar-cluster.XXXXXX")
         export FDB_CLUSTER_FILE=$cluster_dir/fdb.cluster
         export ASHLAR_TEST_CLUSTER=$FDB_CLUSTER_FILE
+        export FDBCLI=$fdbcli
         trap cluster_stop EXIT
         for ((try = 0; try < 5; try++)); do
                 if cluster_try "$1" && cluster_wait; then

@@ -1,0 +1,209 @@
+/* How many small files a directory's file system makes, looks at, lists and removes in a second, by several
+ * threads: what a mount over a cluster is measured with (measure.sh).
+ *
+ *     files_bench PHASE DIR [OPTION=N...]     (options with their defaults are below)
+ *
+ * PHASE is create (with its bytes and close), stat, list (names with attributes, as ls -l) or unlink; each goes
+ * through the same files. Each thread has a directory of its own below DIR: the kernel lets one process at a
+ * time change a directory. Prints one line.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+        const char *name;
+        size_t n;
+} options[] = {
+        { "threads", 1 },
+        { "files", 1000 }, /* in all */
+        { "bytes", 4096 }, /* of each */
+        { "first", 0 },    /* number of the first thread's directory: for several mounts at once */
+};
+
+enum { THREADS, FILES, BYTES, FIRST };
+
+static const char *root;
+static char *data;
+static pthread_barrier_t start;
+
+static void die(const char *what)
+{
+        fprintf(stderr, "files_bench: %s: %s\n", what, strerror(errno));
+        exit(1);
+}
+
+/* ---- the phases: in directory DIR, files 0 to N - 1 ---------------------------------------------- */
+
+static void create(int dir, size_t n)
+{
+        char name[32];
+
+        for (size_t i = 0; i < n; i++) {
+                int fd;
+
+                snprintf(name, sizeof(name), "%06zu", i);
+                fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+                if (fd < 0 || write(fd, data, options[BYTES].n) != (ssize_t)options[BYTES].n || close(fd) < 0)
+                        die("create");
+        }
+}
+
+static void stat_each(int dir, size_t n)
+{
+        char name[32];
+        struct stat st;
+
+        for (size_t i = 0; i < n; i++) {
+                snprintf(name, sizeof(name), "%06zu", i);
+                if (fstatat(dir, name, &st, 0) < 0 || (size_t)st.st_size != options[BYTES].n)
+                        die("stat");
+        }
+}
+
+static void list(int dir, size_t n)
+{
+        DIR *d = fdopendir(dup(dir));
+        struct dirent *e;
+        struct stat st;
+        size_t found = 0;
+
+        if (!d)
+                die("opendir");
+        while ((e = readdir(d))) {
+                if (e->d_name[0] == '.')
+                        continue;
+                if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        die("stat");
+                found++;
+        }
+        closedir(d);
+        if (found != n) {
+                fprintf(stderr, "files_bench: %zu files instead of %zu\n", found, n);
+                exit(1);
+        }
+}
+
+static void unlink_each(int dir, size_t n)
+{
+        char name[32];
+
+        for (size_t i = 0; i < n; i++) {
+                snprintf(name, sizeof(name), "%06zu", i);
+                if (unlinkat(dir, name, 0) < 0)
+                        die("unlink");
+        }
+}
+
+static const struct phase {
+        const char *name;
+        void (*run)(int dir, size_t n);
+} phases[] = {
+        { "create", create },
+        { "stat", stat_each },
+        { "list", list },
+        { "unlink", unlink_each },
+};
+
+static const struct phase *phase;
+
+/* ---- threads ------------------------------------------------------------------------------------- */
+
+static void *work(void *arg)
+{
+        size_t me = *(size_t *)arg;
+        char path[4096];
+        int dir;
+
+        snprintf(path, sizeof(path), "%s/%03zu", root, options[FIRST].n + me);
+        if (phase->run == create && mkdir(path, 0755) < 0)
+                die(path);
+        dir = open(path, O_RDONLY | O_DIRECTORY);
+        if (dir < 0)
+                die(path);
+        pthread_barrier_wait(&start);
+        phase->run(dir, options[FILES].n / options[THREADS].n);
+        close(dir);
+        if (phase->run == unlink_each && rmdir(path) < 0)
+                die(path);
+        return NULL;
+}
+
+static double seconds(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void usage(void)
+{
+        fprintf(stderr, "usage: files_bench create|stat|list|unlink DIR [threads=N] [files=N] [bytes=N] "
+                "[first=N]\n");
+        exit(2);
+}
+
+static void parse(int argc, char **argv)
+{
+        if (argc < 3)
+                usage();
+        for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++)
+                if (strcmp(argv[1], phases[i].name) == 0)
+                        phase = &phases[i];
+        if (!phase)
+                usage();
+        root = argv[2];
+        for (int i = 3; i < argc; i++) {
+                size_t j, len = strcspn(argv[i], "=");
+
+                for (j = 0; j < sizeof(options) / sizeof(options[0]); j++)
+                        if (strlen(options[j].name) == len && memcmp(options[j].name, argv[i], len) == 0)
+                                break;
+                if (j == sizeof(options) / sizeof(options[0]) || argv[i][len] != '=')
+                        usage();
+                options[j].n = strtoul(argv[i] + len + 1, NULL, 10);
+        }
+        if (options[THREADS].n == 0 || options[FILES].n < options[THREADS].n)
+                usage();
+}
+
+int main(int argc, char **argv)
+{
+        pthread_t *threads;
+        size_t *indices, n;
+        double begin;
+
+        parse(argc, argv);
+        n = options[THREADS].n;
+        threads = calloc(n, sizeof(*threads));
+        indices = calloc(n, sizeof(*indices));
+        data = malloc(options[BYTES].n + 1);
+        if (!threads || !indices || !data)
+                die("memory");
+        memset(data, 'x', options[BYTES].n);
+        if (pthread_barrier_init(&start, NULL, (unsigned)n + 1) != 0)
+                die("barrier");
+        for (size_t i = 0; i < n; i++) {
+                indices[i] = i;
+                if (pthread_create(&threads[i], NULL, work, &indices[i]) != 0)
+                        die("thread");
+        }
+        pthread_barrier_wait(&start);
+        begin = seconds();
+        for (size_t i = 0; i < n; i++)
+                pthread_join(threads[i], NULL);
+        printf("%s, %zu threads: %.0f/s\n", phase->name, n,
+               (double)(options[FILES].n / n * n) / (seconds() - begin));
+        free(data);
+        free(indices);
+        free(threads);
+        return 0;
+}
