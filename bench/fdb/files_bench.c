@@ -3,9 +3,9 @@
  *
  *     files_bench PHASE DIR [OPTION=N...]     (options with their defaults are below)
  *
- * PHASE is create (with its bytes and close), stat, list (names with attributes, as ls -l) or unlink; each goes
- * through the same files. Each thread has a directory of its own below DIR: the kernel lets one process at a
- * time change a directory. Prints one line.
+ * PHASE is create (with its bytes and close), stat, list (names with attributes, as ls -l) or unlink; each
+ * goes through the same files. Each thread has a directory of its own below DIR: the kernel lets one process
+ * at a time change a directory. Prints one line.
  */
 #include <dirent.h>
 #include <errno.h>

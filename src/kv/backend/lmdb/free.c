@@ -22,8 +22,8 @@
 /* For the shortest rows. */
 #define RECORDS_LOOKED_AT LOOKED_AT(2)
 
-/* Rows of several lengths are counted at a time, in the records that count for the shortest of them; the first
- * class has single pages, too. */
+/* Rows of several lengths are counted at a time, in the records that count for the shortest of them; the
+ * first class has single pages, too. */
 static const unsigned row_classes[] = { 1, 8, 16, 32, LMDB_ROW_MAX + 1 };
 #define CLASSES (sizeof(row_classes) / sizeof(row_classes[0]) - 1)
 
