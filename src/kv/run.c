@@ -155,6 +155,13 @@ static int backoff(struct kv_store *s, struct kv_txn *t, int r, unsigned n)
         return q < 0 ? q : r;
 }
 
+/* Whether the body may only have found what it found (an error, nothing to do) because its snapshot was not of
+ * now. A commit that writes proves that nothing has changed since. */
+static bool is_unproven(const struct kv_txn *t, int r)
+{
+        return (t->flags & KV_RECENT) && (r < 0 ? !is_transient(r) : t->written_keys == 0);
+}
+
 /* The marker counts as read as well as it is written: of two transactions that do so and do not see each
  * other, only one can commit. (Its value does not matter and is not fetched; begin fixed the snapshot.) */
 static int marker_put(struct kv_txn *t, const struct marker *m)
@@ -191,6 +198,8 @@ static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, 
                 if (q < 0)
                         r = q;
         }
+        if (is_unproven(t, r))
+                r = -ERR_RETRY;
         if (r >= 0)
                 r = kv_commit(t);
         r = backoff(s, t, r, n);
@@ -250,6 +259,8 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
         int r, value = 0;
 
         m.session = NULL;
+        if (!s->limits.remote || !s->limits.optimistic)
+                flags &= ~(unsigned)KV_RECENT; /* nothing to gain */
         if (s->limits.unknown_results && (flags & KV_WRITE) && !(flags & KV_IDEMPOTENT)) {
                 /* Without a marker an unknown result could not be decided. */
                 assert(s->session && s->session->marked);
@@ -259,6 +270,7 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
                 r = attempt(s, flags, body, arg, &m, n, &value);
                 if (!is_transient(r))
                         break;
+                flags &= ~(unsigned)KV_RECENT;
                 if (r == -ERR_UNKNOWN_RESULT && m.session) {
                         r = marker_settle(s, &m);
                         if (r < 0)

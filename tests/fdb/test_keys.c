@@ -128,6 +128,69 @@ static void test_recent(void **state)
         assert_true(fixture_counts(f).versions_asked - before < 150);
 }
 
+/* ---- writers with a snapshot that is at hand ------------------------------------------------------ */
+
+struct copy {
+        int runs;
+        bool writes; /* what it found */
+};
+
+/* Returns whether "from" is there (or ENOENT), and writes it to "to". */
+static int copy(struct kv_txn *t, void *arg)
+{
+        struct copy *c = arg;
+        struct slice value;
+        uint8_t found;
+        int r = kv_get(t, slice_str("from"), 0, &value);
+
+        c->runs++;
+        if (r < 0)
+                return r;
+        found = value.data[0];
+        if (c->writes)
+                r = kv_set(t, slice_str("to"), slice_of(&found, 1));
+        return r < 0 ? r : found;
+}
+
+/* Runs it from F's store, whose snapshot at hand is from before OTHER wrote VALUE. */
+static int copy_after(struct fixture *f, struct kv_store *other, const char *value, struct copy *c)
+{
+        struct kv_txn *t;
+
+        assert_int_equal(kv_begin(f->store, KV_READ, &t), 0);
+        kv_end(t);
+        put(other, "from", value);
+        c->runs = 0;
+        return kv_run(f->store, KV_WRITE | KV_IDEMPOTENT | KV_RECENT, copy, c);
+}
+
+/* What another one wrote is seen, whether the body would miss it by an error, by doing nothing or by writing
+ * what it found. */
+static void test_recent_writer(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_store *other = fixture_open(f, f->url);
+        struct copy c = { .writes = true };
+        uint64_t before;
+
+        /* Undisturbed it costs no round trip for a version. */
+        put(f->store, "from", "0");
+        before = fixture_counts(f).versions_asked;
+        for (int i = 0; i < 20; i++)
+                assert_int_equal(kv_run(f->store, KV_WRITE | KV_IDEMPOTENT | KV_RECENT, copy, &c), '0');
+        assert_true(fixture_counts(f).versions_asked - before <= 10);
+
+        assert_int_equal(copy_after(f, other, "1", &c), '1');
+        assert_int_equal(copy_after(f, other, "2", &c), '2');
+        expect(f->store, "to", "2");
+        c.writes = false;
+        assert_int_equal(copy_after(f, other, "3", &c), '3');
+        put(other, "from", NULL);
+        assert_int_equal(copy_after(f, other, "4", &c), '4');
+        assert_int_equal(copy_after(f, other, NULL, &c), -ENOENT);
+        assert_int_equal(kv_close(other), 0);
+}
+
 /* Closing does not wait for a version that nobody needs any more. */
 static void test_close_while_away(void **state)
 {
@@ -144,7 +207,7 @@ static void test_close_while_away(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_prefixes), IN_STORE(test_ranges), IN_STORE(test_recent),
+                IN_STORE(test_prefixes), IN_STORE(test_ranges), IN_STORE(test_recent), IN_STORE(test_recent_writer),
                 IN_STORE(test_close_while_away),
         };
 

@@ -72,7 +72,7 @@ struct anchor {
 
 /* The version that AT reads (NULL: the newest), which can be begun at from now on. */
 int64_t version_keep(struct cluster *c, struct kv_txn *at);
-/* A transaction at VERSION that only reads, NULL: too old. */
+/* A transaction at VERSION, NULL: too old. */
 struct kv_txn *begin_at(struct cluster *c, int64_t version);
 uint64_t now_ns(void);
 

@@ -261,8 +261,6 @@ static void write_begin(FDBTransaction *t, size_t bytes)
 {
         pthread_mutex_lock(&t->lock);
         need_version(t);
-        if (!(t->txn->flags & KV_WRITE))
-                abort(); /* a version of its own choice: only for reading here */
         t->writes = true;
         t->bytes += bytes;
 }
@@ -382,8 +380,8 @@ static void do_commit(FDBFuture *f)
 
         pthread_mutex_lock(&t->lock);
         need_version(t);
-        if (t->bytes > TXN_BYTES) {
-                e = FDB_TRANSACTION_TOO_LARGE;
+        if (t->bytes > TXN_BYTES || t->too_old) {
+                e = t->too_old ? FDB_TRANSACTION_TOO_OLD : FDB_TRANSACTION_TOO_LARGE;
                 done = false;
         } else if (t->writes) {
                 e = commit_fault(&done, &late);

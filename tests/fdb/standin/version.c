@@ -28,7 +28,7 @@ static void drop_old(struct cluster *c)
         }
 }
 
-/* Moves the reader T back to what AT sees. The store keeps its running transactions in the order of what they
+/* Moves T back to what AT sees. The store keeps its running transactions in the order of what they
  * see. */
 static void move_back(struct mem_store *s, struct mem_txn *t, struct mem_txn *at)
 {
@@ -43,7 +43,8 @@ static struct kv_txn *begin_like(struct cluster *c, struct kv_txn *at)
 {
         struct kv_txn *t;
 
-        if (kv_begin(c->store, KV_READ, &t) < 0)
+        /* As writers, also those that only keep a version: the store remembers for them what conflicts. */
+        if (kv_begin(c->store, KV_WRITE, &t) < 0)
                 abort();
         if (at)
                 move_back((struct mem_store *)c->store, (struct mem_txn *)t, (struct mem_txn *)at);

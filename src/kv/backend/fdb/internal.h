@@ -4,7 +4,7 @@
  *     fdb.c       open, close, space      txn.c      begin, commit, back-off, end
  *     read.c      gets and ranges         write.c    writes and conflicts
  *     watch.c     watches                 error.c    codes
- *     future.c    waiting for futures     version.c  snapshots of whoever is the only writer
+ *     future.c    waiting for futures     version.c  snapshots that are at hand
  *
  * The client does everything in its network thread and hands out futures. A future's callback runs in that
  * thread (or at once in the one that sets it): callbacks here only note something and wake somebody.
@@ -39,6 +39,7 @@ struct fdb_store {
         int64_t recent;           /* newest version known to be committed; 0: none */
         uint64_t recent_at_ns;    /* what was committed before that is in it */
         uint64_t recent_since_ns; /* what was asked for earlier does not count */
+        uint64_t doubted_until_ns; /* not for writers */
         bool refreshing;          /* a newer one is being fetched: then the next three are not for others */
         uint64_t refresh_sent_ns;
         FDBTransaction *refresh_tr;
@@ -51,7 +52,7 @@ struct fdb_store {
 struct fdb_txn {
         struct kv_txn base;
         FDBTransaction *tr;   /* NULL: not needed yet, or a commit that goes on alone has it */
-        int64_t version;      /* what it reads, if it is made when needed */
+        int64_t version;      /* what it reads, if that was at hand; 0: a new one */
         fdb_error_t failed;   /* the error that on_error is to be told; 0: none */
         bool writes;          /* a commit has something to send */
         bool committed;
@@ -106,7 +107,7 @@ int fdb_commit(struct kv_txn *t);
 void fdb_end(struct kv_txn *t);
 int fdb_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt);
 /* Makes the client's transaction if there is none yet. */
-int fdb_need(struct fdb_txn *t);
+int fdb_need(struct fdb_txn *t, struct fdb_store *s);
 /* Keeps F until T ends; on ENOMEM it is destroyed. */
 int fdb_keep(struct fdb_txn *t, FDBFuture *f);
 
@@ -114,6 +115,10 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f);
 
 /* A version that is not older than the last commit through S, without a round trip if one was lately. */
 int fdb_version_recent(struct fdb_store *s, int64_t *ret);
+/* The same for a writer, without waiting at all; 0: there is none. */
+int64_t fdb_version_at_hand(struct fdb_store *s);
+/* A writer that had one of these met a conflict. */
+void fdb_version_doubt(struct fdb_store *s);
 /* T committed as VERSION; 0: nobody knows what its commit did. SENT_NS is from before it was sent. */
 void fdb_version_note(struct fdb_store *s, int64_t version, uint64_t sent_ns);
 /* When no transaction can begin any more: ends what is being fetched, soon. */

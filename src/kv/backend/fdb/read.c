@@ -12,7 +12,7 @@ void fdb_get_start(struct kv_txn *txn, struct kv_read *r)
         uint8_t key[FDB_KEY_MAX];
         FDBFuture *f;
 
-        r->err = fdb_need(t);
+        r->err = fdb_need(t, fdb_store_of(t));
         if (r->err < 0)
                 return;
         fdb_flush_reserved(t);
@@ -80,7 +80,7 @@ void fdb_range_start(struct kv_txn *txn, struct kv_range *r)
         const struct fdb_store *s = fdb_store_of(t);
         struct range *c;
 
-        r->err = fdb_need(t);
+        r->err = fdb_need(t, fdb_store_of(t));
         if (r->err < 0)
                 return;
         fdb_flush_reserved(t);

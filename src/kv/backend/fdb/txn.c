@@ -28,11 +28,17 @@ static int fix_snapshot(struct fdb_txn *t, struct fdb_store *s)
         return r;
 }
 
-/* For what begins with a known version, and often needs nothing else: each call of the client wakes its
- * thread. */
-int fdb_need(struct fdb_txn *t)
+static int begin_now(struct fdb_txn *t, struct fdb_store *s)
 {
-        struct fdb_store *s = fdb_store_of(t);
+        int r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
+
+        return r < 0 ? r : fix_snapshot(t, s);
+}
+
+/* What only reads, with a version at hand, often needs nothing else: each call of the client wakes its
+ * thread. */
+int fdb_need(struct fdb_txn *t, struct fdb_store *s)
+{
         int r;
 
         if (t->tr)
@@ -57,9 +63,9 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
         if ((flags & KV_RECENT) && !(flags & KV_WRITE)) {
                 r = fdb_version_recent(s, &t->version);
         } else {
-                r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
-                if (r == 0)
-                        r = fix_snapshot(t, s);
+                if (flags & KV_RECENT)
+                        t->version = fdb_version_at_hand(s);
+                r = t->version > 0 ? fdb_need(t, s) : begin_now(t, s);
         }
         if (r < 0) {
                 if (t->tr)
@@ -211,6 +217,8 @@ int fdb_commit(struct kv_txn *txn)
         c->tr = NULL;
         commit_free(c);
         t->committed = e == 0;
+        if (e == FDB_NOT_COMMITTED && t->version > 0)
+                fdb_version_doubt(s);
         fdb_failed(t, e);
         return t->writes ? fdb_commit_error(s->api, e) : fdb_error(s->api, e);
 }

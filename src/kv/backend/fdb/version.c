@@ -1,5 +1,5 @@
-/* Snapshots for whoever is the only one to write (KV_RECENT): the version of the last commit, or one fetched
- * lately, saves asking the cluster for one. Cheap enough to be taken under a lock: it never waits long. */
+/* Snapshots that need not be of now (KV_RECENT): the version of the last commit, or one fetched lately, saves
+ * asking the cluster for one. Cheap enough to be taken under a lock: it never waits long. */
 #include "internal.h"
 
 #include <time.h>
@@ -11,6 +11,8 @@
 /* From then on a newer one is fetched meanwhile. */
 #define FRESH_NS (300 * NS_PER_MS)
 #define WAIT_MS  20
+/* After a conflict of a writer with such a snapshot: others write the same things. */
+#define DOUBT_NS (50 * NS_PER_MS)
 
 uint64_t fdb_now_ns(void)
 {
@@ -127,4 +129,21 @@ int fdb_version_recent(struct fdb_store *s, int64_t *ret)
                 r = -ERR_RETRY;
         pthread_mutex_unlock(&s->lock);
         return r;
+}
+
+int64_t fdb_version_at_hand(struct fdb_store *s)
+{
+        int64_t version;
+
+        pthread_mutex_lock(&s->lock);
+        version = is_younger(s, USABLE_NS) && fdb_now_ns() >= s->doubted_until_ns ? s->recent : 0;
+        pthread_mutex_unlock(&s->lock);
+        return version;
+}
+
+void fdb_version_doubt(struct fdb_store *s)
+{
+        pthread_mutex_lock(&s->lock);
+        s->doubted_until_ns = fdb_now_ns() + DOUBT_NS;
+        pthread_mutex_unlock(&s->lock);
 }

@@ -70,7 +70,7 @@ int fdb_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void *arg, s
         struct fdb_store *s = fdb_store_of(t);
         uint8_t full[FDB_KEY_MAX];
         struct fdb_watch *w;
-        int r = fdb_need(t);
+        int r = fdb_need(t, fdb_store_of(t));
 
         if (r < 0)
                 return r;
