@@ -11,6 +11,7 @@
 #define FS_SIZE_MAX ((uint64_t)INT64_MAX) /* bytes of a file: what off_t can say */
 #define FS_LINK_MAX (UINT32_MAX / 2)
 
+struct fs_hints;      /* hints.h */
 struct fs_inode;      /* inode.h */
 struct fs_inode_read; /* inode.h */
 struct fs_inuse;      /* inuse.h */
@@ -45,6 +46,7 @@ struct fs {
         struct fs_inuse *inuse;
         struct fs_collector *collector; /* NULL: read-only */
         struct gather *gather;          /* NULL: each write is a transaction */
+        struct fs_hints *hints;         /* NULL: a local store */
         struct readahead *readahead;    /* NULL: nothing is read ahead */
 };
 

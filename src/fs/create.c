@@ -1,7 +1,7 @@
 /* New inodes with their first name. */
 #include "collect.h"
 #include "gather.h"
-#include "inode.h"
+#include "hints.h"
 #include "inuse.h"
 
 struct create {
@@ -111,6 +111,8 @@ static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struc
         if (!named) {
                 fs_inuse_set_nameless(fs->inuse, c.ino, true);
                 fs_collector_unlinked(fs, c.ino);
+        } else {
+                fs_hint(fs, dir, name, c.ino, c.rec.mode);
         }
         if (S_ISREG(c.rec.mode))
                 fs_gather_created(fs, c.ino);

@@ -2,6 +2,7 @@
 #include "cleanup.h"
 #include "collect.h"
 #include "gather.h"
+#include "hints.h"
 #include "inuse.h"
 #include "readahead.h"
 #include "session.h"
@@ -64,6 +65,7 @@ int fs_meta_error(int r, const struct fmt_meta *meta, const char *what, struct e
 static void fs_free(struct fs *fs)
 {
         fs_inuse_free(fs->inuse);
+        fs_hints_free(fs->hints);
         pthread_mutex_destroy(&fs->numbers.lock);
         pthread_mutex_destroy(&fs->room.lock);
         free(fs);
@@ -113,6 +115,8 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         }
         if (fs->limits->remote && !opts->no_read_ahead)
                 (void)fs_readahead_start(fs); /* it also works without, slower */
+        if (fs->limits->remote)
+                fs->hints = fs_hints_new(); /* the same */
         *ret = steal_ptr(fs);
         return 0;
 }

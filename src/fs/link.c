@@ -3,6 +3,7 @@
 
 #include "collect.h"
 #include "gather.h"
+#include "hints.h"
 #include "inuse.h"
 
 /* ---- link --------------------------------------------------------------------------------------- */
@@ -86,6 +87,7 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
                 fs_forget(fs, ino, 1);
                 return r;
         }
+        fs_hint(fs, dir, name, ino, l.attr.mode);
         if (l.nameless)
                 fs_inuse_set_nameless(fs->inuse, ino, false);
         if (fs_gather_attr(fs, mark, &l.attr) != 0)
@@ -136,15 +138,16 @@ static int unlink_body(struct kv_txn *t, void *arg)
 {
         struct unlink *u = arg;
         struct fs_dirent_read dirent_read;
-        struct fs_inode_read inode_read;
         struct fs_epoch_read epoch_read;
         struct fs_inode inode;
+        struct fs_guess guess;
         struct fmt_dirent d;
         uint64_t epoch;
         int r;
 
         /* The entry exists, so its directory does: rmdir would conflict with the entry. */
         fs_dirent_start(t, &dirent_read, u->dir, u->name);
+        fs_guess_start(u->fs, t, &guess, u->dir, u->name, false, 0);
         fs_epoch_start(t, &epoch_read);
         r = fs_dirent_wait(t, &dirent_read, &d);
         if (r == -ENOENT)
@@ -155,10 +158,10 @@ static int unlink_body(struct kv_txn *t, void *arg)
                 return u->directory ? -ENOTDIR : -EISDIR;
         if (d.ino == FMT_ROOT_INO)
                 return -ERR_CORRUPT;
-        fs_inode_start(u->fs, t, &inode_read, d.ino, FS_INODE_RECORD, 0);
+        fs_guess_settle(u->fs, t, &guess, &d);
         r = fs_epoch_wait(t, &epoch_read, &epoch);
         if (r >= 0)
-                r = fs_inode_wait_dirent(t, &inode_read, &d, &inode);
+                r = fs_guess_wait(t, &guess, &d, &inode);
         if (r >= 0 && u->directory)
                 r = fs_dir_check_empty(t, d.ino);
         if (r < 0)

@@ -1,7 +1,7 @@
 /* Directory entries, lookup, and the parent of a directory. */
 #include "collect.h"
 #include "gather.h"
-#include "inode.h"
+#include "hints.h"
 #include "inuse.h"
 
 static bool is_dot(struct slice name)
@@ -100,23 +100,26 @@ static int lookup_dots(struct kv_txn *t, struct lookup *l, struct fs_inode *inod
 
 static int lookup_name(struct kv_txn *t, struct lookup *l, struct fs_inode *inode)
 {
-        struct fs_inode_read inode_read, dir_read;
-        bool ahead = l->fs->limits->remote;
+        struct fs_inode_read dir_read;
         struct fs_dirent_read dirent;
+        struct fs_guess guess;
         struct fmt_dirent d;
+        bool ahead;
         int r;
 
+        fs_dirent_start(t, &dirent, l->dir, l->name);
+        fs_guess_start(l->fs, t, &guess, l->dir, l->name, true, KV_SNAPSHOT);
         /* The directory only matters where there is no entry, which is worth a read but not a round. */
+        ahead = l->fs->limits->remote && !guess.made;
         if (ahead)
                 fs_inode_start(l->fs, t, &dir_read, l->dir, FS_INODE_RECORD, KV_SNAPSHOT);
-        fs_dirent_start(t, &dirent, l->dir, l->name);
         r = fs_dirent_wait(t, &dirent, &d);
         if (r == -ENOENT)
                 return ahead ? fs_dirent_missing_wait(t, &dir_read) : fs_dirent_missing(l->fs, t, l->dir);
         if (r < 0)
                 return r;
-        fs_inode_start(l->fs, t, &inode_read, d.ino, fs_inode_want_dirent(&d), KV_SNAPSHOT);
-        return fs_inode_wait_dirent(t, &inode_read, &d, inode);
+        fs_guess_settle(l->fs, t, &guess, &d);
+        return fs_guess_wait(t, &guess, &d, inode);
 }
 
 static int lookup_body(struct kv_txn *t, void *arg)
@@ -162,6 +165,7 @@ int fs_lookup(struct fs *fs, uint64_t dir, struct slice name, struct fs_attr *re
                 if (fs_collector_generation(fs) == generation)
                         break;
         }
+        fs_hint(fs, dir, name, l.attr.ino, l.attr.mode);
         *ret = l.attr;
         return 0;
 }

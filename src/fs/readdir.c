@@ -2,6 +2,7 @@
  * transaction that has to be run again goes on behind the last entry that was taken. */
 #include "collect.h"
 #include "gather.h"
+#include "hints.h"
 #include "inuse.h"
 
 /* Entries whose inodes are read together. On a local store this only costs what the caller then has no
@@ -128,6 +129,7 @@ static int deliver(struct readdir *d, struct item *item)
                         fs_forget(d->fs, entry.ino, 1);
                 return 0;
         }
+        fs_hint(d->fs, d->dir, entry.name, entry.ino, entry.type);
         d->delivered = true;
         d->after_len = item->name_len;
         memcpy(d->after, item->name, item->name_len);

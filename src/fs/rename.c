@@ -1,5 +1,6 @@
 /* rename(2) and renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. */
 #include "collect.h"
+#include "hints.h"
 #include "link.h"
 
 #include <linux/fs.h>
@@ -16,6 +17,7 @@ struct rename {
 /* What a rename is about, as read. */
 struct ends {
         struct fmt_dirent source_entry, target_entry;
+        struct fs_guess source_guess, target_guess;
         bool has_target;
         struct fs_inode source, target; /* target: if has_target */
         uint64_t epoch;
@@ -62,6 +64,8 @@ static int read_entries(struct kv_txn *t, struct rename *n, struct ends *e)
 
         fs_dirent_start(t, &source_read, n->dir, n->name);
         fs_dirent_start(t, &target_read, n->new_dir, n->new_name);
+        fs_guess_start(n->fs, t, &e->source_guess, n->dir, n->name, false, 0);
+        fs_guess_start(n->fs, t, &e->target_guess, n->new_dir, n->new_name, false, 0);
         fs_epoch_start(t, &epoch_read);
         /* A directory that holds an entry exists, so only another one needs a look. */
         if (n->new_dir != n->dir) {
@@ -84,17 +88,16 @@ static int read_entries(struct kv_txn *t, struct rename *n, struct ends *e)
 
 static int read_inodes(struct kv_txn *t, struct rename *n, struct ends *e)
 {
-        struct fs_inode_read source_read, target_read;
         int r;
 
         if (e->source_entry.ino == FMT_ROOT_INO || (e->has_target && e->target_entry.ino == FMT_ROOT_INO))
                 return -ERR_CORRUPT;
-        fs_inode_start(n->fs, t, &source_read, e->source_entry.ino, FS_INODE_RECORD, 0);
+        fs_guess_settle(n->fs, t, &e->source_guess, &e->source_entry);
         if (e->has_target)
-                fs_inode_start(n->fs, t, &target_read, e->target_entry.ino, FS_INODE_RECORD, 0);
-        r = fs_inode_wait_dirent(t, &source_read, &e->source_entry, &e->source);
+                fs_guess_settle(n->fs, t, &e->target_guess, &e->target_entry);
+        r = fs_guess_wait(t, &e->source_guess, &e->source_entry, &e->source);
         if (r >= 0 && e->has_target)
-                r = fs_inode_wait_dirent(t, &target_read, &e->target_entry, &e->target);
+                r = fs_guess_wait(t, &e->target_guess, &e->target_entry, &e->target);
         return r;
 }
 

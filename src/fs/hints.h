@@ -1,0 +1,32 @@
+/* Which inodes names led to lately: only so that an inode can be read beside its directory entry instead of
+ * after it. What the entry then says decides, so that a hint may be old, or lost. On a local store, where this
+ * saves nothing, there are none (FS->hints is NULL) and all this does nothing. All functions: any thread. */
+#ifndef FS_HINTS_H
+#define FS_HINTS_H
+
+#include "inode.h"
+
+struct fs_hints *fs_hints_new(void);
+/* Takes NULL. */
+void fs_hints_free(struct fs_hints *h);
+
+void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint32_t type);
+
+/* An inode that is being read as what a name leads to. */
+struct fs_guess {
+        unsigned flags;
+        bool made, whole;
+        struct fmt_dirent dirent; /* as it is expected */
+        struct fs_inode_read read;
+};
+
+/* Starts reading the inode that DIR/NAME led to lately, if that is known; then MADE is true. WHOLE: with all
+ * attributes, else the record alone. FLAGS as of fs_inode_start. */
+void fs_guess_start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, uint64_t dir, struct slice name,
+                    bool whole, unsigned flags);
+/* The entry says D: starts reading that inode if it is another one. */
+void fs_guess_settle(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d);
+/* Then: as fs_inode_wait_dirent. */
+int fs_guess_wait(struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d, struct fs_inode *ret);
+
+#endif
