@@ -310,12 +310,51 @@ static void test_rounds(void **state)
         kv_close(s);
 }
 
+/* ---- writebehind over a store whose reads cost round trips ---------------------------------------- */
+
+/* What the patches of a batch lie on is read together. */
+static void test_batch_rounds(void **state)
+{
+        const struct kv_writebehind_opts opts = { .age_ms = 1000000 };
+        struct kv_store *below, *s;
+        char values[4001];
+        struct slice value;
+        struct kv_txn *t;
+
+        (void)state;
+        assert_int_equal(kv_stats_open(open_mem(), &below), 0);
+        memset(values, '.', sizeof(values) - 1);
+        values[sizeof(values) - 1] = '\0';
+        ((struct kv_limits *)(uintptr_t)kv_limits(below))->remote = true;
+        for (char key[] = "a"; key[0] <= 'z'; key[0]++)
+                assert_int_equal(put(below, key, values), 0);
+        assert_int_equal(kv_writebehind_open(below, &opts, &s), 0);
+        assert_int_equal(kv_begin(s, KV_WRITE, &t), 0);
+        for (char key[] = "a"; key[0] <= 'z'; key[0]++)
+                assert_int_equal(kv_patch(t, slice_str(key), 3, slice_str(key)), 0);
+        assert_int_equal(kv_commit(t), 0);
+        kv_end(t);
+        kv_stats_reset(below);
+        assert_int_equal(kv_sync(s), 0);
+        assert_int_equal(rounds(below), 1);
+
+        assert_int_equal(kv_begin(below, KV_READ, &t), 0);
+        for (char key[] = "a"; key[0] <= 'z'; key[0]++) {
+                values[3] = key[0];
+                assert_int_equal(kv_get(t, slice_str(key), 0, &value), 0);
+                assert_true(slice_eq(value, slice_str(values)));
+        }
+        kv_end(t);
+        assert_int_equal(kv_close(s), 0);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_fault),   cmocka_unit_test(test_readers_are_spared),
                 cmocka_unit_test(test_seed_replays), cmocka_unit_test(test_crash),
                 cmocka_unit_test(test_counts),       cmocka_unit_test(test_rounds),
+                cmocka_unit_test(test_batch_rounds),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

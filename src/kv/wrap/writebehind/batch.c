@@ -54,6 +54,7 @@ struct batch {
         struct wb_load load;
         uint64_t number;
         uint8_t *value;   /* room for one */
+        struct base *bases, *next_base; /* what was read ahead, in order of keys */
 };
 
 /* The oldest frozen tables, as many as fit into one transaction below. */
@@ -80,6 +81,111 @@ static void batch_collect(struct wb_store *wb, struct batch *b)
         pthread_mutex_unlock(&wb->lock);
 }
 
+/* The keys of a batch, in order. */
+struct walk {
+        const struct batch *b;
+        struct mt_entry *at[WB_TABLES_MAX];
+};
+
+static void walk_begin(struct walk *w, const struct batch *b)
+{
+        w->b = b;
+        for (int i = 0; i < b->n; i++)
+                w->at[i] = mt_seek_ge(b->tables[i]->mt, slice_of("", 0));
+}
+
+static bool walk_next(struct walk *w, struct slice *ret_key)
+{
+        struct mt_entry *e = NULL;
+
+        for (int i = 0; i < w->b->n; i++)
+                if (w->at[i] && (!e || slice_cmp(mt_key(w->at[i]), mt_key(e)) < 0))
+                        e = w->at[i];
+        if (!e)
+                return false;
+        *ret_key = mt_key(e);
+        for (int i = 0; i < w->b->n; i++)
+                if (w->at[i] && (w->at[i] == e || slice_eq(mt_key(w->at[i]), *ret_key)))
+                        w->at[i] = mt_next(w->at[i]);
+        return true;
+}
+
+/* What the batch knows of KEY. False: nothing that is to be written. */
+static bool find_newest(const struct batch *b, struct slice key, struct wb_lookup *l)
+{
+        if (!wb_lookup(b->tables, b->n, UINT64_MAX, key, l))
+                return false; /* its transactions were all undone */
+        return (l->n > 0 ? l->patches[0] : l->base)->number > b->durable;
+}
+
+/* The value that KEY's patches lie on, if only the store below has it: where reading costs a round trip, all
+ * of them are read together. */
+struct base {
+        struct base *next;
+        struct slice key;
+        struct kv_read read;
+        uint8_t *value; /* as it is to be written */
+        size_t len;
+};
+
+static void bases_free(struct batch *b)
+{
+        struct base *next;
+
+        for (struct base *base = b->bases; base; base = next) {
+                next = base->next;
+                free(base->value);
+                free(base);
+        }
+        b->bases = b->next_base = NULL;
+}
+
+static int bases_start(struct kv_txn *t, struct batch *b)
+{
+        struct base **end = &b->bases;
+        struct wb_lookup l;
+        struct slice key;
+        struct walk w;
+
+        for (walk_begin(&w, b); walk_next(&w, &key);) {
+                struct base *base;
+
+                if (!find_newest(b, key, &l) || l.n == 0 || l.base)
+                        continue;
+                base = calloc(1, sizeof(*base));
+                if (!base)
+                        return -ENOMEM;
+                base->key = key;
+                kv_get_start(t, &base->read, key, 0);
+                *end = base;
+                end = &base->next;
+        }
+        b->next_base = b->bases;
+        return 0;
+}
+
+static int bases_read(struct kv_txn *t, struct batch *b)
+{
+        int r = bases_start(t, b);
+
+        for (struct base *base = b->bases; base && r >= 0; base = base->next) {
+                struct slice value = { 0 };
+                struct wb_lookup l;
+
+                r = kv_get_wait(t, &base->read, &value);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+                r = 0;
+                find_newest(b, base->key, &l);
+                base->len = wb_patched_len(&l);
+                base->value = malloc(base->len + 1);
+                if (!base->value)
+                        return -ENOMEM;
+                wb_compose(&l, value, base->value);
+        }
+        return r;
+}
+
 /* Writes the newest state of KEY. */
 static int write_key(struct kv_txn *t, struct batch *b, struct slice key)
 {
@@ -87,13 +193,18 @@ static int write_key(struct kv_txn *t, struct batch *b, struct slice key)
         struct wb_lookup l;
         int r;
 
-        if (!wb_lookup(b->tables, b->n, UINT64_MAX, key, &l))
-                return 0; /* its transactions were all undone */
-        if ((l.n > 0 ? l.patches[0] : l.base)->number <= b->durable)
+        if (!find_newest(b, key, &l))
                 return 0;
         if (l.n == 0)
                 return l.base->cleared ? kv_clear(t, key)
                                        : kv_set(t, key, slice_of(l.base->data, l.base->len));
+        if (!l.base && b->next_base) {
+                struct base *ready = b->next_base;
+
+                assert(slice_eq(ready->key, key));
+                b->next_base = ready->next;
+                return kv_set(t, key, slice_of(ready->value, ready->len));
+        }
         if (!l.base) {
                 r = kv_get(t, key, 0, &base);
                 if (r < 0 && r != -ENOENT)
@@ -108,30 +219,18 @@ static int write_key(struct kv_txn *t, struct batch *b, struct slice key)
 static int batch_body(struct kv_txn *t, void *arg)
 {
         struct batch *b = arg;
-        struct slice sequence = slice_of(b->wb->sequence, b->wb->sequence_len);
-        struct mt_entry *at[WB_TABLES_MAX];
+        struct slice key, sequence = slice_of(b->wb->sequence, b->wb->sequence_len);
         uint8_t number[8];
-        int r;
+        struct walk w;
+        int r = 0;
 
-        for (int i = 0; i < b->n; i++)
-                at[i] = mt_seek_ge(b->tables[i]->mt, slice_of("", 0));
-        for (;;) {
-                struct mt_entry *e = NULL;
-
-                for (int i = 0; i < b->n; i++)
-                        if (at[i] && (!e || slice_cmp(mt_key(at[i]), mt_key(e)) < 0))
-                                e = at[i];
-                if (!e)
-                        break;
-                r = write_key(t, b, mt_key(e));
-                if (r < 0)
-                        return r;
-                for (int i = 0; i < b->n; i++)
-                        if (at[i] && (at[i] == e || slice_eq(mt_key(at[i]), mt_key(e))))
-                                at[i] = mt_next(at[i]);
-        }
-        if (!b->wb->sequence)
-                return 0;
+        bases_free(b); /* of a former attempt */
+        if (b->wb->below->limits.remote)
+                r = bases_read(t, b);
+        for (walk_begin(&w, b); r >= 0 && walk_next(&w, &key);)
+                r = write_key(t, b, key);
+        if (r < 0 || !b->wb->sequence)
+                return r;
         for (int i = 0; i < 8; i++)
                 number[i] = (uint8_t)(b->number >> (8 * i));
         /* Counts as read as well as written: a commit that takes place after it was given up conflicts with
@@ -178,7 +277,8 @@ static int batch_write(struct wb_store *wb, struct batch *b)
         b->value = malloc(wb->base.limits.value_bytes);
         if (!b->value)
                 return -ENOMEM;
-        r = kv_run(wb->below, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, batch_body, b);
+        r = kv_run(wb->below, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE | KV_RECENT, batch_body, b);
+        bases_free(b);
         free(b->value);
         return r;
 }
