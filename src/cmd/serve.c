@@ -108,9 +108,11 @@ static int open_writebehind(struct mount *m, struct err_text *text)
 
 static int open_fs(struct mount *m, struct err_text *text)
 {
+        const struct fs_gather_opts gather = { 0 };
         struct fs_open_opts opts = {
                 .rdonly = m->job->options.flags & MS_RDONLY,
                 .atime = m->job->options.atime,
+                .gather = m->shared ? &gather : NULL,
         };
         struct err_text why;
         int r;
