@@ -90,6 +90,25 @@ static int open_session(struct mount *m, struct err_text *text)
         return r < 0 ? err_set(text, -r, "%s: %s", job->url, why.text) : 0;
 }
 
+/* Between a cluster and the write-behind cache: what was read or written needs no round trip again. */
+static int open_cache(struct mount *m)
+{
+        /* Nobody changes these but through the file system; registrations and markers go past it. */
+        const struct kv_cache_opts opts = { .prefixes = "Midfg" };
+        struct fmt_key begin[FS_FRESH_RANGES], end[FS_FRESH_RANGES];
+        int r;
+
+        if (!kv_limits(m->bottom)->remote)
+                return 0;
+        r = kv_cache_open(m->bottom, &opts, &m->store);
+        if (r < 0)
+                return r;
+        fs_session_fresh(m->session, begin, end);
+        for (unsigned i = 0; i < FS_FRESH_RANGES && r >= 0; i++)
+                r = kv_cache_fresh(m->store, fmt_slice(&begin[i]), fmt_slice(&end[i]));
+        return r;
+}
+
 static int open_writebehind(struct mount *m, struct err_text *text)
 {
         struct kv_writebehind_opts opts = { 0 };
@@ -102,7 +121,9 @@ static int open_writebehind(struct mount *m, struct err_text *text)
         }
         if (m->shared || (m->job->options.flags & MS_RDONLY))
                 return 0;
-        r = kv_writebehind_open(m->bottom, &opts, &m->store);
+        r = open_cache(m);
+        if (r >= 0)
+                r = kv_writebehind_open(m->store, &opts, &m->store);
         return r < 0 ? err_set(text, -r, "cannot set up the write-behind cache: %s", err_str(r)) : 0;
 }
 

@@ -64,6 +64,21 @@ void fs_session_take_numbers(struct fs_session *s, uint64_t *ret_first, uint64_t
         s->ino_first = s->ino_end;
 }
 
+void fs_session_fresh(const struct fs_session *s, struct fmt_key begin[FS_FRESH_RANGES],
+                      struct fmt_key end[FS_FRESH_RANGES])
+{
+        uint64_t first = s->ino_first, next = s->ino_end;
+
+        fmt_key_inode(&begin[0], first);
+        fmt_key_inode(&end[0], next);
+        fmt_key_dirent(&begin[1], first, slice_of(NULL, 0));
+        fmt_key_dirent(&end[1], next, slice_of(NULL, 0));
+        fmt_key_block(&begin[2], first, 0);
+        fmt_key_block(&end[2], next, 0);
+        fmt_key_garbage(&begin[3], first);
+        fmt_key_garbage(&end[3], next);
+}
+
 bool fs_session_lost(const struct fs_session *s)
 {
         return atomic_load_explicit(&s->lost, memory_order_relaxed);

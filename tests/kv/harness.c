@@ -170,6 +170,9 @@ static struct kv_store *open_layer(struct ctx *c, struct kv_store *below, const 
                 c->chaotic = true;
         } else if (strcmp(name, "stats") == 0) {
                 r = kv_stats_open(below, &s);
+        } else if (strcmp(name, "cache") == 0) {
+                /* So little room that much is dropped. */
+                r = kv_cache_open(below, &(struct kv_cache_opts){ .bytes = 64 << 10 }, &s);
         } else if (strcmp(name, "writebehind") == 0) {
                 const struct kv_writebehind_opts opts = {
                         .memory_bytes = 8 << 20,

@@ -9,6 +9,7 @@
  *   fault        the fault wrapper with nothing to inject
  *   faulty       the fault wrapper with conflicts, unknown results, transient failures and slow calls
  *   writebehind  with small and quick batches, so that tests cross their borders
+ *   cache        with little room, over a store that nobody else writes
  *   stats
  */
 #ifndef TESTS_KV_HARNESS_H

@@ -28,6 +28,22 @@ struct kv_writebehind_opts {
 int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
                         struct kv_store **ret);
 
+/* ---- cache: small values that were read or written (cache/) -------------------------------------- */
+
+struct kv_cache_opts {
+        size_t bytes;         /* of what is kept at most. 0: default, 32 MiB; 5 MiB are used beside it */
+        /* First bytes of the keys that are kept: nobody writes them but through the cache. NULL: all. */
+        const char *prefixes;
+};
+
+/* Over a store that costs a round trip to read. A commit whose outcome is unknown must not take place after a
+ * later one that succeeded, as batches of writebehind see to. Transactions that write read past it. */
+int kv_cache_open(struct kv_store *below, const struct kv_cache_opts *opts, struct kv_store **ret);
+
+/* In [begin, end) there is nothing now: what is not written there through the cache is known to be absent. A
+ * few times, before other threads use S. ENOMEM. */
+int kv_cache_fresh(struct kv_store *s, struct slice begin, struct slice end);
+
 /* ---- fault: seeded failures (fault.c) ----------------------------------------------------------- */
 
 struct kv_fault_opts {
