@@ -77,7 +77,7 @@ static inline int fs_noted(struct fs *fs, int r)
 /* A body that only reads. */
 static inline int fs_run_read(struct fs *fs, kv_body body, void *arg)
 {
-        return fs_is_lost(fs) ? -ERR_FENCED : fs_noted(fs, kv_run(fs->store, KV_READ, body, arg));
+        return fs_is_lost(fs) ? -ERR_FENCED : fs_noted(fs, kv_run(fs->store, KV_READ | KV_LATE, body, arg));
 }
 
 /* Runs a body again that found the store full, once there is room from what was deleted before (room.c). */

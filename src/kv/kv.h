@@ -102,6 +102,8 @@ enum kv_txn_flags {
                                  * saves a round trip. To read: for whoever is the only one to write. To write:
                                  * what others wrote since conflicts, and what was found without writing
                                  * anything is found out again with a new snapshot */
+        KV_LATE = 1 << 4,       /* to read: the snapshot is fixed when the first read is waited for, not before.
+                                 * That saves a wait */
 };
 
 /* Runs BODY in a transaction, as often as it takes. A body returns >= 0 to commit, or a negative error

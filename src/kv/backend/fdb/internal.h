@@ -49,6 +49,11 @@ struct fdb_store {
         uint64_t space_at_ns;
 };
 
+struct fdb_kept {
+        FDBFuture *future;
+        bool is_get;
+};
+
 struct fdb_txn {
         struct kv_txn base;
         FDBTransaction *tr;   /* NULL: not needed yet, or a commit that goes on alone has it */
@@ -57,8 +62,12 @@ struct fdb_txn {
         bool writes;          /* a commit has something to send */
         bool committed;
 
-        FDBFuture **futures;  /* of reads: their memory is what was handed out */
-        size_t n_futures, cap_futures;
+        struct fdb_kept *kept; /* of reads: their memory is what was handed out */
+        size_t n_kept, cap_kept;
+        size_t awaited;        /* so many of them need no wait any more */
+
+        FDBFuture *late;       /* its version, which nobody waited for; NULL: none */
+        uint64_t late_sent_ns;
 
         struct fdb_watch *watches; /* armed at commit */
 
@@ -99,6 +108,9 @@ int fdb_failed(struct fdb_txn *t, fdb_error_t e);
 
 /* Waits until F is ready, or UNTIL ends that: then F is cancelled and EINTR or ERR_AWAY. */
 int fdb_wait(const struct fdb_api *api, FDBFuture *f, enum kv_wait until);
+/* The same for all gets of T that are under way: their round is over when the last one is there, and to be
+ * woken for each of them takes longer than most of them. */
+int fdb_wait_gets(struct fdb_txn *t);
 
 /* ---- txn.c --------------------------------------------------------------------------------------- */
 
@@ -108,8 +120,10 @@ void fdb_end(struct kv_txn *t);
 int fdb_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt);
 /* Makes the client's transaction if there is none yet. */
 int fdb_need(struct fdb_txn *t, struct fdb_store *s);
-/* Keeps F until T ends; on ENOMEM it is destroyed. */
-int fdb_keep(struct fdb_txn *t, FDBFuture *f);
+/* Keeps F, of a get or a range, until T ends; on ENOMEM it is destroyed. */
+int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get);
+/* Takes note of T's version if it came by itself. */
+void fdb_version_came(struct fdb_txn *t);
 
 /* ---- version.c ----------------------------------------------------------------------------------- */
 

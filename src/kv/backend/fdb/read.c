@@ -18,7 +18,7 @@ void fdb_get_start(struct kv_txn *txn, struct kv_read *r)
         fdb_flush_reserved(t);
         f = fdb_api_of(t)->transaction_get(t->tr, key, fdb_key(fdb_store_of(t), r->key, key),
                                            (r->flags & KV_SNAPSHOT) != 0);
-        r->err = fdb_keep(t, f);
+        r->err = fdb_keep(t, f, true);
         r->priv = r->err == 0 ? f : NULL;
 }
 
@@ -33,7 +33,8 @@ void fdb_get_wait(struct kv_txn *txn, struct kv_read *r)
 
         if (!f)
                 return;
-        r->err = fdb_wait(api, f, KV_WAIT_CANCELLED);
+        r->err = api->future_is_ready(f) ? 0 : fdb_wait_gets(t);
+        fdb_version_came(t);
         if (r->err == 0)
                 r->err = fdb_failed(t, api->future_get_value(f, &present, &value, &len));
         if (r->err == 0 && !present)
@@ -69,7 +70,7 @@ static void request(struct fdb_txn *t, struct kv_range *r, struct range *c)
                 c->left < INT_MAX ? (int)c->left : 0, 0,
                 r->opts.mode == KV_ALL ? FDB_STREAMING_MODE_WANT_ALL : FDB_STREAMING_MODE_ITERATOR,
                 ++c->iteration, true, r->opts.reverse);
-        r->err = fdb_keep(t, c->next);
+        r->err = fdb_keep(t, c->next, false);
         if (r->err < 0)
                 c->next = NULL;
 }
@@ -122,6 +123,7 @@ static int next_chunk(struct fdb_txn *t, struct kv_range *r, struct range *c)
         fdb_bool_t more;
         int err = fdb_wait(api, f, KV_WAIT_CANCELLED);
 
+        fdb_version_came(t);
         if (err == 0)
                 err = fdb_failed(t, api->future_get_keyvalue_array(f, &c->kv, &c->n, &more));
         if (err < 0)

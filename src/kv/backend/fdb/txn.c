@@ -28,11 +28,31 @@ static int fix_snapshot(struct fdb_txn *t, struct fdb_store *s)
         return r;
 }
 
-static int begin_now(struct fdb_txn *t, struct fdb_store *s)
+static int begin_now(struct fdb_txn *t, struct fdb_store *s, unsigned flags)
 {
         int r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
 
-        return r < 0 ? r : fix_snapshot(t, s);
+        if (r < 0)
+                return r;
+        if (!(flags & KV_LATE))
+                return fix_snapshot(t, s);
+        /* Reads that are started meanwhile wait for it in the client. */
+        t->late_sent_ns = fdb_now_ns();
+        t->late = s->api->transaction_get_read_version(t->tr);
+        return 0;
+}
+
+void fdb_version_came(struct fdb_txn *t)
+{
+        struct fdb_store *s = fdb_store_of(t);
+        int64_t version;
+
+        if (!t->late || !s->api->future_is_ready(t->late))
+                return;
+        if (s->api->future_get_int64(t->late, &version) == 0)
+                fdb_version_note(s, version, t->late_sent_ns);
+        s->api->future_destroy(t->late);
+        t->late = NULL;
 }
 
 /* What only reads, with a version at hand, often needs nothing else: each call of the client wakes its
@@ -65,7 +85,7 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
         } else {
                 if (flags & KV_RECENT)
                         t->version = fdb_version_at_hand(s);
-                r = t->version > 0 ? fdb_need(t, s) : begin_now(t, s);
+                r = t->version > 0 ? fdb_need(t, s) : begin_now(t, s, flags);
         }
         if (r < 0) {
                 if (t->tr)
@@ -83,29 +103,31 @@ void fdb_end(struct kv_txn *txn)
         const struct fdb_api *api = fdb_api_of(t);
 
         fdb_watches_settle(t, t->committed ? 0 : -ECANCELED);
-        for (size_t i = 0; i < t->n_futures; i++)
-                api->future_destroy(t->futures[i]);
+        for (size_t i = 0; i < t->n_kept; i++)
+                api->future_destroy(t->kept[i].future);
+        if (t->late)
+                api->future_destroy(t->late);
         if (t->tr)
                 api->transaction_destroy(t->tr);
-        free(t->futures);
+        free(t->kept);
         free(t->reserved);
         free(t);
 }
 
-int fdb_keep(struct fdb_txn *t, FDBFuture *f)
+int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get)
 {
-        if (t->n_futures == t->cap_futures) {
-                size_t cap = t->cap_futures ? 2 * t->cap_futures : 16;
-                FDBFuture **p = realloc(t->futures, cap * sizeof(*p));
+        if (t->n_kept == t->cap_kept) {
+                size_t cap = t->cap_kept ? 2 * t->cap_kept : 16;
+                struct fdb_kept *p = reallocarray(t->kept, cap, sizeof(*p));
 
                 if (!p) {
                         fdb_api_of(t)->future_destroy(f);
                         return -ENOMEM;
                 }
-                t->futures = p;
-                t->cap_futures = cap;
+                t->kept = p;
+                t->cap_kept = cap;
         }
-        t->futures[t->n_futures++] = f;
+        t->kept[t->n_kept++] = (struct fdb_kept){ f, is_get };
         return 0;
 }
 
