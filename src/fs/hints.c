@@ -13,6 +13,7 @@ struct hint {
 
 struct fs_hints {
         struct hint at[HINTS];
+        _Atomic uint64_t types[HINTS]; /* as hint.inode */
 };
 
 struct fs_hints *fs_hints_new(void)
@@ -23,6 +24,16 @@ struct fs_hints *fs_hints_new(void)
 void fs_hints_free(struct fs_hints *h)
 {
         free(h);
+}
+
+static uint64_t pack(uint64_t ino, uint32_t type)
+{
+        return ino << 1 | S_ISDIR(type);
+}
+
+static size_t type_place(uint64_t ino)
+{
+        return (ino * UINT64_C(0x9e3779b97f4a7c15) >> 32) % HINTS;
 }
 
 /* FNV-1a, and a multiplication that brings the high bits down. */
@@ -46,7 +57,21 @@ void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint3
         h = hash(dir, name);
         at = &fs->hints->at[h % HINTS];
         atomic_store_explicit(&at->name, h, memory_order_relaxed);
-        atomic_store_explicit(&at->inode, ino << 1 | S_ISDIR(type), memory_order_relaxed);
+        atomic_store_explicit(&at->inode, pack(ino, type), memory_order_relaxed);
+        atomic_store_explicit(&fs->hints->types[type_place(ino)], pack(ino, type), memory_order_relaxed);
+}
+
+enum fs_inode_want fs_hint_want(const struct fs *fs, uint64_t ino)
+{
+        uint64_t packed = 0;
+
+        if (ino == FMT_ROOT_INO)
+                return FS_INODE_DIR;
+        if (fs->hints)
+                packed = atomic_load_explicit(&fs->hints->types[type_place(ino)], memory_order_relaxed);
+        if (packed >> 1 != ino)
+                return FS_INODE_ATTR;
+        return packed & 1 ? FS_INODE_DIR : FS_INODE_RECORD;
 }
 
 static void start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d)

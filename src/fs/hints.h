@@ -1,6 +1,10 @@
-/* Which inodes names led to lately: only so that an inode can be read beside its directory entry instead of
- * after it. What the entry then says decides, so that a hint may be old, or lost. On a local store, where this
- * saves nothing, there are none (FS->hints is NULL) and all this does nothing. All functions: any thread. */
+/* What this mount has met lately, so that less has to be read, or more at once. On a local store, where that
+ * saves nothing, nothing is remembered (FS->hints is NULL). All functions: any thread.
+ *
+ * Which inode a name led to: so that it can be read beside the directory entry instead of after it. What the
+ * entry then says decides; a hint may be old, or lost.
+ * Which inodes are directories: so that the keys that only directories have are not read of others. An inode
+ * is what it is for ever, and no number is used twice. */
 #ifndef FS_HINTS_H
 #define FS_HINTS_H
 
@@ -10,7 +14,11 @@ struct fs_hints *fs_hints_new(void);
 /* Takes NULL. */
 void fs_hints_free(struct fs_hints *h);
 
+/* DIR/NAME is INO, of this type. */
 void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint32_t type);
+
+/* What to want of INO, to have all its attributes with the fewest reads. */
+enum fs_inode_want fs_hint_want(const struct fs *fs, uint64_t ino);
 
 /* An inode that is being read as what a name leads to. */
 struct fs_guess {

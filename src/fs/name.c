@@ -104,16 +104,19 @@ static int lookup_name(struct kv_txn *t, struct lookup *l, struct fs_inode *inod
         struct fs_dirent_read dirent;
         struct fs_guess guess;
         struct fmt_dirent d;
-        bool ahead;
+        bool is_dir, ahead;
         int r;
 
         fs_dirent_start(t, &dirent, l->dir, l->name);
         fs_guess_start(l->fs, t, &guess, l->dir, l->name, true, KV_SNAPSHOT);
         /* The directory only matters where there is no entry, which is worth a read but not a round. */
-        ahead = l->fs->limits->remote && !guess.made;
+        is_dir = fs_hint_want(l->fs, l->dir) == FS_INODE_DIR;
+        ahead = l->fs->limits->remote && !guess.made && !is_dir;
         if (ahead)
                 fs_inode_start(l->fs, t, &dir_read, l->dir, FS_INODE_RECORD, KV_SNAPSHOT);
         r = fs_dirent_wait(t, &dirent, &d);
+        if (r == -ENOENT && is_dir)
+                return r;
         if (r == -ENOENT)
                 return ahead ? fs_dirent_missing_wait(t, &dir_read) : fs_dirent_missing(l->fs, t, l->dir);
         if (r < 0)

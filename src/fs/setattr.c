@@ -1,5 +1,6 @@
 /* Attributes: reading and changing them. */
 #include "gather.h"
+#include "hints.h"
 #include "priv.h"
 #include "readahead.h"
 #include "truncate.h"
@@ -14,7 +15,7 @@ static int getattr_body(struct kv_txn *t, void *arg)
 {
         struct getattr *g = arg;
         struct fs_inode inode;
-        int r = fs_inode_load(g->fs, t, g->ino, FS_INODE_ATTR, KV_SNAPSHOT, &inode);
+        int r = fs_inode_load(g->fs, t, g->ino, fs_hint_want(g->fs, g->ino), KV_SNAPSHOT, &inode);
 
         if (r >= 0)
                 fs_inode_attr(g->fs, &inode, &g->attr);
