@@ -1,5 +1,6 @@
 /* Operations on attributes, extended ones included. */
 #include "cleanup.h"
+#include "made.h"
 #include "ops.h"
 
 #include <linux/limits.h>
@@ -7,8 +8,10 @@
 void af_op_getattr(const struct af_req *r, uint64_t ino)
 {
         struct fs_attr attr;
-        int result = fs_getattr(r->core->fs, ino, &attr);
+        int result = 0;
 
+        if (!af_made_take(r->core->made, r->pid, ino, &attr))
+                result = fs_getattr(r->core->fs, ino, &attr);
         if (result < 0)
                 af_reply_err(r, result);
         else
