@@ -1,27 +1,116 @@
-/* Waiting for a future: a sleep that its callback ends, so that patience can end it too. */
+/* Waiting for futures: a sleep that a callback ends, so that patience can end it too, or whoever closes the
+ * store. */
 #include "internal.h"
+
+int fdb_waiting_begin(struct fdb_store *s, struct fdb_waiting *w)
+{
+        bool given_up;
+
+        w->since_ns = fdb_now_ns();
+        w->woken = false;
+        pthread_mutex_lock(&s->lock);
+        given_up = s->given_up;
+        if (!given_up) {
+                w->prev = NULL;
+                w->next = s->waiting;
+                if (w->next)
+                        w->next->prev = w;
+                s->waiting = w;
+        }
+        pthread_mutex_unlock(&s->lock);
+        return given_up ? -ERR_AWAY : 0;
+}
+
+void fdb_waiting_end(struct fdb_store *s, struct fdb_waiting *w)
+{
+        if (w->prev)
+                w->prev->next = w->next;
+        else
+                s->waiting = w->next;
+        if (w->next)
+                w->next->prev = w->prev;
+}
 
 static void on_ready(FDBFuture *f, void *arg)
 {
         (void)f;
-        kv_waiter_wake(arg);
+        kv_waiter_wake(arg); /* takes no lock: see fdb_give_up */
 }
 
-int fdb_wait(const struct fdb_api *api, FDBFuture *f, enum kv_wait until)
+static int wait_set(struct fdb_store *s, FDBFuture *f, enum kv_wait until)
 {
         struct kv_waiter w;
         int r;
 
-        if (api->future_is_ready(f))
-                return 0;
         kv_waiter_init(&w);
-        if (api->future_set_callback(f, on_ready, &w))
+        if (s->api->future_set_callback(f, on_ready, &w))
                 return -EIO;
         r = kv_waiter_wait(&w, until);
         if (r < 0) {
                 /* The callback holds on to W: a cancelled future becomes ready at once. */
-                api->future_cancel(f);
+                s->api->future_cancel(f);
                 kv_waiter_wait(&w, KV_WAIT_NOTHING);
         }
         return r;
+}
+
+int fdb_wait(struct fdb_store *s, FDBFuture *f, enum kv_wait until)
+{
+        struct fdb_waiting w = { .future = f };
+        int r;
+
+        if (s->api->future_is_ready(f))
+                return 0;
+        r = fdb_waiting_begin(s, &w);
+        if (r < 0) {
+                s->api->future_cancel(f);
+                return r;
+        }
+        r = wait_set(s, f, until);
+        pthread_mutex_lock(&s->lock);
+        fdb_waiting_end(s, &w);
+        pthread_mutex_unlock(&s->lock);
+        if (r == 0 && s->given_up && s->api->future_get_error(f) == FDB_OPERATION_CANCELLED)
+                r = -ERR_AWAY;
+        return r;
+}
+
+/* ---- giving up ----------------------------------------------------------------------------------- */
+
+static uint64_t older(uint64_t oldest_ns, uint64_t since_ns)
+{
+        return since_ns > 0 && since_ns < oldest_ns ? since_ns : oldest_ns;
+}
+
+uint64_t fdb_waiting_ns(struct kv_store *store)
+{
+        struct fdb_store *s = (struct fdb_store *)store;
+        uint64_t now = fdb_now_ns(), oldest = older(now, s->failing_since_ns);
+
+        pthread_mutex_lock(&s->lock);
+        for (const struct fdb_waiting *w = s->waiting; w; w = w->next)
+                oldest = older(oldest, w->since_ns);
+        if (s->refreshing)
+                oldest = older(oldest, s->refresh_sent_ns);
+        pthread_mutex_unlock(&s->lock);
+        return now - oldest;
+}
+
+/* The lock keeps those who wait, and their futures, where they are. The client calls back from its own
+ * thread, and those callbacks take no lock. */
+void fdb_give_up(struct kv_store *store)
+{
+        struct fdb_store *s = (struct fdb_store *)store;
+
+        pthread_mutex_lock(&s->lock);
+        s->given_up = true;
+        for (struct fdb_waiting *w = s->waiting; w; w = w->next) {
+                if (w->future) {
+                        s->api->future_cancel(w->future);
+                } else if (!w->woken) {
+                        w->woken = true;
+                        kv_waiter_wake(w->waiter);
+                }
+        }
+        pthread_mutex_unlock(&s->lock);
 }

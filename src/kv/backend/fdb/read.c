@@ -33,7 +33,7 @@ void fdb_get_wait(struct kv_txn *txn, struct kv_read *r)
 
         if (!f)
                 return;
-        r->err = fdb_wait(api, f, KV_WAIT_CANCELLED);
+        r->err = fdb_wait(fdb_store_of(t), f, KV_WAIT_CANCELLED);
         if (r->err == 0)
                 r->err = fdb_failed(t, api->future_get_value(f, &present, &value, &len));
         if (r->err == 0 && !present)
@@ -120,7 +120,7 @@ static int next_chunk(struct fdb_txn *t, struct kv_range *r, struct range *c)
         const struct fdb_api *api = fdb_api_of(t);
         FDBFuture *f = c->next;
         fdb_bool_t more;
-        int err = fdb_wait(api, f, KV_WAIT_CANCELLED);
+        int err = fdb_wait(fdb_store_of(t), f, KV_WAIT_CANCELLED);
 
         if (err == 0)
                 err = fdb_failed(t, api->future_get_keyvalue_array(f, &c->kv, &c->n, &more));
