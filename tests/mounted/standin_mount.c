@@ -1,4 +1,4 @@
-/* A mount in the foreground over a cluster that is a stand-in (tests/fdb) inside of this process, for away.sh.
+/* A mount in the foreground over a stand-in for a cluster (tests/fdb) inside of this process: for away.sh.
  *
  *     standin_mount CLUSTER_FILE DIR [-o OPTIONS]
  *
