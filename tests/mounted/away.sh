@@ -65,7 +65,7 @@ ended() {
         local i code=0
 
         for ((i = 0; i < 2400; i++)); do
-                [[ -d /proc/$pid && $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$pid/status") != Z ]] || break
+                [[ -d /proc/$pid && $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$pid/status" 2>/dev/null) != Z ]] || break
                 sleep 0.05
         done
         [[ $i -lt 2400 ]] || fail "the server does not end; it said: $(<"$WORK/said")"
