@@ -28,10 +28,9 @@ struct fdb_watch;
 struct fdb_waiting {
         struct fdb_waiting *prev, *next;
         uint64_t since_ns;
-        /* How fdb_give_up ends it: by cancelling a future; commits, which must not be cancelled, by this. */
-        FDBFuture *future;
-        struct kv_waiter *waiter;
-        bool woken; /* WAITER was */
+        FDBFuture *future;        /* which fdb_give_up cancels; NULL: of a commit, which must not be */
+        struct kv_waiter *waiter; /* of a commit */
+        bool woken;               /* WAITER was, by whomever */
 };
 
 struct fdb_store {
