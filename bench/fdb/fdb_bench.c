@@ -114,6 +114,8 @@ static fdb_error_t get_piece(FDBTransaction *t, size_t from, size_t to)
         uint8_t key[KEY_LEN];
         fdb_error_t e = 0;
 
+        if (!f)
+                abort();
         for (size_t i = from; i < to; i++) {
                 key_of(i, key);
                 f[i - from] = api->transaction_get(t, key, KEY_LEN, true);
@@ -155,6 +157,10 @@ static fdb_error_t range_piece(FDBTransaction *t, size_t from, size_t to)
                 if (!e)
                         e = api->future_get_keyvalue_array(f, &kv, &n, &more);
                 api->future_destroy(f);
+                if (!e && n == 0) {
+                        fprintf(stderr, "fdb_bench: value %zu is not there\n", from);
+                        exit(1);
+                }
                 from += (size_t)n;
         }
         return e;

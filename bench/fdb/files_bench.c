@@ -114,27 +114,13 @@ static const struct phase {
 
 static const struct phase *phase;
 
+struct worker {
+        pthread_t thread;
+        size_t number;
+        double begin, end; /* seconds */
+};
+
 /* ---- threads ------------------------------------------------------------------------------------- */
-
-static void *work(void *arg)
-{
-        size_t me = *(size_t *)arg;
-        char path[4096];
-        int dir;
-
-        snprintf(path, sizeof(path), "%s/%03zu", root, options[FIRST].n + me);
-        if (phase->run == create && mkdir(path, 0755) < 0)
-                die(path);
-        dir = open(path, O_RDONLY | O_DIRECTORY);
-        if (dir < 0)
-                die(path);
-        pthread_barrier_wait(&start);
-        phase->run(dir, options[FILES].n / options[THREADS].n);
-        close(dir);
-        if (phase->run == unlink_each && rmdir(path) < 0)
-                die(path);
-        return NULL;
-}
 
 static double seconds(void)
 {
@@ -142,6 +128,42 @@ static double seconds(void)
 
         clock_gettime(CLOCK_MONOTONIC, &t);
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void *work(void *arg)
+{
+        struct worker *me = arg;
+        char path[4096];
+        int dir;
+
+        snprintf(path, sizeof(path), "%s/%03zu", root, options[FIRST].n + me->number);
+        if (phase->run == create && mkdir(path, 0755) < 0)
+                die(path);
+        dir = open(path, O_RDONLY | O_DIRECTORY);
+        if (dir < 0)
+                die(path);
+        pthread_barrier_wait(&start);
+        me->begin = seconds();
+        phase->run(dir, options[FILES].n / options[THREADS].n);
+        me->end = seconds();
+        close(dir);
+        if (phase->run == unlink_each && rmdir(path) < 0)
+                die(path);
+        return NULL;
+}
+
+/* From the first one to begin to the last one to end: the thread that waits for them would look later. */
+static double took(const struct worker *workers, size_t n)
+{
+        double begin = workers[0].begin, end = workers[0].end;
+
+        for (size_t i = 1; i < n; i++) {
+                if (workers[i].begin < begin)
+                        begin = workers[i].begin;
+                if (workers[i].end > end)
+                        end = workers[i].end;
+        }
+        return end - begin;
 }
 
 static void usage(void)
@@ -177,33 +199,28 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-        pthread_t *threads;
-        size_t *indices, n;
-        double begin;
+        struct worker *workers;
+        size_t n;
 
         parse(argc, argv);
         n = options[THREADS].n;
-        threads = calloc(n, sizeof(*threads));
-        indices = calloc(n, sizeof(*indices));
+        workers = calloc(n, sizeof(*workers));
         data = malloc(options[BYTES].n + 1);
-        if (!threads || !indices || !data)
+        if (!workers || !data)
                 die("memory");
         memset(data, 'x', options[BYTES].n);
-        if (pthread_barrier_init(&start, NULL, (unsigned)n + 1) != 0)
+        if (pthread_barrier_init(&start, NULL, (unsigned)n) != 0)
                 die("barrier");
         for (size_t i = 0; i < n; i++) {
-                indices[i] = i;
-                if (pthread_create(&threads[i], NULL, work, &indices[i]) != 0)
+                workers[i].number = i;
+                if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
                         die("thread");
         }
-        pthread_barrier_wait(&start);
-        begin = seconds();
         for (size_t i = 0; i < n; i++)
-                pthread_join(threads[i], NULL);
-        printf("%s, %zu threads: %.0f/s\n", phase->name, n,
-               (double)(options[FILES].n / n * n) / (seconds() - begin));
+                pthread_join(workers[i].thread, NULL);
+        printf("%s, %zu threads, files per second: %.0f\n", phase->name, n,
+               (double)(options[FILES].n / n * n) / took(workers, n));
         free(data);
-        free(indices);
-        free(threads);
+        free(workers);
         return 0;
 }

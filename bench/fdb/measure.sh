@@ -1,20 +1,28 @@
 #!/bin/bash
-# What a mount over a cluster does, beside what a plain program does with it: prints Markdown rows.
+# What a mount over a cluster does, beside what a plain program does with it: prints Markdown tables.
 #
-#     ASHLAR=build/ashlar tests/fdb/with_cluster.sh 1 bench/fdb/measure.sh [BLOCK_SIZE...]
+#     ASHLAR=build/ashlar tests/fdb/with_cluster.sh 1 bash bench/fdb/measure.sh [BLOCK_SIZE...]
 #
-# With block sizes: only sequential throughput, for each. Build directory: that of ASHLAR. Needs root to drop the
-# kernel's caches.
+# With block sizes: only sequential throughput, for each. The build directory is that of ASHLAR. Environment: RUNS
+# (3), MIB (256, of the large file) and SHARE (100, percent of the usual numbers of files).
+#
+# Each measurement begins with a mount that has just begun, so that neither the kernel nor the mount has anything
+# of the files. What the servers have in memory stays there: this is no measurement of their disks. Numbers are
+# medians of RUNS, with minimum and maximum where there is room. Commits and conflicts are those that the cluster
+# counts, of all runs of a row with mounting and unmounting, less what it commits by itself when nobody uses it.
 set -euo pipefail
 
 ASHLAR=$(realpath "${ASHLAR:?the program}")
 BENCH=$(dirname "$ASHLAR")/bench/fdb
+RUNS=${RUNS:-3}
 MIB=${MIB:-256}
+SHARE=${SHARE:-100}
+: "${FDBCLI:?with_cluster.sh sets it}" "${FDB_CLUSTER_FILE:?with_cluster.sh sets it}"
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/ashlar-measure.XXXXXX")
 A=$WORK/a
 B=$WORK/b
+STORE=fdb:?prefix=measure
 mkdir "$A" "$B"
-n=0
 
 finish() {
         local d
@@ -31,9 +39,7 @@ mount_at() { # MODE DIR
 }
 
 new_store() { # [MKFS OPTIONS...]
-        n=$((n + 1))
-        STORE=fdb:?prefix=measure-$n
-        "$ASHLAR" mkfs -q "$@" "$STORE"
+        "$ASHLAR" mkfs -q --force "$@" "$STORE"
 }
 
 # Seconds that COMMAND takes.
@@ -45,88 +51,205 @@ seconds() {
 }
 
 rate() { # AMOUNT SECONDS
-        awk "BEGIN { printf \"%.0f\", $1 / $2 }"
+        awk -v a="$1" -v s="$2" 'BEGIN { printf "%.0f\n", a / s }'
 }
 
-# Transactions that the cluster has committed and refused so far. It counts in intervals of five seconds.
-counters() {
-        sleep 11
+# median FORMAT: of the numbers on standard input.
+median() {
+        sort -g | awk -v f="$1" '{ v[NR] = $1 }
+                END { printf f, NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+# spread FILE: the median (minimum-maximum) of its numbers.
+spread() {
+        printf '%s (%s-%s)' "$(median %.0f <"$1")" "$(sort -g "$1" | head -n 1)" "$(sort -g "$1" | tail -n 1)"
+}
+
+# ---- what the cluster counts ------------------------------------------------------------------------
+
+# Transactions that it began, committed and refused so far, as it knew a few seconds ago.
+counted() {
         "$FDBCLI" -C "$FDB_CLUSTER_FILE" --exec 'status json' --timeout 30 | python3 -c 'import json, sys
 t = json.loads(sys.stdin.read())["cluster"]["workload"]["transactions"]
-print(t["committed"]["counter"], t["conflicted"]["counter"])'
+print(t["started"]["counter"], t["committed"]["counter"], t["conflicted"]["counter"])'
 }
 
-sequential() { # MODE
-        local w u r
+# The same, with all that ended before the call: its numbers are renewed every five seconds, and it begins some
+# transactions by itself all the time. Behind them the time.
+counters() {
+        local before now i
 
-        mount_at "$1" "$A"
-        w=$(seconds dd if="$WORK/data" of="$A/data" bs=1M conv=fsync status=none)
-        u=$(seconds "$ASHLAR" umount "$A")
-        mount_at "$1" "$A"
-        r=$(seconds dd if="$A/data" of=/dev/null bs=1M status=none)
-        cmp -s "$WORK/data" "$A/data" || printf 'DIFFERENT DATA\n'
-        "$ASHLAR" umount "$A"
-        printf '| %s | %s | %s | (umount %s s) |\n' "$1" "$(rate "$MIB" "$w")" "$(rate "$MIB" "$r")" "$u"
+        before=$(counted)
+        for ((i = 0; i < 40; i++)); do
+                sleep 0.5
+                now=$(counted)
+                [[ ${now%% *} == "${before%% *}" ]] || break
+        done
+        printf '%s %s\n' "${now#* }" "$EPOCHREALTIME"
 }
 
-# One phase of files_bench at A, with transactions per operation; from a mount that has just begun.
-phase() { # MODE PHASE THREADS FILES
-        local before after line umount_s
+# What it commits and refuses by itself in a second.
+idle_rate() {
+        local before
 
-        mount_at "$1" "$A"
         before=$(counters)
-        line=$("$BENCH/files_bench" "$2" "$A" threads="$3" files="$4")
-        umount_s=$(seconds "$ASHLAR" umount "$A")
-        after=$(counters)
-        printf '%s %s\n' "$before" "$after" | awk -v l="$line" -v m="$1" -v f="$4" -v u="$umount_s" \
-                '{ printf "| %s | %s | %.2f | %.3f | umount %.2f s |\n", m, l, ($3 - $1) / f, ($4 - $2) / f, u }'
+        sleep 10
+        printf '%s %s\n' "$before" "$(counters)" | awk '{ print ($4 - $1) / ($6 - $3), ($5 - $2) / ($6 - $3) }'
 }
 
-# The same at both mounts at once.
+# cost BEFORE AFTER N: commits and conflicts for each of N, between two of counters.
+cost() {
+        printf '%s %s %s\n' "$1" "$2" "$IDLE" | awk -v n="$3" '{
+                s = $6 - $3; c = ($4 - $1 - s * $7) / n; r = ($5 - $2 - s * $8) / n
+                printf "%.2f | %.3f", c < 0 ? 0 : c, r < 0 ? 0 : r }'
+}
+
+# ---- a large file -----------------------------------------------------------------------------------
+
+# One run: appends to $WORK/write, read and umount.
+sequential_once() { # MODE [MKFS OPTIONS...]
+        new_store "${@:2}"
+        mount_at "$1" "$A"
+        rate "$MIB" "$(seconds dd if="$WORK/data" of="$A/data" bs=1M conv=fsync status=none)" >>"$WORK/write"
+        seconds "$ASHLAR" umount "$A" >>"$WORK/umount"
+        mount_at "$1" "$A"
+        rate "$MIB" "$(seconds dd if="$A/data" of=/dev/null bs=1M status=none)" >>"$WORK/read"
+        if ! cmp -s "$WORK/data" "$A/data"; then
+                echo 'measure.sh: what was read is not what was written' >&2
+                exit 1
+        fi
+        "$ASHLAR" umount "$A"
+}
+
+sequential() { # NAME MODE [MKFS OPTIONS...]
+        local i
+
+        rm -f "$WORK/write" "$WORK/read" "$WORK/umount"
+        for ((i = 0; i < RUNS; i++)); do
+                sequential_once "${@:2}"
+        done
+        printf '| %s | %s | %s | %s |\n' "$1" "$(spread "$WORK/write")" "$(spread "$WORK/read")" \
+                "$(median %.2f <"$WORK/umount")"
+}
+
+# The plain program: the same bytes as values of 64 KiB in transactions of 900 KB, eight at a time.
+plain() {
+        local i
+
+        for ((i = 0; i < RUNS; i++)); do
+                "$BENCH/fdb_bench" mib="$MIB"
+        done >"$WORK/plain"
+        for i in write get range; do
+                awk -v p="$i" '$1 == p { printf "%.0f\n", $2 }' "$WORK/plain" >"$WORK/plain-$i"
+        done
+        printf '| plain program, by gets | %s | %s | |\n' "$(spread "$WORK/plain-write")" \
+                "$(spread "$WORK/plain-get")"
+        printf '| plain program, by ranges | | %s | |\n' "$(spread "$WORK/plain-range")"
+}
+
+sequential_head() { # TITLE
+        printf '\n### %s\n\nMiB/s, %s MiB, %s runs.\n\n' "$1" "$MIB" "$RUNS"
+        printf '| | write, then fsync | read | umount after it, s |\n| --- | ---: | ---: | ---: |\n'
+}
+
+# ---- small files ------------------------------------------------------------------------------------
+
+files_bench() { # PHASE DIR THREADS FILES FIRST
+        "$BENCH/files_bench" "$1" "$2" threads="$3" files="$4" first="$5" | awk '{ print $NF + 0 }'
+}
+
+# One row, from counters $last on: each run has directories of its own, which all phases go through in turn.
+phase() { # MODE PHASE THREADS FILES
+        local before=$last i
+
+        rm -f "$WORK/rate" "$WORK/umount"
+        for ((i = 0; i < RUNS; i++)); do
+                mount_at "$1" "$A"
+                files_bench "$2" "$A" "$3" "$4" $((100 * i)) >>"$WORK/rate"
+                seconds "$ASHLAR" umount "$A" >>"$WORK/umount"
+        done
+        last=$(counters)
+        printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$2" "$1" "$3" "$4" "$(spread "$WORK/rate")" \
+                "$(cost "$before" "$last" $((RUNS * $4)))" "$(median %.2f <"$WORK/umount")"
+}
+
+# The same at two shared mounts at once, in directories of their own.
 phase_of_two() { # PHASE THREADS FILES
-        local a b pid
+        local before=$last i pid
 
-        "$BENCH/files_bench" "$1" "$A" threads="$2" files="$3" >"$WORK/a.out" &
-        pid=$!
-        "$BENCH/files_bench" "$1" "$B" threads="$2" files="$3" first=500 >"$WORK/b.out"
-        wait "$pid"
-        printf '| two mounts | %s | %s |\n' "$(<"$WORK/a.out")" "$(<"$WORK/b.out")"
+        rm -f "$WORK/rate-a" "$WORK/rate-b"
+        for ((i = 0; i < RUNS; i++)); do
+                mount_at shared "$A"
+                mount_at shared "$B"
+                files_bench "$1" "$A" "$2" "$3" $((100 * i)) >>"$WORK/rate-a" &
+                pid=$!
+                files_bench "$1" "$B" "$2" "$3" $((100 * i + 50)) >>"$WORK/rate-b"
+                wait "$pid"
+                "$ASHLAR" umount "$A"
+                "$ASHLAR" umount "$B"
+        done
+        last=$(counters)
+        printf '| %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$3" "$(spread "$WORK/rate-a")" \
+                "$(spread "$WORK/rate-b")" "$(cost "$before" "$last" $((2 * RUNS * $3)))"
 }
+
+share() { # FILES: SHARE percent of it, and no less than there are threads
+        local n=$(($1 * SHARE / 100))
+
+        echo $((n < 64 ? 64 : n))
+}
+
+# ---- all of it --------------------------------------------------------------------------------------
 
 head -c "${MIB}M" /dev/urandom >"$WORK/data"
-uptime
+printf 'Load at the begin: %s\n' "$(</proc/loadavg)"
 if [[ $# -gt 0 ]]; then
+        sequential_head "Block sizes"
         for size in "$@"; do
-                printf 'block size %s\n' "$size"
                 for mode in shared exclusive; do
-                        new_store -b "$size"
-                        sequential "$mode"
+                        sequential "$mode, blocks of $size" "$mode" -b "$size"
                 done
         done
+        printf '\nLoad at the end: %s\n' "$(</proc/loadavg)"
         exit
 fi
 
-"$BENCH/fdb_bench" mib="$MIB"
+sequential_head "A large file"
+plain
 for mode in shared exclusive; do
-        new_store
-        sequential "$mode"
+        sequential "$mode" "$mode"
 done
+
+new_store
+IDLE=$(idle_rate)
+printf '\n### Small files\n\n'
+printf 'Files of 4 KiB per second, made (write and close), looked at by name, listed with attributes, removed;\n'
+printf 'a directory for each thread, %s runs. Commits and conflicts are for each file.\n\n' "$RUNS"
+printf '| | mode | threads | files | per second | commits | conflicts | umount after it, s |\n'
+printf '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n'
+last=$(counters)
 for threads in 1 8 32; do
         for mode in shared exclusive; do
-                new_store
-                files=$((threads == 1 ? 500 : threads == 8 ? 1600 : 3200))
-                [[ $mode == shared ]] || files=$((threads == 1 ? 4000 : 8000))
+                case $mode-$threads in
+                shared-1) files=$(share 500) ;;
+                shared-8) files=$(share 1600) ;;
+                shared-32) files=$(share 3200) ;;
+                exclusive-1) files=$(share 4000) ;;
+                *) files=$(share 8000) ;;
+                esac
                 for p in create stat list unlink; do
                         phase "$mode" "$p" "$threads" "$files"
                 done
         done
 done
-new_store
-mount_at shared "$A"
-mount_at shared "$B"
+
+printf '\n### Small files at two shared mounts at once\n\n'
+printf 'The same at each of two mounts at the same time, in directories of their own.\n\n'
+printf '| | threads each | files each | per second at one | at the other | commits | conflicts |\n'
+printf '| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n'
 for threads in 1 8; do
         for p in create stat list unlink; do
-                phase_of_two "$p" "$threads" $((threads == 1 ? 400 : 800))
+                phase_of_two "$p" "$threads" "$(share $((threads == 1 ? 400 : 800)))"
         done
 done
-uptime
+printf '\nLoad at the end: %s. It took %s s.\n' "$(</proc/loadavg)" "$SECONDS"

@@ -39,9 +39,9 @@ static socklen_t address(const char *url, const char *dir, struct sockaddr_un *r
         return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
-static int open_socket(void)
+static int open_socket(int flags)
 {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
         return fd < 0 ? -errno : fd;
 }
@@ -50,7 +50,7 @@ int farewell_listen(const char *url, const char *dir, int *ret)
 {
         struct sockaddr_un name;
         socklen_t len = address(url, dir, &name);
-        int fd = open_socket(), r = 0;
+        int fd = open_socket(0), r = 0;
 
         if (fd < 0)
                 return fd;
@@ -99,7 +99,7 @@ int farewell_call(const char *url, const char *dir, uid_t owner, int *ret)
         struct sockaddr_un name;
         socklen_t len = address(url, dir, &name), peer_len = sizeof(struct ucred);
         struct ucred peer;
-        int fd = open_socket(), r = 0;
+        int fd = open_socket(SOCK_NONBLOCK), r = 0; /* who is turned away would wait otherwise */
 
         if (fd < 0)
                 return fd;

@@ -2,6 +2,7 @@
 #include "cmd.h"
 #include "fs.h"
 #include "json.h"
+#include "mount_table.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -147,6 +148,22 @@ static int open_store(const struct fsck *a, struct kv_store **ret, struct err_te
         return kv_open(a->store, &opts, ret, text);
 }
 
+/* A cluster has no lock: who has it mounted is in its table. */
+static void look_for_mounts(struct kv_store *store, struct err_text *ret_busy)
+{
+        struct mount_table table;
+        size_t n = 0;
+
+        if (!kv_limits(store)->remote)
+                return;
+        if (mount_table_read(store, &table) >= 0)
+                for (size_t i = 0; i < table.n; i++)
+                        n += table.rows[i].state != MOUNT_GONE;
+        if (n > 0)
+                err_set(ret_busy, EBUSY, "the store is in use by %zu mounts ('ashlar mounts' lists them)", n);
+        mount_table_clear(&table);
+}
+
 int cmd_fsck(int argc, char **argv)
 {
         struct fsck args = { 0 };
@@ -161,6 +178,7 @@ int cmd_fsck(int argc, char **argv)
         args.progress = !args.quiet && isatty(STDERR_FILENO);
         if (open_store(&args, &store, &busy, &text) < 0)
                 return cmd_failed(&text);
+        look_for_mounts(store, &busy);
         if (busy.text[0] && !args.quiet)
                 fprintf(stderr, "ashlar: %s; checking its last durable state\n", busy.text);
         r = fs_check(store, on_violation, &args, on_progress, &result, &text);

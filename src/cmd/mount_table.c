@@ -31,7 +31,9 @@ static enum mount_state state_of(const struct reading *g, const struct fs_mount 
                 return MOUNT_UNKNOWN;
         if (fs_mount_is_gone(e, self, g->local))
                 return MOUNT_GONE;
-        if (*self->boot_id && slice_eq(e->boot_id, slice_str(self->boot_id)) && e->pid_namespace != 0 &&
+        /* Of those whose process can be looked at, the ones that are left run. */
+        if (*self->host && slice_eq(e->host, slice_str(self->host)) && *self->boot_id &&
+            slice_eq(e->boot_id, slice_str(self->boot_id)) && e->pid_namespace != 0 &&
             e->pid_namespace == self->pid_namespace)
                 return MOUNT_RUNS;
         return MOUNT_UNKNOWN;

@@ -20,6 +20,11 @@
  * nobody sees it any more, but is still committing. */
 #define STORE_WAIT_MS 10000u
 
+/* How long a store that is away is waited for when mounting, and when it is to be closed, unless the option
+ * timeout says so. Longer than a cluster takes to recover, shorter than the time that whoever shuts a machine
+ * down gives a process to end (systemd: 90 s). */
+#define PATIENCE_MS 60000u
+
 struct mount {
         const struct mount_job *job;
         bool shared;
@@ -127,6 +132,26 @@ static int open_writebehind(struct mount *m, struct err_text *text)
         return r < 0 ? err_set(text, -r, "cannot set up the write-behind cache: %s", err_str(r)) : 0;
 }
 
+static unsigned patience_ms(const struct mount *m)
+{
+        unsigned timeout_s = m->job->options.timeout_s;
+
+        return timeout_s > 0 ? timeout_s * 1000 : PATIENCE_MS;
+}
+
+/* A store on this machine is never away, however long it takes. */
+static void patience_begin(const struct mount *m, struct kv_patience *p)
+{
+        if (!store_url_is_local(m->job->url))
+                kv_patience_begin(p, patience_ms(m));
+}
+
+static void patience_end(const struct mount *m, struct kv_patience *p)
+{
+        if (!store_url_is_local(m->job->url))
+                kv_patience_end(p);
+}
+
 static int open_fs(struct mount *m, struct err_text *text)
 {
         const struct fs_gather_opts gather = { 0 };
@@ -166,9 +191,13 @@ static int on_started(void *arg)
         struct mount *m = arg;
         const struct mount_job *job = m->job;
         _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
+        struct kv_patience patience;
         struct fs_attr root;
-        int r = fs_getattr(m->fs, FMT_ROOT_INO, &root);
+        int r;
 
+        patience_begin(m, &patience);
+        r = fs_getattr(m->fs, FMT_ROOT_INO, &root);
+        patience_end(m, &patience);
         if (r < 0) {
                 m->root_err = r;
                 return r;
@@ -181,9 +210,30 @@ static int on_started(void *arg)
         return 0;
 }
 
+/* Requests under way may wait for a store that is away: from now on not without end. */
+static void on_ending(void *arg)
+{
+        struct mount *m = arg;
+
+        serve_signals_ending(m->signals);
+}
+
 /* ---- from begin to end --------------------------------------------------------------------------- */
 
-static int start(struct mount *m, struct err_text *text)
+static int watch_signals(struct mount *m)
+{
+        const struct serve_signals_opts opts = {
+                .url = m->job->url,
+                .dir = m->job->dir,
+                .server = m->server,
+                .store = m->store,
+                .patience_ms = patience_ms(m),
+        };
+
+        return serve_signals_start(&opts, &m->signals);
+}
+
+static int start_patiently(struct mount *m, struct err_text *text)
 {
         const struct mount_job *job = m->job;
         struct af_mount_opts opts = {
@@ -209,15 +259,28 @@ static int start(struct mount *m, struct err_text *text)
         af.timeout_ms = job->options.timeout_s * 1000;
         af.on_started = on_started;
         af.on_started_arg = m;
+        af.on_ending = on_ending;
+        af.on_ending_arg = m;
         r = af_server_new(m->fs, &af, fd, &m->server, text);
         if (r < 0) {
                 close(fd);
                 return r;
         }
-        r = serve_signals_start(job->dir, m->server, &m->signals);
+        r = watch_signals(m);
         if (r < 0)
                 return err_set(text, -r, "cannot start a thread: %s", err_str(r));
         return 0;
+}
+
+static int start(struct mount *m, struct err_text *text)
+{
+        struct kv_patience patience;
+        int r;
+
+        patience_begin(m, &patience);
+        r = start_patiently(m, text);
+        patience_end(m, &patience);
+        return r;
 }
 
 /* The connection to the kernel ends first, so that unmounting cannot wait for an answer from us. */
@@ -226,8 +289,12 @@ static void leave_directory(struct mount *m)
         struct af_mountinfo at = { 0 };
         struct err_text text;
 
-        serve_signals_stop(m->signals);
+        if (!m->signals && m->store)
+                (void)watch_signals(m); /* serving never began, and yet the store has to be closed */
+        serve_signals_ending(m->signals);
         af_server_free(m->server);
+        m->server = NULL;
+        serve_signals_leave(m->signals);
         /* Still there if the connection broke, or if we were told to leave at once. */
         if (m->mounted && af_mountinfo_at(m->job->dir, &at) == 0 && has_source(&at, (void *)m->job->url) &&
             af_unmount(m->job->dir, true, &text) < 0)
@@ -238,18 +305,21 @@ static void leave_directory(struct mount *m)
 
 static int commit(struct mount *m, struct err_text *text)
 {
-        int r, q;
+        struct kv_patience patience;
+        int r, q, gathered = fs_close(m->fs);
 
-        fs_close(m->fs);
         r = m->session ? kv_sync(m->store) : 0;
         /* The registration goes last. If something could not be written, it stays: closing the store tries
          * that again, and must not do so when somebody else may have come. */
         q = fs_session_close(m->session, r < 0);
-        if (q < 0)
-                log_warning("%s: the registration of this mount could not be cleared: %s", m->job->url,
-                            err_str(q));
+        if (q < 0 || (m->session && r < 0))
+                log_warning("%s: this mount is still registered: %s; the next one on this machine clears "
+                            "that, or 'ashlar evict'", m->job->url, err_str(q < 0 ? q : r));
+        serve_signals_stop(m->signals);
+        patience_begin(m, &patience);
         q = kv_close(m->store);
-        r = r < 0 ? r : q;
+        patience_end(m, &patience);
+        r = gathered < 0 ? gathered : r < 0 ? r : q;
         if (r < 0)
                 err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be "
                         "written: %s", m->job->url, err_str(r));

@@ -1,25 +1,48 @@
 #include "serve_signals.h"
 
+#include "clock.h"
 #include "log.h"
 #include "mountpoint.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define GRACE_S 5
 
+/* How long the store is silent before anybody is told, or before a signal counts as meant for that. */
+#define QUIET_NS (UINT64_C(3) * 1000000000)
+/* How often to look, once the end has begun. */
+#define LOOK_MS  100
+
+enum phase { SERVING, ENDING, OVER };
+
 struct serve_signals {
-        const char *dir;
-        struct af_server *server;
-        pthread_t thread;
-        atomic_bool served; /* af_serve returned */
+        struct serve_signals_opts o;
+        int signals, wake; /* descriptors: of the signals, and for a new phase */
+        pthread_t thread, unmounter;
+        _Atomic uint64_t unmounted_ns; /* when UNMOUNTER was done; 0: not yet */
+
+        pthread_mutex_t lock; /* protects what follows */
+        enum phase phase;
+        bool unmounting; /* UNMOUNTER was started */
+
+        /* The thread's own. */
+        uint64_t began_ns; /* the end, by a signal or by itself; 0: not yet */
+        bool stopped, said, told, given_up;
 };
+
+static uint64_t now_ns(void)
+{
+        return clock_system.monotonic_ns(&clock_system);
+}
 
 static void signals_handled(sigset_t *set)
 {
@@ -39,6 +62,8 @@ void serve_signals_block(void)
         signal(SIGXFSZ, SIG_IGN); /* a store that reaches the limit of a file's size is full */
 }
 
+/* ---- unmounting ---------------------------------------------------------------------------------- */
+
 /* Pages that were changed through mmap(2) reach us only when the kernel writes them back. */
 static void flush_pages(const char *dir)
 {
@@ -50,67 +75,227 @@ static void flush_pages(const char *dir)
         close(fd);
 }
 
-static void unmount(struct serve_signals *x, const sigset_t *set)
+/* A thread of its own, because the kernel may wait here for answers that we owe it. */
+static void *unmount(void *arg)
 {
-        struct timespec grace = { .tv_sec = GRACE_S };
+        struct serve_signals *x = arg;
         struct err_text text;
-        int r = af_unmount(x->dir, false, &text);
+        int r = af_unmount(x->o.dir, false, &text);
 
         if (r == -EBUSY) {
                 log_warning("%s is in use: detached; open files are cut off in %d seconds, or by a second "
-                            "signal", x->dir, GRACE_S);
-                flush_pages(x->dir);
-                r = af_unmount(x->dir, true, &text);
+                            "signal", x->o.dir, GRACE_S);
+                flush_pages(x->o.dir);
+                r = af_unmount(x->o.dir, true, &text);
         }
         if (r < 0)
                 log_warning("%s", text.text);
-        /* After an unmount af_serve returns by itself, unless a copy of the mount lives on in another
-         * namespace. */
-        sigtimedwait(set, NULL, &grace);
-        af_stop(x->server);
-}
-
-static void *wait_for_signals(void *arg)
-{
-        struct serve_signals *x = arg;
-        sigset_t set;
-        int sig;
-
-        signals_handled(&set);
-        /* The last signal is serve_signals_stop's, which unmount() may have taken for a second one. */
-        while (!atomic_load(&x->served) && sigwait(&set, &sig) == 0) {
-                if (atomic_load(&x->served))
-                        break;
-                log_info("%s: unmounting %s", strsignal(sig), x->dir);
-                unmount(x, &set);
-        }
+        atomic_store(&x->unmounted_ns, now_ns());
         return NULL;
 }
 
-int serve_signals_start(const char *dir, struct af_server *s, struct serve_signals **ret)
+static void stop_serving(struct serve_signals *x)
+{
+        if (!x->stopped)
+                af_stop(x->o.server);
+        x->stopped = true;
+}
+
+static void begin_to_unmount(struct serve_signals *x, unsigned sig)
+{
+        int r;
+
+        log_info("%s: unmounting %s", strsignal((int)sig), x->o.dir);
+        r = pthread_create(&x->unmounter, NULL, unmount, x);
+        x->unmounting = r == 0;
+        if (r == 0)
+                return;
+        log_warning("cannot start a thread: %s", err_str(r));
+        stop_serving(x); /* whoever serves unmounts then */
+}
+
+/* ---- a store that is silent ---------------------------------------------------------------------- */
+
+static void give_up(struct serve_signals *x)
+{
+        log_warning("%s does not answer: it is given up", x->o.url);
+        kv_give_up(x->o.store);
+        x->given_up = true;
+}
+
+/* What it is silent about counts from the begin of the end on: before that, requests wait as long as they
+ * like. */
+static uint64_t silent_ns(const struct serve_signals *x, uint64_t now)
+{
+        uint64_t waiting = kv_waiting_ns(x->o.store), since = now - x->began_ns;
+
+        return waiting < since ? waiting : since;
+}
+
+static void look_at_store(struct serve_signals *x, uint64_t silent)
+{
+        uint64_t patience_ns = x->o.patience_ms * UINT64_C(1000000);
+
+        if (x->given_up)
+                return;
+        if (silent >= patience_ns || (x->told && silent >= QUIET_NS)) {
+                give_up(x);
+        } else if (silent >= QUIET_NS && !x->said) {
+                x->said = true;
+                log_warning("%s does not answer: waiting for %u more seconds, or until the next signal (kill "
+                            "%ld); then what is not written is lost", x->o.url,
+                            (unsigned)((patience_ns - silent) / 1000000000) + 1, (long)getpid());
+        }
+}
+
+/* ---- the thread ---------------------------------------------------------------------------------- */
+
+/* Waits for a signal, a new phase or, once the end has begun, for a moment. The signal; 0: none. */
+static unsigned wait_for_signal(struct serve_signals *x)
+{
+        struct pollfd fds[] = {
+                { .fd = x->signals, .events = POLLIN },
+                { .fd = x->wake, .events = POLLIN },
+        };
+        struct signalfd_siginfo info;
+        uint64_t unused;
+
+        if (poll(fds, 2, x->began_ns > 0 ? LOOK_MS : -1) <= 0)
+                return 0;
+        if (fds[1].revents && read(x->wake, &unused, sizeof(unused)) < 0)
+                return 0;
+        if (!fds[0].revents || read(x->signals, &info, sizeof(info)) != sizeof(info))
+                return 0;
+        return info.ssi_signo;
+}
+
+/* Lock held, as in all that follows up to the thread itself. */
+static void on_signal(struct serve_signals *x, unsigned sig, uint64_t silent)
+{
+        bool serving = x->phase == SERVING;
+
+        if (serving && !x->unmounting && !x->stopped) {
+                begin_to_unmount(x, sig);
+                return;
+        }
+        if (!serving || silent >= QUIET_NS)
+                x->told = true;
+        if (serving)
+                stop_serving(x);
+}
+
+/* After an unmount af_serve returns by itself, unless somebody still has files open, or a copy of the mount
+ * lives on in another namespace. */
+static bool grace_is_over(const struct serve_signals *x, uint64_t now)
+{
+        uint64_t unmounted_ns = atomic_load(&x->unmounted_ns);
+
+        return x->phase == SERVING && unmounted_ns > 0 &&
+               now - unmounted_ns >= GRACE_S * UINT64_C(1000000000);
+}
+
+/* What a look brings, perhaps with a signal. */
+static void look(struct serve_signals *x, unsigned sig)
+{
+        uint64_t now = now_ns(), silent;
+
+        if (x->began_ns == 0 && sig == 0 && x->phase == SERVING)
+                return;
+        if (x->began_ns == 0)
+                x->began_ns = now;
+        silent = silent_ns(x, now);
+        if (sig > 0)
+                on_signal(x, sig, silent);
+        look_at_store(x, silent);
+        if (grace_is_over(x, now))
+                stop_serving(x);
+}
+
+static void *watch(void *arg)
+{
+        struct serve_signals *x = arg;
+        bool over;
+
+        do {
+                unsigned sig = wait_for_signal(x);
+
+                pthread_mutex_lock(&x->lock);
+                over = x->phase == OVER;
+                if (!over)
+                        look(x, sig);
+                pthread_mutex_unlock(&x->lock);
+        } while (!over);
+        return NULL;
+}
+
+static void enter(struct serve_signals *x, enum phase phase)
+{
+        const uint64_t one = 1;
+
+        pthread_mutex_lock(&x->lock);
+        x->phase = phase;
+        pthread_mutex_unlock(&x->lock);
+        if (write(x->wake, &one, sizeof(one)) < 0)
+                return; /* it is full: the thread is awake */
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static void signals_free(struct serve_signals *x)
+{
+        if (x->signals >= 0)
+                close(x->signals);
+        if (x->wake >= 0)
+                close(x->wake);
+        pthread_mutex_destroy(&x->lock);
+        free(x);
+}
+
+int serve_signals_start(const struct serve_signals_opts *opts, struct serve_signals **ret)
 {
         struct serve_signals *x = calloc(1, sizeof(*x));
+        sigset_t set;
         int r;
 
         if (!x)
                 return -ENOMEM;
-        x->dir = dir;
-        x->server = s;
-        r = pthread_create(&x->thread, NULL, wait_for_signals, x);
-        if (r != 0) {
-                free(x);
-                return -r;
+        x->o = *opts;
+        x->phase = opts->server ? SERVING : ENDING;
+        x->began_ns = opts->server ? 0 : now_ns();
+        pthread_mutex_init(&x->lock, NULL);
+        signals_handled(&set);
+        x->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        x->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        r = x->signals < 0 || x->wake < 0 ? -errno : -pthread_create(&x->thread, NULL, watch, x);
+        if (r < 0) {
+                signals_free(x);
+                return r;
         }
         *ret = x;
         return 0;
+}
+
+void serve_signals_ending(struct serve_signals *x)
+{
+        if (x)
+                enter(x, ENDING);
+}
+
+void serve_signals_leave(struct serve_signals *x)
+{
+        if (!x)
+                return;
+        serve_signals_ending(x); /* from here on nothing begins */
+        if (x->unmounting)
+                pthread_join(x->unmounter, NULL);
+        x->unmounting = false;
 }
 
 void serve_signals_stop(struct serve_signals *x)
 {
         if (!x)
                 return;
-        atomic_store(&x->served, true);
-        pthread_kill(x->thread, SIGTERM);
+        enter(x, OVER);
         pthread_join(x->thread, NULL);
-        free(x);
+        signals_free(x);
 }

@@ -1,22 +1,43 @@
-/* SIGTERM, SIGINT and SIGHUP unmount. If the directory is in use, it is detached, so that nobody new
- * comes in, and those who have files open get a few seconds to end; a second signal cuts them off at
- * once. Either way the store is committed before the process ends.
+/* How a mount process comes to its end: signals, and a store that is away just then.
+ *
+ * SIGTERM, SIGINT and SIGHUP unmount. If the directory is in use, it is detached, so that nobody new
+ * comes in, and those who have files open get a few seconds to end; a second signal cuts them off at once.
+ * Either way the store is committed before the process ends.
+ *
+ * A store that does not answer is not waited for without end then: after a while, which the log tells, or
+ * at one more signal it is given up (kv_give_up), and what is not written is lost. A store that answers is
+ * waited for as long as it takes, whatever signals come.
  */
 #ifndef CMD_SERVE_SIGNALS_H
 #define CMD_SERVE_SIGNALS_H
 
 #include "af.h"
+#include "kv.h"
 
 struct serve_signals;
 
 /* For the whole process: before it has threads, which inherit the mask. */
 void serve_signals_block(void);
 
-/* Starts the thread that waits for them. The calling thread is the one that will be in af_serve(). DIR
- * and S are borrowed until serve_signals_stop. Negative errno. */
-int serve_signals_start(const char *dir, struct af_server *s, struct serve_signals **ret);
+/* What it watches; all borrowed until serve_signals_stop. */
+struct serve_signals_opts {
+        const char *url, *dir;
+        struct af_server *server; /* NULL: there is none, as serving never began */
+        struct kv_store *store;
+        unsigned patience_ms;     /* how long the store may be silent once the end has begun */
+};
 
-/* To be called by that same thread after af_serve() returned. Takes NULL. */
+/* Starts the thread that waits for them. Negative errno. */
+int serve_signals_start(const struct serve_signals_opts *opts, struct serve_signals **ret);
+
+/* Serving is over, while requests may still be under way. May be called again. Takes NULL. */
+void serve_signals_ending(struct serve_signals *x);
+
+/* Returns when nothing of what a signal began is left in the directory. The server must have been freed,
+ * because the kernel may wait for it. Takes NULL. */
+void serve_signals_leave(struct serve_signals *x);
+
+/* The end. Before the store is closed. Takes NULL. */
 void serve_signals_stop(struct serve_signals *x);
 
 #endif

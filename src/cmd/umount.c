@@ -26,7 +26,7 @@
 /* How often to look whether the process is gone. */
 #define SERVER_POLL_MS 10
 
-/* How long to look for a cluster, which may be away: unmounting does not depend on it. */
+/* How long to look for a cluster, and in it, which may be away: unmounting does not depend on it. */
 #define CONNECT_MS 3000u
 
 #define WAITING "unmounted; waiting until everything is committed ..."
@@ -135,11 +135,13 @@ static bool find_server(const char *url, const char *dir, struct mount_row *ret)
 {
         const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY, .connect_ms = CONNECT_MS };
         struct mount_table table = { .n = 0 };
+        struct kv_patience patience;
         struct kv_store *store;
         bool found = false;
 
         if (kv_open(url, &opts, &store, NULL) < 0)
                 return false;
+        kv_patience_begin(&patience, CONNECT_MS);
         if (mount_table_read(store, &table) < 0)
                 table.n = 0;
         for (size_t i = 0; i < table.n && !found; i++) {
@@ -148,6 +150,7 @@ static bool find_server(const char *url, const char *dir, struct mount_row *ret)
         }
         mount_table_clear(&table);
         kv_close(store);
+        kv_patience_end(&patience);
         return found;
 }
 

@@ -121,15 +121,18 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         return 0;
 }
 
-void fs_close(struct fs *fs)
+int fs_close(struct fs *fs)
 {
+        int r;
+
         if (!fs)
-                return;
+                return 0;
         fs_readahead_stop(fs);
-        fs_gather_stop(fs);
+        r = fs_gather_stop(fs);
         if (fs->collector)
                 fs_collector_stop(fs);
         fs_free(fs);
+        return r;
 }
 
 uint32_t fs_block_size(const struct fs *fs)

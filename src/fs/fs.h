@@ -71,8 +71,9 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
             struct err_text *text);
 
 /* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount
- * may use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable). */
-void fs_close(struct fs *fs);
+ * may use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable).
+ * The error, if any, with which something that was gathered could not be committed: it is lost. */
+int fs_close(struct fs *fs);
 
 uint32_t fs_block_size(const struct fs *fs);
 

@@ -918,21 +918,20 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
         return 0;
 }
 
-void fs_gather_stop(struct fs *fs)
+int fs_gather_stop(struct fs *fs)
 {
         struct gather *g = fs->gather;
         int r;
 
         if (!g)
-                return;
+                return 0;
         r = fs_gather_flush_all(fs);
         pthread_mutex_lock(&g->lock);
         g->stop = true;
         pthread_cond_signal(&g->tick);
         pthread_mutex_unlock(&g->lock);
         pthread_join(g->timer, NULL);
-        if (r < 0)
-                log_warning("written data is lost: %s", err_str(r));
         fs->gather = NULL;
         gather_free(g);
+        return r;
 }

@@ -11,8 +11,8 @@ struct gather;
 
 /* Begins to gather. 0 or ENOMEM. */
 int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts);
-/* Flushes everything, or says in the log what could not be, and ends the threads. */
-void fs_gather_stop(struct fs *fs);
+/* Flushes everything, or gives the error with which that failed, and ends the threads. */
+int fs_gather_stop(struct fs *fs);
 
 /* Takes DATA into memory: its length, or as much as was taken before an error, or the error. Waits at the
  * bounds. Not for FS_WRITE_APPEND. */

@@ -43,6 +43,10 @@ struct af_opts {
          * that. May be NULL. */
         int (*on_started)(void *arg);
         void *on_started_arg;
+        /* Called once by af_serve when serving is over, before the requests under way are waited for. May be
+         * NULL. */
+        void (*on_ending)(void *arg);
+        void *on_ending_arg;
 };
 
 /* Serves FS, which stays the caller's, on FUSE_FD, the open and mounted /dev/fuse that af_mount gave;

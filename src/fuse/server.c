@@ -138,6 +138,8 @@ int af_serve(struct af_server *s)
                 r = s->core->opts.on_started(s->core->opts.on_started_arg);
         while (r == 0 && sem_wait(&s->end) < 0 && errno == EINTR)
                 ;
+        if (s->core->opts.on_ending)
+                s->core->opts.on_ending(s->core->opts.on_ending_arg);
         if (s->rings)
                 af_transport_stop(s->rings);
         af_transport_stop(s->classic);

@@ -41,6 +41,17 @@ int kv_close(struct kv_store *s)
         return r;
 }
 
+uint64_t kv_waiting_ns(struct kv_store *s)
+{
+        return s->ops->waiting_ns ? s->ops->waiting_ns(s) : 0;
+}
+
+void kv_give_up(struct kv_store *s)
+{
+        if (s->ops->give_up)
+                s->ops->give_up(s);
+}
+
 const struct kv_limits *kv_limits(const struct kv_store *s)
 {
         return &s->limits;

@@ -79,8 +79,17 @@ int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **
 
 /* Waits for everything committed to be durable and frees the store. No transaction may be open
  * (asserted). Takes NULL. A wrapper closes the store below it. Returns the error, if any, with which
- * the last committed data could not be made durable. */
+ * the last committed data could not be made durable. A thread with a patience (below) waits no longer than
+ * that for a store that is away; then it is as after kv_give_up. */
 int kv_close(struct kv_store *s);
+
+/* For who is about to close a store that may be away: for how many nanoseconds it has not done what somebody
+ * waits for (of several, the longest). 0: nobody waits, as for a store that is never away. Any thread. */
+uint64_t kv_waiting_ns(struct kv_store *s);
+/* From now on nobody waits for S: calls that do, and those to come that would have to, give ERR_AWAY,
+ * whatever the patience of their thread. For good: what could not be committed is lost, which kv_close tells.
+ * Any thread, before kv_close. */
+void kv_give_up(struct kv_store *s);
 
 const struct kv_limits *kv_limits(const struct kv_store *s);
 
@@ -119,7 +128,8 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg);
 
 /* ---- patience ----------------------------------------------------------------------------------- */
 
-/* How long a thread waits for a store that does not answer: a cluster that is away. Without it, for ever.
+/* How long a thread waits for a store that does not answer: a cluster that is away. Without it, until
+ * kv_give_up.
  * Set around a request by the thread that serves it; all calls of that thread on all stores heed it where
  * they would wait for something remote:
  *

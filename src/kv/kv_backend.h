@@ -23,6 +23,9 @@ struct kv_ops {
         const char *name; /* "mem", "lmdb", "fdb", "writebehind", "fault", "stats" */
 
         int (*close)(struct kv_store *s); /* frees S */
+        /* kv_waiting_ns and kv_give_up. NULL: nothing is waited for. */
+        uint64_t (*waiting_ns)(struct kv_store *s);
+        void (*give_up)(struct kv_store *s);
         int (*sync)(struct kv_store *s);
         int (*space)(struct kv_store *s, struct kv_space *ret);
         /* Makes room for NEED beside all that is committed, so that its commit is certain not to fail for

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define MARKER_SLOTS 64u
 
@@ -20,7 +21,7 @@ struct kv_session {
         size_t markers_len;
 
         pthread_mutex_t lock; /* protects what follows */
-        pthread_cond_t slot_free;
+        pthread_cond_t slot_free; /* CLOCK_MONOTONIC */
         uint64_t slots_used; /* a bit per slot */
         uint64_t sequence;
 };
@@ -31,11 +32,15 @@ static int session_get(struct kv_store *s, struct kv_session **ret)
 {
         if (!s->session) {
                 struct kv_session *n = calloc(1, sizeof(*n));
+                pthread_condattr_t monotonic;
 
                 if (!n)
                         return -ENOMEM;
                 pthread_mutex_init(&n->lock, NULL);
-                pthread_cond_init(&n->slot_free, NULL);
+                pthread_condattr_init(&monotonic);
+                pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+                pthread_cond_init(&n->slot_free, &monotonic);
+                pthread_condattr_destroy(&monotonic);
                 s->session = n;
         }
         *ret = s->session;
@@ -95,14 +100,40 @@ static struct slice marker_key(const struct marker *m)
         return slice_of(m->key, m->key_len);
 }
 
-static void marker_take(struct marker *m, struct kv_session *session)
+#define PATIENCE_POLL_NS 20000000
+
+/* A condition cannot be waited for together with a cancellation, so whoever may be cancelled looks again and
+ * again: this wait is rare, for who holds a slot is done soon, unless the store is away. Lock held. */
+static int wait_for_slot(struct kv_session *session)
+{
+        struct timespec until;
+
+        if (!kv_patience_limited()) {
+                pthread_cond_wait(&session->slot_free, &session->lock);
+                return 0;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += PATIENCE_POLL_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&session->slot_free, &session->lock, &until);
+        return kv_patience_check();
+}
+
+/* Waits for a free slot; EINTR, ERR_AWAY: as long as the thread's patience lasted. */
+static int marker_take(struct marker *m, struct kv_session *session)
 {
         uint64_t sequence;
+        int r = 0;
 
-        m->session = session;
         pthread_mutex_lock(&session->lock);
-        while (session->slots_used == UINT64_MAX)
-                pthread_cond_wait(&session->slot_free, &session->lock);
+        while (r >= 0 && session->slots_used == UINT64_MAX)
+                r = wait_for_slot(session);
+        if (r < 0) {
+                pthread_mutex_unlock(&session->lock);
+                return r;
+        }
+        m->session = session;
         m->slot = (unsigned)__builtin_ctzll(~session->slots_used);
         session->slots_used |= UINT64_C(1) << m->slot;
         sequence = ++session->sequence;
@@ -113,6 +144,7 @@ static void marker_take(struct marker *m, struct kv_session *session)
         m->key_len = session->markers_len + 1;
         memcpy(m->value, &sequence, sizeof(sequence));
         rng_system(m->value + sizeof(sequence), sizeof(m->value) - sizeof(sequence));
+        return 0;
 }
 
 static void marker_release(struct marker *m)
@@ -121,7 +153,7 @@ static void marker_release(struct marker *m)
                 return;
         pthread_mutex_lock(&m->session->lock);
         m->session->slots_used &= ~(UINT64_C(1) << m->slot);
-        pthread_cond_signal(&m->session->slot_free);
+        pthread_cond_broadcast(&m->session->slot_free); /* one of them may be about to give up */
         pthread_mutex_unlock(&m->session->lock);
         m->session = NULL;
 }
@@ -264,7 +296,9 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
         if (s->limits.unknown_results && (flags & KV_WRITE) && !(flags & KV_IDEMPOTENT)) {
                 /* Without a marker an unknown result could not be decided. */
                 assert(s->session && s->session->marked);
-                marker_take(&m, s->session);
+                r = marker_take(&m, s->session);
+                if (r < 0)
+                        return r;
         }
         for (unsigned n = 0;; n++) {
                 r = attempt(s, flags, body, arg, &m, n, &value);

@@ -190,6 +190,50 @@ static void test_unknown_is_not_cancelled(void **state)
         }
 }
 
+/* ---- markers ------------------------------------------------------------------------------------- */
+
+#define SLOTS 64u /* of markers, in run.c */
+
+static void *write_one(void *store)
+{
+        assert_int_equal(kv_run(store, KV_WRITE, set_body, "v"), 0);
+        return NULL;
+}
+
+/* As many writers as there are slots wait for the cluster, so that the next one waits for a slot. */
+static void test_no_slot_is_free(void **state)
+{
+        struct fixture *f = *state;
+        pthread_t threads[SLOTS];
+        struct kv_patience p;
+        struct later l;
+
+        f->set_away(true);
+        for (unsigned i = 0; i < SLOTS; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, write_one, f->store), 0);
+        while (fixture_counts(f).transactions < SLOTS) /* who has one has its slot */
+                usleep(1000);
+        kv_patience_begin(&p, SOON_MS);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "x"), -ERR_AWAY);
+        kv_patience_end(&p);
+        kv_patience_begin(&p, 0);
+        later(&l, f, &p);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "x"), -EINTR);
+        pthread_join(l.thread, NULL);
+        kv_patience_end(&p);
+        kv_patience_begin(&p, 60000);
+        later(&l, f, NULL);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "last"), 0);
+        pthread_join(l.thread, NULL);
+        kv_patience_end(&p);
+        for (unsigned i = 0; i < SLOTS; i++)
+                pthread_join(threads[i], NULL);
+        put(f->store, "k", "end");
+        expect(f->store, "k", "end");
+}
+
+/* ---- the overlay --------------------------------------------------------------------------------- */
+
 /* The overlay over a cluster that is away: fsync waits as long as its thread does, and what was acknowledged
  * is kept and written when the cluster is back. */
 static void test_writebehind(void **state)
@@ -226,7 +270,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_STORE(test_out_of_time), IN_STORE(test_cancelled), IN_STORE(test_comes_back),
                 IN_STORE(test_commit_goes_on), IN_STORE(test_commit_is_not_cancelled),
-                IN_STORE(test_unknown_is_not_cancelled), IN_STORE(test_writebehind),
+                IN_STORE(test_unknown_is_not_cancelled), IN_STORE(test_no_slot_is_free),
+                IN_STORE(test_writebehind),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

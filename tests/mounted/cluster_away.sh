@@ -1,12 +1,14 @@
 #!/bin/bash
 # A cluster that is away: requests wait, signals end the waiting, -o timeout ends it with EIO, and everything goes
-# on by itself when the cluster is back.
+# on by itself when the cluster is back. A mount that ends meanwhile waits for it for a while, and then says what is
+# lost.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/../fdb/cluster.sh"
 
 need_command python3
 A=$WORK/a
 B=$WORK/b
+server=
 mkdir "$A" "$B"
 cluster_start 1
 STORE=fdb:?prefix=away
@@ -17,6 +19,7 @@ clean_up_all() {
         for d in "$A" "$B"; do
                 ! mountpoint -q "$d" || umount -l "$d" || fusermount3 -u -z "$d" || true
         done
+        [[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true
         cluster_stop
         clean_up
 }
@@ -75,4 +78,96 @@ echo again >"$B/later"
 [[ $(<"$A/later") == again ]] || fail "what the mount with a timeout writes afterwards"
 "$ASHLAR" umount "$A" || fail "umount"
 "$ASHLAR" umount "$B" || fail "umount"
+check_clean
+
+# ---- unmounted meanwhile --------------------------------------------------------------------------
+
+# start OPTIONS: a mount in the foreground at $A, whose log is $WORK/log.
+start() {
+        local i
+
+        "$ASHLAR" mount -f -o "$1" "$STORE" "$A" 2>"$WORK/log" &
+        server=$!
+        for ((i = 0; i < 600; i++)); do
+                ! mountpoint -q "$A" || break
+                sleep 0.1
+        done
+        mountpoint -q "$A" || fail "not mounted: $(<"$WORK/log")"
+}
+
+# ended EXIT_CODES: the mount, by itself.
+ended() {
+        local i code=0
+
+        for ((i = 0; i < 1800; i++)); do
+                kill -0 "$server" 2>/dev/null || break
+                [[ $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$server/status" 2>/dev/null) != Z ]] || break
+                sleep 0.1
+        done
+        [[ $i -lt 1800 ]] || fail "the mount does not end; it said: $(<"$WORK/log")"
+        wait "$server" || code=$?
+        server=
+        [[ $code =~ ^($1)$ ]] || fail "exit code $code; the mount said: $(<"$WORK/log")"
+        [[ $code -eq 0 ]] || grep -q 'CHANGES ARE LOST' "$WORK/log" || fail "the mount only said: $(<"$WORK/log")"
+        ! mountpoint -q "$A" || fail "still mounted"
+}
+
+until_logged() {
+        local i
+
+        for ((i = 0; i < 600; i++)); do
+                ! grep -q -- "$1" "$WORK/log" || return 0
+                sleep 0.1
+        done
+        fail "the mount never said '$1' but: $(<"$WORK/log")"
+}
+
+come_back() {
+        cluster_restart 0
+        cluster_wait || fail "the cluster does not come back"
+}
+
+# Whether what was written last is on its way to the cluster already when that dies is left to chance: then
+# nothing is lost. That it can be lost, and is told, away.sh tests.
+start exclusive,timeout=3
+echo kept >"$A/kept"
+sync "$A/kept"
+echo new >"$A/new"
+cluster_kill 0
+code=0
+timeout 300 "$ASHLAR" umount "$A" 2>"$WORK/said" || code=$?
+ended "$code"
+[[ $code -eq 0 ]] || grep -q 'CHANGES ARE LOST' "$WORK/said" || fail "umount only said: $(<"$WORK/said")"
+come_back
+
+start exclusive
+[[ $(<"$A/kept") == kept ]] || fail "what was durable is gone"
+echo new >"$A/second"
+cluster_kill 0
+kill -TERM "$server"
+until_logged 'does not answer: waiting'
+kill -TERM "$server"
+ended '0|1'
+come_back
+
+start exclusive,timeout=600
+echo new >"$A/third"
+cluster_kill 0
+kill -TERM "$server"
+until_logged 'does not answer: waiting'
+come_back
+ended 0
+start shared,timeout=3
+[[ $(<"$A/third") == new ]] || fail "a change is lost although the cluster came back in time"
+echo new >"$A/fourth"
+cluster_kill 0
+timeout 300 "$ASHLAR" umount "$A" || fail "umount of a shared mount without changes"
+ended 0
+grep -q 'still registered' "$WORK/log" || fail "said: $(<"$WORK/log")"
+come_back
+
+start shared
+[[ $(<"$A/fourth") == new ]] || fail "what was closed is gone"
+kill -TERM "$server"
+ended 0
 check_clean

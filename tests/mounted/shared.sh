@@ -224,6 +224,51 @@ same "after the eviction" "$(<"$A/victim")" after
 "$ASHLAR" umount "$B" || fail "unmounting an evicted mount"
 soon gone "$pid"
 
+# ---- what others can tell
+read -r pid id <<<"$(server_of "$A")"
+"$ASHLAR" mounts "$STORE" | grep -q "^$id  shared  runs" || fail "the mount is not shown as running"
+# A machine of another name that seems to be this one (a copy of it) cannot tell whose processes these are.
+# shellcheck disable=SC2016
+if unshare --uts hostname other 2>/dev/null; then
+        unshare --uts sh -c 'hostname other && "$1" mounts "$2"' - "$ASHLAR" "$STORE" >"$WORK/out" ||
+                fail "mounts, under another name"
+        grep -q "^$id  shared  unknown" "$WORK/out" || fail "under another name: $(<"$WORK/out")"
+fi
+"$ASHLAR" fsck --json "$STORE" >"$WORK/out" 2>"$WORK/err" || fail "fsck of a mounted store: $(<"$WORK/out")"
+grep -q '"in_use": true' "$WORK/out" || fail "fsck does not see that it is mounted: $(<"$WORK/out")"
+grep -q 'in use' "$WORK/err" || fail "fsck does not say that it is mounted: $(<"$WORK/err")"
+
+# ---- umount does not depend on being able to call the process: too many others may have
+mkfifo "$WORK/hold"
+python3 -c 'import os, socket, sys
+own = {os.readlink(f.path) for f in os.scandir("/proc/%s/fd" % sys.argv[1])}
+for line in open("/proc/net/unix"):
+    words = line.split()
+    if len(words) == 8 and words[7].startswith("@ashlar-") and "socket:[%s]" % words[6] in own:
+        name = "\0" + words[7][1:]
+callers = []
+while True:
+    s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)
+    try:
+        s.connect(name)
+    except BlockingIOError:
+        break
+    callers.append(s)
+print("full", flush=True)
+sys.stdin.read()' "$pid" <"$WORK/hold" >"$WORK/full" &
+caller=$!
+exec 9>"$WORK/hold"
+soon grep -q full "$WORK/full"
+if ! timeout 120 "$ASHLAR" umount "$A"; then
+        kill "$caller"
+        fail "umount while too many have called"
+fi
+soon gone "$pid"
+exec 9>&-
+wait "$caller" || fail "the callers"
+mount_at "$A"
+
 # ---- the end
 same "mounts" "$("$ASHLAR" mounts "$STORE" | wc -l)" 1
 "$ASHLAR" umount "$A" || fail umount

@@ -16,6 +16,16 @@ int filter_close(struct kv_store *s)
         return r;
 }
 
+static uint64_t filter_waiting_ns(struct kv_store *s)
+{
+        return kv_waiting_ns(filter_store_below(s));
+}
+
+static void filter_give_up(struct kv_store *s)
+{
+        kv_give_up(filter_store_below(s));
+}
+
 static int filter_sync(struct kv_store *s)
 {
         return kv_sync(filter_store_below(s));
@@ -178,6 +188,8 @@ void filter_init(struct filter *f, const char *name, struct kv_store *below)
         f->ops = (struct kv_ops){
                 .name = name,
                 .close = filter_close,
+                .waiting_ns = filter_waiting_ns,
+                .give_up = filter_give_up,
                 .sync = filter_sync,
                 .space = filter_space,
                 .reserve = below->ops->reserve ? filter_reserve : NULL,

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* FoundationDB's limits. Transactions above 1 MB are allowed and make everybody else wait. */
@@ -48,7 +49,7 @@ static int estimate(struct fdb_store *s, uint64_t *ret)
         memcpy(end, s->url.prefix, len);
         end[len - 1]++;
         f = s->api->transaction_get_estimated_range_size_bytes(tr, s->url.prefix, (int)len, end, (int)len);
-        r = fdb_wait(s->api, f, KV_WAIT_CANCELLED);
+        r = fdb_wait(s, f, KV_WAIT_CANCELLED);
         if (r == 0)
                 r = fdb_error(s->api, s->api->future_get_int64(f, &bytes));
         if (r == 0)
@@ -106,37 +107,52 @@ static void store_free(struct fdb_store *s)
         free(s);
 }
 
-static bool is_quiet(struct fdb_store *s)
+/* Lock held. */
+static bool is_quiet(const struct fdb_store *s)
 {
-        bool quiet;
-
-        pthread_mutex_lock(&s->lock);
-        quiet = s->commits_alone == 0 && s->watches == 0 && !s->refreshing;
-        pthread_mutex_unlock(&s->lock);
-        return quiet;
+        return s->commits_alone == 0 && s->watches == 0 && !s->refreshing;
 }
 
-#define QUIET_POLL_NS UINT64_C(10000000)
+void fdb_quiet_and_unlock(struct fdb_store *s)
+{
+        bool last = s->left_behind && is_quiet(s);
 
+        pthread_cond_broadcast(&s->quiet);
+        pthread_mutex_unlock(&s->lock);
+        if (last)
+                store_free(s);
+}
+
+#define QUIET_POLL_NS 10000000
+
+/* A commit that goes on alone was told to nobody as done: leaving it to itself loses nothing. What else is on
+ * its way was cancelled, so that it ends soon whether the cluster is there or not. */
 static int fdb_close(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
+        bool gives_up = false, left_behind;
 
         fdb_version_stop(s);
         /* Rare and at the very end: looking again and again is good enough, and heeds patience. */
-        while (!is_quiet(s)) {
-                int r = kv_patience_sleep(QUIET_POLL_NS);
-
-                if (r < 0)
-                        return r; /* what is on its way still needs the store: it is left behind */
+        pthread_mutex_lock(&s->lock);
+        while (!is_quiet(s) && !(gives_up && s->watches == 0 && !s->refreshing)) {
+                pthread_mutex_unlock(&s->lock);
+                gives_up = gives_up || s->given_up || kv_patience_check() < 0;
+                nanosleep(&(struct timespec){ .tv_nsec = QUIET_POLL_NS }, NULL);
+                pthread_mutex_lock(&s->lock);
         }
-        store_free(s);
+        left_behind = s->left_behind = !is_quiet(s); /* then the last one of those frees it */
+        pthread_mutex_unlock(&s->lock);
+        if (!left_behind)
+                store_free(s);
         return 0;
 }
 
 static const struct kv_ops fdb_ops = {
         .name = "fdb",
         .close = fdb_close,
+        .waiting_ns = fdb_waiting_ns,
+        .give_up = fdb_give_up,
         .sync = fdb_sync,
         .space = fdb_space,
         .backoff = fdb_backoff,
@@ -238,7 +254,7 @@ static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
 {
         for (;;) {
                 FDBFuture *f = s->api->transaction_get_read_version(tr);
-                int r = fdb_wait(s->api, f, KV_WAIT_TIME);
+                int r = fdb_wait(s, f, KV_WAIT_TIME);
 
                 *ret = r == 0 ? s->api->future_get_error(f) : 0;
                 s->api->future_destroy(f);
@@ -246,7 +262,7 @@ static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
                     !s->api->error_predicate(FDB_PREDICATE_RETRYABLE, *ret))
                         return r;
                 f = s->api->transaction_on_error(tr, *ret);
-                r = fdb_wait(s->api, f, KV_WAIT_TIME);
+                r = fdb_wait(s, f, KV_WAIT_TIME);
                 s->api->future_destroy(f);
                 if (r < 0)
                         return r;

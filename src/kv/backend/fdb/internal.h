@@ -4,7 +4,7 @@
  *     fdb.c       open, close, space      txn.c      begin, commit, back-off, end
  *     read.c      gets and ranges         write.c    writes and conflicts
  *     watch.c     watches                 error.c    codes
- *     future.c    waiting for futures     version.c  snapshots that are at hand
+ *     future.c    waiting, giving up      version.c  snapshots that are at hand
  *
  * The client does everything in its network thread and hands out futures. A future's callback runs in that
  * thread (or at once in the one that sets it): callbacks here only note something and wake somebody.
@@ -17,11 +17,21 @@
 #include "url.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* A key with its prefix; the end of a range that is one key has one byte more. */
 #define FDB_KEY_MAX (FDB_PREFIX_MAX + KV_KEY_MAX + 1u)
 
 struct fdb_watch;
+
+/* Somebody who waits for the cluster. */
+struct fdb_waiting {
+        struct fdb_waiting *prev, *next;
+        uint64_t since_ns;
+        FDBFuture *future;        /* which fdb_give_up cancels; NULL: it wakes WAITER, who sees to the rest */
+        struct kv_waiter *waiter;
+        bool woken;               /* WAITER was, by whomever */
+};
 
 struct fdb_store {
         struct kv_store base;
@@ -29,11 +39,16 @@ struct fdb_store {
         FDBDatabase *db;
         struct fdb_url url;
         bool rdonly;
+        atomic_bool given_up;
+        /* Since when transactions fail again and again, without one that does not; 0: they do not. */
+        _Atomic uint64_t failing_since_ns;
 
         pthread_mutex_t lock;   /* protects what follows */
         pthread_cond_t quiet;   /* one of the counts fell to 0 */
         unsigned commits_alone; /* on their way without a thread that waits for them */
         unsigned watches;       /* that the client may still call back for */
+        struct fdb_waiting *waiting; /* in no order */
+        bool left_behind;       /* closed before it was quiet: to be freed when it is */
 
         /* version.c */
         int64_t recent;           /* newest version known to be committed; 0: none */
@@ -106,11 +121,25 @@ int fdb_failed(struct fdb_txn *t, fdb_error_t e);
 
 /* ---- future.c ------------------------------------------------------------------------------------ */
 
-/* Waits until F is ready, or UNTIL ends that: then F is cancelled and EINTR or ERR_AWAY. */
-int fdb_wait(const struct fdb_api *api, FDBFuture *f, enum kv_wait until);
-/* The same for all gets of T that are under way: their round is over when the last one is there, and to be
- * woken for each of them takes longer than most of them. */
+/* Waits until F is ready, or UNTIL or fdb_give_up ends that: then F is cancelled and EINTR or ERR_AWAY. */
+int fdb_wait(struct fdb_store *s, FDBFuture *f, enum kv_wait until);
+/* The same for all gets of T that are under way, unless cancelled: their round is over when the last one is
+ * there, and to be woken for each of them takes longer than most of them. */
 int fdb_wait_gets(struct fdb_txn *t);
+
+/* W, with how to end it set, waits from now on; ERR_AWAY after fdb_give_up. */
+int fdb_waiting_begin(struct fdb_store *s, struct fdb_waiting *w);
+/* Lock held. */
+void fdb_waiting_end(struct fdb_store *s, struct fdb_waiting *w);
+
+uint64_t fdb_waiting_ns(struct kv_store *s);
+void fdb_give_up(struct kv_store *s);
+
+/* ---- fdb.c --------------------------------------------------------------------------------------- */
+
+/* One of the counts may have fallen to 0: tells who waits for that, and frees a store that was left behind.
+ * Lock held, dropped. */
+void fdb_quiet_and_unlock(struct fdb_store *s);
 
 /* ---- txn.c --------------------------------------------------------------------------------------- */
 

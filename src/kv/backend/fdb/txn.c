@@ -15,7 +15,7 @@ static int fix_snapshot(struct fdb_txn *t, struct fdb_store *s)
         FDBFuture *f = s->api->transaction_get_read_version(t->tr);
         uint64_t sent_ns = fdb_now_ns();
         int64_t version;
-        int r = fdb_wait(s->api, f, KV_WAIT_CANCELLED);
+        int r = fdb_wait(s, f, KV_WAIT_CANCELLED);
 
         if (r == 0) {
                 fdb_error_t e = s->api->future_get_int64(f, &version);
@@ -77,6 +77,8 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
 
         if (s->rdonly && (flags & KV_WRITE))
                 return -EROFS;
+        if (s->given_up)
+                return -ERR_AWAY;
         t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
@@ -141,7 +143,8 @@ struct commit {
         FDBFuture *future;
         uint64_t sent_ns;
         struct kv_waiter waiter;
-        bool came, alone; /* the store's lock */
+        struct fdb_waiting waiting; /* the store's lock, as what follows */
+        bool came, alone;
 };
 
 /* Takes note of the outcome; returns FoundationDB's error. */
@@ -175,7 +178,9 @@ static void on_committed(FDBFuture *f, void *arg)
         pthread_mutex_lock(&s->lock);
         c->came = true;
         if (!c->alone) {
-                kv_waiter_wake(&c->waiter);
+                if (!c->waiting.woken)
+                        kv_waiter_wake(&c->waiter);
+                c->waiting.woken = true;
                 pthread_mutex_unlock(&s->lock);
                 return;
         }
@@ -184,8 +189,7 @@ static void on_committed(FDBFuture *f, void *arg)
         commit_free(c);
         pthread_mutex_lock(&s->lock);
         s->commits_alone--;
-        pthread_cond_broadcast(&s->quiet);
-        pthread_mutex_unlock(&s->lock);
+        fdb_quiet_and_unlock(s);
 }
 
 /* 0 when the outcome is there, or ERR_AWAY: C goes on alone and is no longer ours. */
@@ -193,17 +197,21 @@ static int commit_wait(struct commit *c)
 {
         struct fdb_store *s = c->s;
         int r = kv_waiter_wait(&c->waiter, KV_WAIT_TIME);
+        bool woken, came;
 
         /* Also so that the callback has let go of the lock before the store can be closed. */
         pthread_mutex_lock(&s->lock);
-        if (r < 0 && !c->came) {
+        fdb_waiting_end(s, &c->waiting);
+        woken = c->waiting.woken;
+        came = c->came;
+        if (!came) {
                 c->alone = true;
                 s->commits_alone++;
         }
         pthread_mutex_unlock(&s->lock);
-        if (r < 0 && c->came)
-                r = kv_waiter_wait(&c->waiter, KV_WAIT_NOTHING);
-        return r;
+        if (r < 0 && woken)
+                kv_waiter_wait(&c->waiter, KV_WAIT_NOTHING); /* or the next wait would end at once */
+        return came ? 0 : -ERR_AWAY;
 }
 
 int fdb_commit(struct kv_txn *txn)
@@ -218,6 +226,7 @@ int fdb_commit(struct kv_txn *txn)
         /* What only read saw one moment. Watches need a commit, if only within the client. */
         if (!t->writes && !t->watches) {
                 t->committed = true;
+                s->failing_since_ns = 0;
                 return 0;
         }
         c = calloc(1, sizeof(*c));
@@ -227,6 +236,12 @@ int fdb_commit(struct kv_txn *txn)
         c->tr = t->tr;
         c->sent_ns = fdb_now_ns();
         kv_waiter_init(&c->waiter);
+        c->waiting.waiter = &c->waiter;
+        r = fdb_waiting_begin(s, &c->waiting);
+        if (r < 0) {
+                free(c);
+                return r;
+        }
         c->future = s->api->transaction_commit(t->tr);
         e = s->api->future_set_callback(c->future, on_committed, c);
         assert(!e);
@@ -239,6 +254,8 @@ int fdb_commit(struct kv_txn *txn)
         c->tr = NULL;
         commit_free(c);
         t->committed = e == 0;
+        if (t->committed)
+                s->failing_since_ns = 0;
         if (e == FDB_NOT_COMMITTED && t->version > 0)
                 fdb_version_doubt(s);
         fdb_failed(t, e);
@@ -249,6 +266,7 @@ int fdb_commit(struct kv_txn *txn)
 
 /* What on_error waits begins anew with each transaction; for those who fail again and again it grows here. */
 #define SLEEP_FROM_ATTEMPT 2u
+#define FAILING_ATTEMPT    6u /* from then on it is no accident any more (fdb_waiting_ns) */
 #define SLEEP_MS           10u
 #define SLEEP_MS_MAX       1000u
 
@@ -265,18 +283,20 @@ static int sleep_longer(unsigned attempt)
 
 int fdb_backoff(struct kv_store *store, struct kv_txn *txn, int err, unsigned attempt)
 {
+        struct fdb_store *s = (struct fdb_store *)store;
         struct fdb_txn *t = (struct fdb_txn *)txn;
+        uint64_t since_ns = 0;
         int r = 0;
 
-        (void)store;
         (void)err;
+        if (attempt >= FAILING_ATTEMPT)
+                atomic_compare_exchange_strong(&s->failing_since_ns, &since_ns, fdb_now_ns());
         if (t && t->tr && t->failed) {
-                const struct fdb_api *api = fdb_api_of(t);
-                FDBFuture *f = api->transaction_on_error(t->tr, t->failed);
+                FDBFuture *f = s->api->transaction_on_error(t->tr, t->failed);
 
                 /* An error of its own means that the client would not try again; kv_run does. */
-                r = fdb_wait(api, f, KV_WAIT_CANCELLED);
-                api->future_destroy(f);
+                r = fdb_wait(s, f, KV_WAIT_CANCELLED);
+                s->api->future_destroy(f);
         }
         if (r == 0 && attempt >= SLEEP_FROM_ATTEMPT)
                 r = sleep_longer(attempt);

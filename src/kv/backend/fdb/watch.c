@@ -35,8 +35,7 @@ static void unref_and_unlock(struct fdb_watch *w)
         free(w);
         pthread_mutex_lock(&s->lock);
         s->watches--;
-        pthread_cond_broadcast(&s->quiet);
-        pthread_mutex_unlock(&s->lock);
+        fdb_quiet_and_unlock(s);
 }
 
 /* Calls the function, if somebody still wants that. Lock held, dropped meanwhile. */

@@ -320,8 +320,8 @@ static uint64_t sleep_ns(const struct wb_store *wb)
 /* The committer has no caller to return an error to: tells the log when the outcome changes. */
 static void report(int before, int now)
 {
-        if (now == before)
-                return;
+        if (now == before || now == -ERR_AWAY)
+                return; /* after kv_give_up: who closes the store says what is lost */
         if (now == -ERR_FENCED)
                 log_error("%s; what was not written yet is lost", err_str(now));
         else if (now < 0)

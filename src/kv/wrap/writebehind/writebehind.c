@@ -49,14 +49,14 @@ static int wb_sync(struct kv_store *s)
 }
 
 /* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the
- * moment gets some time. */
+ * moment gets some time; a store that is away gets what the thread's patience leaves it, or kv_give_up. */
 static int sync_last(struct wb_store *wb)
 {
         uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;
         long pause_ms = wb->close_ms < CLOSE_PAUSE_MS ? wb->close_ms : CLOSE_PAUSE_MS;
         int r;
 
-        while ((r = wb_sync(&wb->base)) < 0 && r != -ERR_FENCED &&
+        while ((r = wb_sync(&wb->base)) < 0 && r != -ERR_FENCED && r != -ERR_AWAY && r != -EINTR &&
                clock_system.monotonic_ns(&clock_system) < end_ns)
                 nanosleep(&(struct timespec){ .tv_nsec = pause_ms * 1000000 }, NULL);
         return r;
@@ -69,6 +69,8 @@ static int wb_close(struct kv_store *s)
         int r, q;
 
         r = sync_last(wb);
+        if (r == -ERR_AWAY || r == -EINTR)
+                kv_give_up(below); /* the committer may be waiting too */
         pthread_mutex_lock(&wb->lock);
         wb->stopping = true;
         pthread_cond_signal(&wb->committer_wake);
@@ -77,6 +79,16 @@ static int wb_close(struct kv_store *s)
         wb_free(wb);
         q = kv_close(below);
         return r < 0 ? r : q;
+}
+
+static uint64_t wb_waiting_ns(struct kv_store *s)
+{
+        return kv_waiting_ns(wb_of(s)->below);
+}
+
+static void wb_give_up(struct kv_store *s)
+{
+        kv_give_up(wb_of(s)->below);
 }
 
 static int wb_space(struct kv_store *s, struct kv_space *ret)
@@ -118,6 +130,8 @@ static int wb_reserve(struct kv_store *s, const struct kv_need *need)
 static const struct kv_ops wb_ops = {
         .name = "writebehind",
         .close = wb_close,
+        .waiting_ns = wb_waiting_ns,
+        .give_up = wb_give_up,
         .sync = wb_sync,
         .space = wb_space,
         .reserve = wb_reserve,

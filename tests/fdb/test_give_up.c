@@ -1,0 +1,295 @@
+/* A cluster that is away for good: whoever closes the store ends all waiting for it. */
+#include "fixture.h"
+
+#include "wrap.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define SOON_MS 50
+#define MANY    65u /* more than there are slots of markers */
+
+static int get_body(struct kv_txn *t, void *arg)
+{
+        struct slice value;
+        int r = kv_get(t, slice_str("k"), 0, &value);
+
+        (void)arg;
+        return r == -ENOENT ? 0 : r;
+}
+
+static int set_body(struct kv_txn *t, void *arg)
+{
+        return kv_set(t, slice_str("k"), slice_str(arg));
+}
+
+/* Something that waits in a thread of its own, without a patience. */
+struct call {
+        pthread_t thread;
+        struct kv_store *store;
+        struct kv_txn *txn;
+        int result;
+};
+
+static void *do_read(void *arg)
+{
+        struct call *c = arg;
+
+        c->result = kv_run(c->store, KV_READ, get_body, NULL);
+        return NULL;
+}
+
+static void *do_write(void *arg)
+{
+        struct call *c = arg;
+
+        c->result = kv_run(c->store, KV_WRITE, set_body, "v");
+        return NULL;
+}
+
+static void *do_commit(void *arg)
+{
+        struct call *c = arg;
+
+        c->result = kv_commit(c->txn);
+        kv_end(c->txn);
+        return NULL;
+}
+
+static void *do_sync(void *arg)
+{
+        struct call *c = arg;
+
+        c->result = kv_sync(c->store);
+        return NULL;
+}
+
+static int fill_body(struct kv_txn *t, void *arg)
+{
+        static const char value[4096];
+        uint32_t *n = arg;
+
+        return kv_set(t, slice_of(n, sizeof(*n)), slice_of(value, sizeof(value)));
+}
+
+static void *do_fill(void *arg)
+{
+        struct call *c = arg;
+
+        for (uint32_t n = 0; c->result >= 0; n++)
+                c->result = kv_run(c->store, KV_WRITE, fill_body, &n);
+        return NULL;
+}
+
+static void begin(struct call *c, struct kv_store *s, void *(*what)(void *))
+{
+        c->store = s;
+        c->result = 0;
+        assert_int_equal(pthread_create(&c->thread, NULL, what, c), 0);
+}
+
+static int end(struct call *c)
+{
+        pthread_join(c->thread, NULL);
+        return c->result;
+}
+
+/* Until somebody has waited so long. */
+static void until_waiting(struct kv_store *s, unsigned ms)
+{
+        while (kv_waiting_ns(s) < ms * UINT64_C(1000000))
+                usleep(1000);
+}
+
+static void test_nobody_waits(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_store *mem;
+
+        put(f->store, "k", "v");
+        assert_int_equal(kv_waiting_ns(f->store), 0);
+        assert_int_equal(kv_open("mem:", NULL, &mem, NULL), 0);
+        assert_int_equal(kv_waiting_ns(mem), 0);
+        kv_give_up(mem); /* is never away */
+        put(mem, "k", "v");
+        expect(mem, "k", "v");
+        kv_close(mem);
+}
+
+static void test_reader(void **state)
+{
+        struct fixture *f = *state;
+        struct call c;
+
+        f->set_away(true);
+        begin(&c, f->store, do_read);
+        until_waiting(f->store, SOON_MS);
+        kv_give_up(f->store);
+        assert_int_equal(end(&c), -ERR_AWAY);
+        assert_int_equal(kv_waiting_ns(f->store), 0);
+        /* For good. */
+        f->set_away(false);
+        assert_int_equal(kv_run(f->store, KV_READ, get_body, NULL), -ERR_AWAY);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "v"), -ERR_AWAY);
+}
+
+/* A commit that was sent goes on alone, and the store with it. */
+static void test_commit(void **state)
+{
+        struct fixture *f = *state;
+        struct call c;
+
+        assert_int_equal(kv_begin(f->store, KV_WRITE, &c.txn), 0);
+        assert_int_equal(kv_set(c.txn, slice_str("k"), slice_str("sent")), 0);
+        f->set_away(true);
+        begin(&c, f->store, do_commit);
+        until_waiting(f->store, SOON_MS);
+        kv_give_up(f->store);
+        assert_int_equal(end(&c), -ERR_AWAY);
+        assert_int_equal(kv_close(f->store), 0);
+        assert_int_equal(fixture_counts(f).databases, 1);
+        f->set_away(false);
+        f->store = fixture_open(f, f->url);
+        expect(f->store, "k", "sent");
+}
+
+/* Answers that are errors, one after the other, are none. */
+static void test_locked(void **state)
+{
+        struct fixture *f = *state;
+        struct call c;
+
+        f->set_locked(true);
+        begin(&c, f->store, do_write);
+        until_waiting(f->store, 20 * SOON_MS);
+        f->set_locked(false);
+        assert_int_equal(end(&c), 0);
+        assert_int_equal(kv_waiting_ns(f->store), 0);
+        f->set_locked(true);
+        begin(&c, f->store, do_write);
+        until_waiting(f->store, 20 * SOON_MS);
+        kv_give_up(f->store);
+        assert_int_equal(end(&c), -ERR_AWAY);
+}
+
+static void test_many(void **state)
+{
+        struct fixture *f = *state;
+        struct call c[MANY];
+
+        f->set_away(true);
+        for (unsigned i = 0; i < MANY; i++)
+                begin(&c[i], f->store, do_write);
+        until_waiting(f->store, SOON_MS);
+        kv_give_up(f->store);
+        for (unsigned i = 0; i < MANY; i++)
+                assert_int_equal(end(&c[i]), -ERR_AWAY);
+        f->set_away(false);
+        kv_close(f->store);
+        f->store = fixture_open(f, f->url);
+        expect(f->store, "k", NULL);
+}
+
+/* ---- the overlay --------------------------------------------------------------------------------- */
+
+/* Nothing is written down by itself. */
+static struct kv_store *overlay(struct fixture *f)
+{
+        const struct kv_writebehind_opts opts = { .sequence = slice_str("\xf1sequence"), .age_ms = 3600000,
+                                                  .memory_bytes = 1 << 20 };
+        struct kv_store *s;
+
+        assert_int_equal(kv_writebehind_open(f->store, &opts, &s), 0);
+        put(s, "k", "written");
+        assert_int_equal(kv_sync(s), 0);
+        put(s, "k", "acknowledged");
+        f->set_away(true);
+        return f->store = s;
+}
+
+/* Has the committer begin a batch that does not end. */
+static void begin_batch(struct kv_store *s)
+{
+        struct kv_patience p;
+
+        kv_patience_begin(&p, SOON_MS);
+        assert_int_equal(kv_sync(s), -ERR_AWAY);
+        kv_patience_end(&p);
+        until_waiting(s, SOON_MS);
+}
+
+static void lost_then_reopen(struct fixture *f)
+{
+        f->set_away(false);
+        f->store = fixture_open(f, f->url);
+        expect(f->store, "k", "written");
+}
+
+/* The last batch is waited for by kv_sync, or by the committer, or not begun yet. */
+static void test_overlay(void **state)
+{
+        struct fixture *f = *state;
+
+        for (int i = 0; i < 3; i++) {
+                struct kv_store *s = overlay(f);
+                struct call c;
+
+                if (i == 0) {
+                        begin(&c, s, do_sync);
+                        until_waiting(s, SOON_MS);
+                } else if (i == 1) {
+                        begin_batch(s);
+                }
+                kv_give_up(s);
+                if (i == 0)
+                        assert_int_equal(end(&c), -ERR_AWAY);
+                assert_int_equal(kv_close(s), -ERR_AWAY);
+                lost_then_reopen(f);
+        }
+}
+
+/* Whoever closes with a patience does not need anybody to give up. */
+static void test_overlay_closed_with_patience(void **state)
+{
+        struct fixture *f = *state;
+
+        for (int i = 0; i < 4; i++) {
+                struct kv_store *s = overlay(f);
+                struct kv_patience p;
+
+                if (i % 2)
+                        begin_batch(s);
+                kv_patience_begin(&p, i < 2 ? SOON_MS : 0);
+                if (i >= 2)
+                        kv_patience_cancel(&p);
+                assert_int_equal(kv_close(s), i < 2 ? -ERR_AWAY : -EINTR);
+                kv_patience_end(&p);
+                lost_then_reopen(f);
+        }
+}
+
+/* Who waits for room in memory, or for a snapshot. */
+static void test_overlay_writer(void **state)
+{
+        struct fixture *f = *state;
+        struct kv_store *s = overlay(f);
+        struct call c;
+
+        begin(&c, s, do_fill);
+        until_waiting(s, SOON_MS);
+        kv_give_up(s);
+        assert_int_equal(end(&c), -ERR_AWAY);
+        assert_int_equal(kv_close(s), -ERR_AWAY);
+        lost_then_reopen(f);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                IN_STORE(test_nobody_waits), IN_STORE(test_reader), IN_STORE(test_commit),
+                IN_STORE(test_locked), IN_STORE(test_many), IN_STORE(test_overlay),
+                IN_STORE(test_overlay_closed_with_patience), IN_STORE(test_overlay_writer),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
