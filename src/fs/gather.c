@@ -368,26 +368,20 @@ static int flush_locked(struct gather *g, struct entry *e, enum flusher who)
         return r < 0 && is_final(r) ? e->lost : r;
 }
 
-static int flush_entry(struct gather *g, struct entry *e)
-{
-        int r;
-
-        pthread_mutex_lock(&e->lock);
-        r = flush_locked(g, e, FLUSH_HERE);
-        pthread_mutex_unlock(&e->lock);
-        return r;
-}
-
 static void flush_job(struct fs_job *job)
 {
         struct entry *e = (struct entry *)((char *)job - offsetof(struct entry, job));
         struct gather *g = e->gather;
 
-        /* From here on it may be submitted again, for what comes meanwhile. */
+        pthread_mutex_lock(&e->lock);
+        /* From here on it may be submitted again, for what comes meanwhile. Not before it has E's lock: whoever
+         * waits for this flush would submit another one, which nobody waits for, and which would commit what
+         * is written later as soon as that is there. */
         pthread_mutex_lock(&g->lock);
         e->queued = false;
         pthread_mutex_unlock(&g->lock);
-        (void)flush_entry(g, e); /* the error is kept */
+        (void)flush_locked(g, e, FLUSH_HERE); /* the error is kept */
+        pthread_mutex_unlock(&e->lock);
         entry_put(g, e);
 }
 

@@ -274,6 +274,30 @@ static void test_timer(void **state)
         close_pair(&p);
 }
 
+/* What is written behind a sync waits for the next flush. (A sync asked for some flushes twice. The second one
+ * came when it was over, and committed what was there by then.) */
+static void test_sync_is_over(void **state)
+{
+        /* More threads than can run, so that some are late. */
+        static const struct fs_gather_opts crowd = { .age_ms = FOREVER, .threads = 30 };
+        uint64_t ino[30];
+        struct pair p;
+
+        open_pair(&p, "mem+remote", &crowd);
+        for (unsigned i = 0; i < 30; i++)
+                ino[i] = new_file(&p.a, ROOT, (const char[]){ (char)('A' + i), '\0' });
+        for (uint64_t round = 0; round < 100; round++) {
+                for (unsigned i = 0; i < 30; i++)
+                        put(&p.a, ino[i], 2 * round, "x");
+                assert_ok(fs_sync(p.a.fs));
+                for (unsigned i = 0; i < 30; i++)
+                        put(&p.a, ino[i], 2 * round + 1, "y");
+                for (unsigned i = 0; i < 30; i++)
+                        assert_int_equal(attr(&p.b, ino[i]).size, 2 * round + 1);
+        }
+        close_pair(&p);
+}
+
 /* Privileges go with what is written, also in parallel. */
 static void test_kill_priv(void **state)
 {
@@ -771,6 +795,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_seen_at_once),
                 cmocka_unit_test(test_errors_of_write),
                 cmocka_unit_test(test_timer),
+                cmocka_unit_test(test_sync_is_over),
                 cmocka_unit_test(test_kill_priv),
                 cmocka_unit_test(test_same_block),
                 cmocka_unit_test(test_cut_by_other),
