@@ -566,14 +566,16 @@ static int write_pieces(struct gather *g, struct entry *e, uint64_t offset, stru
         return r;
 }
 
-/* Under E's lock: enough for a flush that is worth its first and last transaction, while the writer goes
- * on. */
-static void kick_if_large(struct gather *g, struct entry *e)
+/* Under E's lock, behind a write: has it flushed now if there is enough for a flush that is worth its first and
+ * last transaction, while the writer goes on; or if somebody waits for room. Who waits had everything flushed,
+ * but what was written since, in room that was taken before, is not part of that. */
+static void kick_if_wanted(struct gather *g, struct entry *e)
 {
-        if (e->flushing || e->dirty.blocks.count * g->block_bytes < g->inode_bytes / 2)
-                return;
+        bool large = !e->flushing && e->dirty.blocks.count * g->block_bytes >= g->inode_bytes / 2;
+
         pthread_mutex_lock(&g->lock);
-        kick(g, e);
+        if (large || fs_is_waited_for(&g->room))
+                kick(g, e);
         pthread_mutex_unlock(&g->lock);
 }
 
@@ -610,7 +612,7 @@ ssize_t fs_gather_write(struct fs *fs, uint64_t ino, uint64_t offset, struct sli
                 r = flush_locked(g, e, FLUSH_SMALL_HERE);
         if (r >= 0)
                 r = write_pieces(g, e, offset, data, flags, &done);
-        kick_if_large(g, e);
+        kick_if_wanted(g, e);
         pthread_mutex_unlock(&e->lock);
         entry_put(g, e);
         return done > 0 ? (ssize_t)done : r;

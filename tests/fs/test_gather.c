@@ -786,6 +786,46 @@ static void test_writers_wait(void **state)
         close_pair(&p);
 }
 
+/* Many files and room for one block: whoever waits for it is not forgotten when another one takes it and
+ * goes away. */
+struct crowd {
+        struct fixture *f;
+        uint64_t ino[6];
+        _Atomic unsigned next;
+};
+
+static void *crowd_main(void *arg)
+{
+        struct crowd *c = arg;
+        unsigned i = atomic_fetch_add(&c->next, 1) % 6;
+
+        assert_int_equal(fs_write(c->f->fs, c->ino[i], 0, slice_of(big, BLOCK), 0), BLOCK);
+        return NULL;
+}
+
+static void test_crowd(void **state)
+{
+        static const struct fs_gather_opts tiny = { .age_ms = FOREVER, .total_bytes = 1 };
+        pthread_t threads[6];
+        struct crowd c = { .next = 0 };
+        struct pair p;
+
+        open_pair(&p, "mem+remote", &tiny);
+        c.f = &p.a;
+        for (int i = 0; i < 6; i++)
+                c.ino[i] = new_file(&p.a, ROOT, (const char[]){ (char)('a' + i), '\0' });
+        for (int round = 0; round < 100; round++) {
+                for (int i = 0; i < 6; i++)
+                        assert_int_equal(pthread_create(&threads[i], NULL, crowd_main, &c), 0);
+                for (int i = 0; i < 6; i++)
+                        pthread_join(threads[i], NULL);
+        }
+        assert_ok(fs_sync(p.a.fs));
+        for (int i = 0; i < 6; i++)
+                assert_data(&p.b, c.ino[i], 0, big, BLOCK);
+        close_pair(&p);
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
@@ -811,6 +851,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_evicted),
                 cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_writers_wait),
+                cmocka_unit_test(test_crowd),
         };
 
         if (argc > 1)
