@@ -5,6 +5,7 @@
 #include "gather_priv.h"
 #include "inode.h"
 #include "log.h"
+#include "priv.h"
 #include "rng.h"
 #include "session.h"
 #include "waitlist.h"
@@ -40,7 +41,7 @@ struct entry {
         uint64_t dirty_since_ns; /* of the oldest write, or the last flush; 0: clean */
         bool queued;             /* JOB is submitted and holds a reference */
         struct fs_job job;
-        uint64_t retired;        /* when something of it was last committed; changed under both locks */
+        uint64_t retired;        /* when something of it was last committed, or cut; changed under both locks */
         int failing;             /* why FROZEN could not be committed; changed under both locks */
 
         pthread_mutex_t lock;    /* protects what follows */
@@ -190,8 +191,11 @@ static void flush_job(struct fs_job *job);
 /* The same, and makes one. NULL: no memory. */
 static struct entry *entry_make(struct gather *g, uint64_t ino)
 {
-        struct entry *e, *made = calloc(1, sizeof(*made));
+        struct entry *e = entry_get(g, ino), *made;
 
+        if (e)
+                return e;
+        made = calloc(1, sizeof(*made));
         if (!made)
                 return NULL;
         pthread_mutex_init(&made->lock, NULL);
@@ -203,6 +207,8 @@ static struct entry *entry_make(struct gather *g, uint64_t ino)
         if (!e) {
                 e = made;
                 made = NULL;
+                /* There may have been one before. */
+                e->retired = g->floor;
                 e->next_in_bucket = *bucket(g, ino);
                 *bucket(g, ino) = e;
                 list_add(g, e);
@@ -666,15 +672,33 @@ int fs_gather_flush_tell(struct fs *fs, uint64_t ino)
         return r;
 }
 
+/* How many blocks' room that gives back. */
+static size_t cut_batch(struct gather_batch *b, uint64_t size)
+{
+        size_t n = gather_blocks_cut(&b->blocks, size);
+
+        if (b->blocks.count == 0) {
+                gather_blocks_free(&b->blocks);
+                *b = (struct gather_batch){ .times = false };
+        }
+        return n;
+}
+
 /* Under E's lock, and nothing is being flushed. */
 static void cut(struct gather *g, struct entry *e, uint64_t size)
 {
-        size_t n = gather_blocks_cut(&e->frozen.blocks, size) + gather_blocks_cut(&e->dirty.blocks, size);
+        size_t n = cut_batch(&e->frozen, size) + cut_batch(&e->dirty, size);
 
-        if (e->frozen.blocks.count == 0)
-                e->retires = e->freezes;
         for (; n > 0; n--)
                 give_room_back(g, e);
+        pthread_mutex_lock(&g->lock);
+        /* Who is reading may have seen how long it was. */
+        e->retired = atomic_fetch_add(&g->epoch, 1) + 1;
+        if (e->frozen.blocks.count == 0)
+                e->failing = 0;
+        pthread_mutex_unlock(&g->lock);
+        if (e->frozen.blocks.count == 0)
+                e->retires = e->freezes;
         fs_wake(&e->flushed);
 }
 
@@ -788,6 +812,8 @@ static void attr_over(const struct fs *fs, const struct entry *e, struct fs_attr
                 end = dirty_end;
         if (end > a->size)
                 a->size = end;
+        if (e->frozen.kill_priv || e->dirty.kill_priv)
+                (void)fs_priv_kill_mode(&a->mode);
         if (b->times) {
                 a->mtime = b->time;
                 if (fs_time_before(a->ctime, b->time))

@@ -311,6 +311,7 @@ static void test_kill_priv(void **state)
                 assert_ok(fs_setxattr(p.a.fs, ino, str("security.capability"), str("v"), 0));
                 assert_int_equal(fs_write(p.a.fs, ino, 0, slice_of(big, blocks * BLOCK), FS_WRITE_KILL_PRIV),
                                  blocks * BLOCK);
+                assert_int_equal(attr(&p.a, ino).mode, S_IFREG | 0755);
                 assert_ok(fs_flush(p.a.fs, ino));
                 assert_int_equal(attr(&p.b, ino).mode, S_IFREG | 0755);
                 assert_fails(fs_getxattr(p.b.fs, ino, str("security.capability"), NULL, 0), ENODATA);
@@ -547,6 +548,31 @@ static void test_seen_while_flushing(void **state)
         close_pair(&w.p);
 }
 
+/* A reader who comes late finds out that something was committed, also when what knew of it was forgotten and
+ * made again. */
+static void test_entry_made_again(void **state)
+{
+        uint8_t buf[4] = { 0 };
+        fs_gather_mark mark;
+        struct pair p;
+        uint64_t ino;
+
+        open_pair(&p, "mem+remote", &lazy);
+        ino = new_file(&p.a, ROOT, "file");
+        mark = fs_gather_now(p.a.fs);
+        put(&p.a, ino, 0, "old");
+        assert_ok(fs_flush(p.a.fs, ino));
+        for (uint64_t other = 1000000; other < 1003000; other++)
+                fs_gather_created(p.a.fs, other);
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, buf, 3), 1);
+        put(&p.a, ino, 1, "e");
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, buf, 3), 1);
+        mark = fs_gather_now(p.a.fs);
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, buf, 3), 0);
+        assert_data(&p.a, ino, 0, "oed", 3);
+        close_pair(&p);
+}
+
 /* While one mount makes a file longer, the other never sees a size that covers what is not there. */
 struct growing {
         struct pair p;
@@ -659,6 +685,7 @@ static void test_patience(void **state)
 /* Cutting a file must work where writing it cannot. */
 static void test_cut_without_room(void **state)
 {
+        fs_gather_mark mark;
         struct pair p;
         uint64_t ino;
 
@@ -667,14 +694,21 @@ static void test_cut_without_room(void **state)
         ino = new_file(&p.a, ROOT, "file");
         put(&p.a, ino, 0, "kept");
         assert_ok(fs_flush(p.a.fs, ino));
+        tick(&p.a);
         put(&p.a, ino, 2, "PT and more");
         kv_fault_set(p.a.fault, &no_room);
         assert_fails(fs_flush(p.a.fs, ino), ENOSPC);
+        mark = fs_gather_now(p.a.fs);
         /* The truncation itself finds no room here, but what it was to cut is dropped. */
         assert_fails(truncate_to(&p.a, ino, 0), ENOSPC);
         assert_int_equal(fs_gather_bytes(p.a.fs), 0);
         assert_ok(fs_flush(p.a.fs, ino));
+        /* Who was reading meanwhile reads again. */
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, NULL, 0), 1);
         kv_fault_set(p.a.fault, &none);
+        assert_times(attr(&p.a, ino).mtime, attr(&p.b, ino).mtime);
+        put(&p.a, ino, 0, "k");
+        assert_ok(fs_flush(p.a.fs, ino));
         assert_ok(truncate_to(&p.a, ino, 3));
         assert_data(&p.a, ino, 0, "kep", 3);
         assert_int_equal(attr(&p.a, ino).size, 3);
@@ -844,6 +878,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_size_follows),
                 cmocka_unit_test(test_cut_while_flushing),
                 cmocka_unit_test(test_seen_while_flushing),
+                cmocka_unit_test(test_entry_made_again),
                 cmocka_unit_test(test_error_passes),
                 cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_cut_without_room),
