@@ -274,8 +274,8 @@ static void test_timer(void **state)
         close_pair(&p);
 }
 
-/* What is written behind a sync waits for the next flush. (A sync asked for some flushes twice. The second one
- * came when it was over, and committed what was there by then.) */
+/* What is written behind a sync waits for the next flush. (A sync asked for some flushes twice. The second
+ * one came when it was over, and committed what was there by then.) */
 static void test_sync_is_over(void **state)
 {
         /* More threads than can run, so that some are late. */
