@@ -4,8 +4,8 @@
 #include "log.h"
 #include "rng.h"
 #include "session.h"
+#include "thread.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 #define INODE_BYTES (32u << 20)
@@ -30,10 +30,7 @@ static void *timer_main(void *arg)
                         pthread_cond_wait(&g->tick, &g->lock);
                         continue;
                 }
-                clock_gettime(CLOCK_MONOTONIC, &until);
-                until.tv_nsec += (long)(age_ns / 4 % 1000000000);
-                until.tv_sec += (time_t)(age_ns / 4 / 1000000000) + until.tv_nsec / 1000000000;
-                until.tv_nsec %= 1000000000;
+                until = thread_deadline(age_ns / 4);
                 pthread_cond_timedwait(&g->tick, &g->lock, &until);
         }
         pthread_mutex_unlock(&g->lock);
@@ -51,19 +48,6 @@ size_t fs_gather_bytes(struct fs *fs)
         return bytes;
 }
 
-static int timer_start(struct gather *g)
-{
-        sigset_t all, former;
-        int r;
-
-        /* Signals are for the program's own threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &former);
-        r = pthread_create(&g->timer, NULL, timer_main, g);
-        pthread_sigmask(SIG_SETMASK, &former, NULL);
-        return -r;
-}
-
 static void gather_free(struct gather *g)
 {
         fs_workers_free(g->workers);
@@ -77,7 +61,6 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
 {
         static const uint8_t none[FMT_PID_SIZE];
         struct gather *g = calloc(1, sizeof(*g));
-        pthread_condattr_t attr;
         int r;
 
         if (!g)
@@ -93,12 +76,9 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
                 g->pid[0] &= 0xf; /* never 'l' */
         }
         pthread_mutex_init(&g->lock, NULL);
-        pthread_condattr_init(&attr);
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        pthread_cond_init(&g->tick, &attr);
-        pthread_condattr_destroy(&attr);
+        thread_cond_init(&g->tick);
         g->workers = fs_workers_new(opts->threads ? opts->threads : THREADS);
-        r = g->workers ? timer_start(g) : -ENOMEM;
+        r = g->workers ? thread_start(&g->timer, timer_main, g) : -ENOMEM;
         if (r < 0) {
                 gather_free(g);
                 return r;
