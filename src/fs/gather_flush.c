@@ -171,6 +171,12 @@ void gather_kick_all(struct gather *g)
 
 /* ---- from outside ------------------------------------------------------------------------------ */
 
+/* What to tell who does not ask for losses: these are told by fsync and close. */
+static int but_for_loss(const struct gather_entry *e, int r)
+{
+        return r == e->lost ? 0 : r;
+}
+
 /* TELL: whether something was lost. */
 static int flush_inode(struct fs *fs, uint64_t ino, bool tell)
 {
@@ -181,10 +187,12 @@ static int flush_inode(struct fs *fs, uint64_t ino, bool tell)
                 return 0;
         pthread_mutex_lock(&e->lock);
         r = gather_flush(fs->gather, e, GATHER_SMALL_HERE);
-        if (e->lost)
-                r = tell ? e->lost : 0;
-        if (tell)
+        if (!tell) {
+                r = but_for_loss(e, r);
+        } else if (e->lost) {
+                r = e->lost;
                 e->lost = 0;
+        }
         pthread_mutex_unlock(&e->lock);
         gather_entry_put(fs->gather, e);
         return r;
@@ -192,7 +200,6 @@ static int flush_inode(struct fs *fs, uint64_t ino, bool tell)
 
 int fs_gather_flush(struct fs *fs, uint64_t ino)
 {
-        /* Whose data is lost is told by fsync and close. */
         return flush_inode(fs, ino, false);
 }
 
@@ -249,8 +256,7 @@ int fs_gather_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
                         r = gather_flush(g, e, GATHER_SMALL_HERE);
                 }
         }
-        if (e->lost)
-                r = 0;
+        r = but_for_loss(e, r);
         pthread_mutex_unlock(&e->lock);
         gather_entry_put(g, e);
         return r;

@@ -656,6 +656,60 @@ static void test_error_passes(void **state)
         close_pair(&p);
 }
 
+struct record {
+        uint64_t ino;
+        bool damage; /* else put it back */
+        uint8_t value[FMT_INODE_MAX];
+        size_t len;
+};
+
+static int record_body(struct kv_txn *t, void *arg)
+{
+        struct record *rec = arg;
+        struct slice value;
+        struct fmt_key k;
+        int r;
+
+        fmt_key_inode(&k, rec->ino);
+        if (!rec->damage)
+                return kv_set(t, fmt_slice(&k), slice_of(rec->value, rec->len));
+        r = kv_get(t, fmt_slice(&k), 0, &value);
+        if (r < 0)
+                return r;
+        memcpy(rec->value, value.data, value.len);
+        rec->len = value.len;
+        return kv_set(t, fmt_slice(&k), str("damaged"));
+}
+
+/* A loss that nobody was told of yet does not hide that something else cannot be committed now. */
+static void test_error_behind_loss(void **state)
+{
+        struct record rec = { .damage = true };
+        struct pair p;
+        uint64_t at;
+
+        open_pair(&p, "mem+fault+remote", &lazy);
+        kv_fault_set(p.a.fault, &none);
+        rec.ino = new_file(&p.a, ROOT, "file");
+        put(&p.a, rec.ino, 0, "kept");
+        assert_ok(fs_flush(p.a.fs, rec.ino));
+        put(&p.a, rec.ino, 0, "lost");
+        assert_ok(kv_run(p.a.store, KV_WRITE, record_body, &rec));
+        assert_fails(fs_lseek(p.a.fs, rec.ino, 0, SEEK_DATA, &at), ERR_CORRUPT);
+        rec.damage = false;
+        assert_ok(kv_run(p.a.store, KV_WRITE, record_body, &rec));
+        assert_ok(fs_lseek(p.a.fs, rec.ino, 0, SEEK_DATA, &at));
+        assert_data(&p.a, rec.ino, 0, "kept", 4);
+        put(&p.a, rec.ino, 4, " too");
+        kv_fault_set(p.a.fault, &no_room);
+        assert_fails(fs_lseek(p.a.fs, rec.ino, 0, SEEK_DATA, &at), ENOSPC);
+        kv_fault_set(p.a.fault, &none);
+        assert_fails(fs_fsync(p.a.fs, rec.ino), ERR_CORRUPT);
+        assert_ok(fs_fsync(p.a.fs, rec.ino));
+        assert_data(&p.b, rec.ino, 0, "kept too", 8);
+        close_pair(&p);
+}
+
 /* A store that does not answer: calls end with their patience, and nothing is lost. */
 static void test_patience(void **state)
 {
@@ -880,6 +934,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_seen_while_flushing),
                 cmocka_unit_test(test_entry_made_again),
                 cmocka_unit_test(test_error_passes),
+                cmocka_unit_test(test_error_behind_loss),
                 cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_cut_without_room),
                 cmocka_unit_test(test_inode_gone),
