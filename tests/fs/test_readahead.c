@@ -110,6 +110,37 @@ static void test_fewer_transactions(void **state)
         close_pair(&p);
 }
 
+/* What is left of readers that went away does not keep others from getting anything. */
+static void test_many_files(void **state)
+{
+        static uint8_t buf[REQUEST];
+
+        /* They stop half way, and time passes; or read to the end. */
+        for (int whole = 0; whole < 2; whole++) {
+                struct kv_stats stats;
+                struct pair p;
+                uint64_t ino;
+
+                open_pair(&p, true);
+                for (unsigned i = 0; i < 25; i++) {
+                        ino = new_file(&p.a, ROOT, (const char[]){ (char)('A' + i), '\0' });
+                        assert_ok(truncate_to(&p.a, ino, SIZE));
+                        for (uint64_t at = 0; at < (whole ? SIZE : SIZE / 2); at += REQUEST)
+                                assert_true(get(&p.a, ino, at, buf, REQUEST) > 0);
+                        if (!whole)
+                                atomic_fetch_add(&time_ns, (READAHEAD_MS + 1) * UINT64_C(1000000));
+                }
+                ino = make_file(&p.a);
+                fs_collector_settle(p.a.fs);
+                fs_collector_settle(p.b.fs);
+                kv_stats_reset(p.a.stats);
+                read_range(&p.a, ino, 0, SIZE);
+                kv_stats_get(p.a.stats, &stats);
+                assert_true(stats.txns < 40);
+                close_pair(&p);
+        }
+}
+
 /* What this mount changed is seen at once, flushed or not. */
 static void test_own_changes(void **state)
 {
@@ -240,6 +271,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_right_bytes),
                 cmocka_unit_test(test_fewer_transactions),
+                cmocka_unit_test(test_many_files),
                 cmocka_unit_test(test_own_changes),
                 cmocka_unit_test(test_changes_of_others),
                 cmocka_unit_test(test_crowd),
