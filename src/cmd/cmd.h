@@ -33,6 +33,9 @@ int cmd_store_failed(const char *store, const struct err_text *t);
  * missing; needs an option string that begins with ':', which also keeps getopt_long quiet). */
 int cmd_option_error(const char *subcommand, char *const *argv, int result);
 
+/* The only operand, behind the options: -1 and *RET_STORE, or the exit code of a usage error. */
+int cmd_store_operand(const char *subcommand, int argc, char *const *argv, const char **ret_store);
+
 /* For the end of a subcommand that printed to stdout: EXIT_CODE, or CMD_FAILED with a line to stderr if
  * not all of the output could be written. */
 int cmd_finish_output(int exit_code);

@@ -64,12 +64,7 @@ static int parse_args(int argc, char **argv, struct fsck *a)
                         return cmd_option_error("fsck", argv, c);
                 }
         }
-        if (optind == argc)
-                return cmd_usage_error("fsck", "no STORE given");
-        if (optind + 1 < argc)
-                return cmd_usage_error("fsck", "more than one STORE given: '%s'", argv[optind + 1]);
-        a->store = argv[optind];
-        return -1;
+        return cmd_store_operand("fsck", argc, argv, &a->store);
 }
 
 static void clear_progress(const struct fsck *a)

@@ -95,12 +95,7 @@ static int parse_args(int argc, char **argv, struct mkfs_args *a)
                         return cmd_option_error("mkfs", argv, c);
                 }
         }
-        if (optind == argc)
-                return cmd_usage_error("mkfs", "no STORE given");
-        if (optind + 1 < argc)
-                return cmd_usage_error("mkfs", "more than one STORE given: '%s'", argv[optind + 1]);
-        a->store = argv[optind];
-        return -1;
+        return cmd_store_operand("mkfs", argc, argv, &a->store);
 }
 
 int cmd_mkfs(int argc, char **argv)

@@ -50,12 +50,7 @@ static int parse_args(int argc, char **argv, struct mounts_args *a)
                         return cmd_option_error("mounts", argv, c);
                 }
         }
-        if (optind == argc)
-                return cmd_usage_error("mounts", "no STORE given");
-        if (optind + 1 < argc)
-                return cmd_usage_error("mounts", "more than one STORE given: '%s'", argv[optind + 1]);
-        a->store = argv[optind];
-        return -1;
+        return cmd_store_operand("mounts", argc, argv, &a->store);
 }
 
 static const char *state_name(enum mount_state state)

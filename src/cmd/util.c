@@ -47,6 +47,16 @@ int cmd_option_error(const char *subcommand, char *const *argv, int result)
         return cmd_usage_error(subcommand, "unknown option '%s'", word);
 }
 
+int cmd_store_operand(const char *subcommand, int argc, char *const *argv, const char **ret_store)
+{
+        if (optind == argc)
+                return cmd_usage_error(subcommand, "no STORE given");
+        if (optind + 1 < argc)
+                return cmd_usage_error(subcommand, "more than one STORE given: '%s'", argv[optind + 1]);
+        *ret_store = argv[optind];
+        return -1;
+}
+
 int cmd_finish_output(int exit_code)
 {
         if (fflush(stdout) == 0 && !ferror(stdout))

@@ -6,10 +6,10 @@
 #include "cleanup.h"
 #include "inuse.h"
 #include "log.h"
+#include "thread.h"
 #include "truncate.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 #define BATCH       64u   /* inodes in one transaction */
@@ -368,15 +368,8 @@ static bool is_alone(struct fs_collector *c)
 /* Waits for MS, unless there is much to do or somebody waits for it. */
 static void wait_ms(struct fs_collector *c, unsigned ms)
 {
-        struct timespec until;
+        struct timespec until = thread_deadline(ms * UINT64_C(1000000));
 
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += ms / 1000;
-        until.tv_nsec += (long)(ms % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-                until.tv_nsec -= 1000000000;
-                until.tv_sec++;
-        }
         while (!c->stop && c->count < MANY && c->hurried == 0 &&
                pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
                 ;
@@ -546,8 +539,6 @@ void fs_collector_settle(struct fs *fs)
 int fs_collector_start(struct fs *fs)
 {
         struct fs_collector *c = calloc(1, sizeof(*c));
-        pthread_condattr_t attr;
-        sigset_t all, former;
         int r;
 
         if (!c)
@@ -556,26 +547,18 @@ int fs_collector_start(struct fs *fs)
         c->scan = true;
         clock_gettime(CLOCK_MONOTONIC, &c->looked);
         pthread_mutex_init(&c->lock, NULL);
-        pthread_condattr_init(&attr);
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        pthread_cond_init(&c->wake, &attr);
+        thread_cond_init(&c->wake);
         pthread_cond_init(&c->settled, NULL);
-        pthread_condattr_destroy(&attr);
         fs->collector = c;
-
-        /* Signals are for the program's own threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &former);
-        r = pthread_create(&c->thread, NULL, collector_main, c);
-        pthread_sigmask(SIG_SETMASK, &former, NULL);
-        if (r != 0) {
+        r = thread_start(&c->thread, collector_main, c);
+        if (r < 0) {
                 fs->collector = NULL;
                 pthread_cond_destroy(&c->settled);
                 pthread_cond_destroy(&c->wake);
                 pthread_mutex_destroy(&c->lock);
                 free(c);
         }
-        return -r;
+        return r;
 }
 
 void fs_collector_stop(struct fs *fs)

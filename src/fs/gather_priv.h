@@ -1,32 +1,111 @@
-/* Between gather.c (what is held, and for how long) and gather_flush.c (how it is committed). */
+/* What the files of gathered writes share: what is held of which inode (gather_entry.c), how much
+ * (gather_room.c), and when it is committed (gather_flush.c). */
 #ifndef FS_GATHER_PRIV_H
 #define FS_GATHER_PRIV_H
 
 #include "gather.h"
-#include "gather_blocks.h"
+#include "gather_commit.h"
+#include "waitlist.h"
 #include "workers.h"
 
-/* What one flush commits: frozen, so that it is read without a lock. */
-struct gather_batch {
-        struct gather_blocks blocks;
-        bool times;           /* set mtime and ctime to TIME */
-        bool kill_priv;       /* as FS_WRITE_KILL_PRIV */
-        struct timespec time; /* of the last write */
+#include <stdatomic.h>
+
+#define GATHER_BUCKETS 1024u /* a power of two */
+
+/* An inode of which something is or was gathered. Locks: its own, and inside of it the gather's. */
+struct gather_entry {
+        struct gather *gather;
+        uint64_t ino;
+
+        /* Under the gather's lock. */
+        struct gather_entry *next_in_bucket;
+        struct gather_entry *older, *newer;
+        unsigned refs;
+        size_t bytes;
+        uint64_t dirty_since_ns; /* of the oldest write, or the last flush; 0: clean */
+        bool queued;             /* JOB is submitted and holds a reference */
+        struct fs_job job;
+        /* Changed under both locks. */
+        uint64_t retired;        /* when something of it was last committed or cut */
+        int failing;             /* why FROZEN could not be committed */
+
+        pthread_mutex_t lock;    /* protects what follows */
+        struct fs_waitlist flushed;
+        bool checked;            /* that it is a file */
+        struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; not changed while
+                                            * it is FLUSHING */
+        bool flushing;
+        uint64_t freezes, retires;
+        uint64_t attempts;       /* to commit */
+        int last_result;         /* of the last one */
+        int lost;                /* why something was dropped; 0 when that was told */
+        uint64_t in_order_until_ns;
 };
 
-struct gather_writer {
+struct gather {
+        struct fs *fs;
+        size_t inode_bytes, total_bytes, block_bytes;
+        unsigned age_ms;
         uint8_t pid[FMT_PID_SIZE];
-        uint64_t writing; /* number of this write: never used before by that pid */
+        _Atomic uint64_t writing;
+        _Atomic uint64_t epoch;  /* moves on with each commit */
+        struct fs_workers *workers;
+        pthread_t timer;
+
+        pthread_mutex_t lock;    /* protects what follows */
+        struct fs_waitlist room; /* there may be some */
+        pthread_cond_t tick;     /* for the timer */
+        struct gather_entry *buckets[GATHER_BUCKETS];
+        struct gather_entry *oldest, *newest;
+        size_t entries, bytes;
+        uint64_t floor;          /* the last `retired` of entries that are gone */
+        uint64_t failures;
+        int last_failure;
+        bool stop;
 };
 
-/* Whether BATCH is committed by transactions of the caller's thread alone. */
-bool fs_gather_is_small(const struct fs *fs, const struct gather_batch *batch);
+static inline uint64_t gather_now_ns(const struct gather *g)
+{
+        return g->fs->clock->monotonic_ns(g->fs->clock);
+}
 
-/* Commits all of BATCH, or gives an error: then any part of it may be committed, and all of it may be
- * committed again. IN_ORDER: in transactions one after the other, each with the size up to its end,
- * because others extend the file too; sets *RET_CONTENDED if it found that so. */
-int fs_gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino,
-                     const struct gather_batch *batch, const struct gather_writer *writer, bool in_order,
-                     bool *ret_contended);
+/* ---- entries (gather_entry.c) ------------------------------------------------------------------- */
+
+/* A reference to the entry of INO; NULL: there is none. */
+struct gather_entry *gather_entry_get(struct gather *g, uint64_t ino);
+/* The same, and makes one. NULL: no memory. */
+struct gather_entry *gather_entry_make(struct gather *g, uint64_t ino);
+/* Gives the reference back. */
+void gather_entry_put(struct gather *g, struct gather_entry *e);
+/* At the end, when nobody else is there: all of them. */
+void gather_entries_free(struct gather *g);
+/* Whether an entry that is gone may have been committed since MARK. */
+bool gather_gone_since(struct gather *g, fs_gather_mark mark);
+
+/* ---- flushing (gather_flush.c) ------------------------------------------------------------------ */
+
+/* Who does the work of a flush. */
+enum gather_flusher {
+        GATHER_HERE,       /* the caller: a thread of ours, which may take as long as it takes */
+        GATHER_SMALL_HERE, /* the caller, who may lose patience, if it can stop at any moment; else one of
+                            * ours */
+        GATHER_ELSEWHERE,  /* one of ours, and the caller waits */
+};
+
+/* Commits what is there now. Under E's lock, which is released meanwhile. */
+int gather_flush(struct gather *g, struct gather_entry *e, enum gather_flusher who);
+/* Under the gather's lock: has it flushed soon, by a thread of ours; all that there is. */
+void gather_kick(struct gather *g, struct gather_entry *e);
+void gather_kick_all(struct gather *g);
+/* The job of an entry. */
+void gather_flush_job(struct fs_job *job);
+
+/* ---- room (gather_room.c) ----------------------------------------------------------------------- */
+
+/* Takes room for a block, once there is some. Under E's lock, which is released meanwhile: 0, 1 if it had
+ * to be released, or why what takes the room cannot be flushed. */
+int gather_room_take(struct gather *g, struct gather_entry *e);
+/* Gives that of N blocks back. Under E's lock. */
+void gather_room_give_back(struct gather *g, struct gather_entry *e, size_t n);
 
 #endif

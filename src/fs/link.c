@@ -90,8 +90,12 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
         fs_hint(fs, dir, name, ino, l.attr.mode);
         if (l.nameless)
                 fs_inuse_set_nameless(fs->inuse, ino, false);
-        if (fs_gather_attr(fs, mark, &l.attr) != 0)
-                return fs_getattr(fs, ino, ret);
+        if (fs_gather_attr(fs, mark, &l.attr) != 0) {
+                r = fs_getattr(fs, ino, ret);
+                if (r < 0)
+                        fs_forget(fs, ino, 1); /* the caller got nothing to give back */
+                return r;
+        }
         *ret = l.attr;
         return 0;
 }

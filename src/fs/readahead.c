@@ -224,6 +224,21 @@ static void note(struct readahead *ra, struct stream *s, uint64_t offset, size_t
                 s->next = offset + len;
 }
 
+/* Chunks of readers that stopped in the middle serve nobody, and are not to be in the way of others. */
+static void make_room(struct readahead *ra, unsigned wanted)
+{
+        for (unsigned i = 0; i < STREAMS && ra->chunks + wanted > TOTAL; i++)
+                drop_passed(ra, &ra->streams[i], 0);
+}
+
+/* Who has read a file to its end wants nothing more of it. */
+static void end_stream(struct readahead *ra, struct stream *s)
+{
+        drop_chunks(ra, s);
+        s->run = 0;
+        s->depth = 1;
+}
+
 /* Has everything under way that the reader will want next. */
 static void fetch_ahead(struct readahead *ra, struct stream *s)
 {
@@ -231,6 +246,7 @@ static void fetch_ahead(struct readahead *ra, struct stream *s)
 
         if (s->run < 2)
                 return;
+        make_room(ra, s->depth);
         for (struct chunk *c = s->chunks; c; c = c->next)
                 if (c->done && c->len < ra->chunk_bytes && c->offset < end)
                         end = c->offset + 1; /* the file ends there */
@@ -301,6 +317,14 @@ static bool span_current(struct readahead *ra, const struct span *span, uint64_t
         return true;
 }
 
+/* Whether a request for the bytes up to END takes the last ones of the file. */
+static bool span_ends(const struct readahead *ra, const struct span *span, uint64_t end)
+{
+        const struct chunk *last = span->chunks[span->n - 1];
+
+        return last->len < ra->chunk_bytes && end >= last->offset + last->len;
+}
+
 static int hand_out(struct readahead *ra, const struct span *span, uint64_t offset, size_t len, fs_read_fn fn,
                     void *arg)
 {
@@ -350,6 +374,8 @@ int fs_readahead_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, 
         if (served)
                 *ret_result = hand_out(ra, &span, offset, len, fn, arg);
         pthread_mutex_lock(&ra->lock);
+        if (served && span_ends(ra, &span, offset + len) && (s = find_stream(ra, ino)))
+                end_stream(ra, s);
         span_put(ra, &span);
         pthread_mutex_unlock(&ra->lock);
         return served;

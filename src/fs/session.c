@@ -5,10 +5,10 @@
 #include "core.h"
 #include "log.h"
 #include "rng.h"
+#include "thread.h"
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -362,17 +362,6 @@ static int beat(struct fs_session *s, bool watch)
         return r;
 }
 
-static void deadline_after(unsigned ms, struct timespec *ret)
-{
-        clock_gettime(CLOCK_MONOTONIC, ret);
-        ret->tv_sec += ms / 1000;
-        ret->tv_nsec += (long)(ms % 1000) * 1000000;
-        if (ret->tv_nsec >= 1000000000) {
-                ret->tv_nsec -= 1000000000;
-                ret->tv_sec++;
-        }
-}
-
 static void *session_main(void *arg)
 {
         struct fs_session *s = arg;
@@ -385,7 +374,7 @@ static void *session_main(void *arg)
 
                 pthread_mutex_unlock(&s->lock);
                 r = beat(s, watch);
-                deadline_after(s->opts.heartbeat_ms, &until);
+                until = thread_deadline(s->opts.heartbeat_ms * UINT64_C(1000000));
                 pthread_mutex_lock(&s->lock);
                 /* The watch of a transaction that failed has fired, too. */
                 while (!s->stop && !(s->fired && r >= 0) && !fs_session_lost(s) &&
@@ -395,19 +384,6 @@ static void *session_main(void *arg)
         }
         pthread_mutex_unlock(&s->lock);
         return NULL;
-}
-
-static int session_start(struct fs_session *s)
-{
-        sigset_t all, former;
-        int r;
-
-        /* Signals are for the program's own threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &former);
-        r = pthread_create(&s->thread, NULL, session_main, s);
-        pthread_sigmask(SIG_SETMASK, &former, NULL);
-        return -r;
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
@@ -427,7 +403,6 @@ DEFINE_CLEANUP(struct fs_session, session_free);
 static struct fs_session *session_new(struct kv_store *store, const struct fs_session_opts *opts)
 {
         struct fs_session *s = calloc(1, sizeof(*s));
-        pthread_condattr_t attr;
 
         if (!s)
                 return NULL;
@@ -444,10 +419,7 @@ static struct fs_session *session_new(struct kv_store *store, const struct fs_se
         fmt_key_process(&s->entry_key, s->pid);
         fmt_key_status(&s->status_key, s->pid);
         pthread_mutex_init(&s->lock, NULL);
-        pthread_condattr_init(&attr);
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        pthread_cond_init(&s->wake, &attr);
-        pthread_condattr_destroy(&attr);
+        thread_cond_init(&s->wake);
         if (!s->opts.store || !s->opts.mountpoint) {
                 session_free(s);
                 return NULL;
@@ -476,7 +448,7 @@ int fs_session_open(struct kv_store *store, const struct fs_session_opts *opts, 
                 return r;
         r = take_over(s);
         if (r >= 0)
-                r = session_start(s);
+                r = thread_start(&s->thread, session_main, s);
         if (r < 0) {
                 kv_set_fence(store, slice_of(NULL, 0));
                 fs_evict(store, s->pid, NULL);

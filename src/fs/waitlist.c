@@ -1,7 +1,5 @@
 #include "waitlist.h"
 
-#include <stdbool.h>
-
 struct fs_waiting {
         struct fs_waiting *next;
         struct kv_waiter waiter;

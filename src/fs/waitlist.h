@@ -6,6 +6,7 @@
 #include "kv.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 
 struct fs_waiting;
 
@@ -18,5 +19,10 @@ struct fs_waitlist {
 int fs_wait(struct fs_waitlist *l, pthread_mutex_t *lock);
 /* Wakes all. Under the lock. */
 void fs_wake(struct fs_waitlist *l);
+/* Whether anybody waits. Under the lock. */
+static inline bool fs_is_waited_for(const struct fs_waitlist *l)
+{
+        return l->first != NULL;
+}
 
 #endif

@@ -1,7 +1,7 @@
 #include "workers.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "thread.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -100,24 +100,15 @@ static void *worker_main(void *arg)
 /* Under the lock: N more things are to be done. */
 static void wake(struct fs_workers *w, size_t n)
 {
-        sigset_t all, former;
-
         for (; n > 0 && w->idle > 0; n--) {
                 w->idle--;
                 w->calls++;
                 pthread_cond_signal(&w->wake);
         }
-        if (n == 0 || w->started == w->count)
-                return;
-        /* Signals are for the program's own threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &former);
-        for (; n > 0 && w->started < w->count; n--)
-                if (pthread_create(&w->threads[w->started], NULL, worker_main, w) == 0)
-                        w->started++;
-                else
-                        break;
-        pthread_sigmask(SIG_SETMASK, &former, NULL);
+        /* Where no more can be started, those that are there do it. */
+        for (; n > 0 && w->started < w->count; n--, w->started++)
+                if (thread_start(&w->threads[w->started], worker_main, w) < 0)
+                        return;
 }
 
 int fs_workers_each(struct fs_workers *w, size_t n, int (*fn)(void *arg, size_t i), void *arg)

@@ -274,6 +274,30 @@ static void test_timer(void **state)
         close_pair(&p);
 }
 
+/* What is written behind a sync waits for the next flush. (A sync asked for some flushes twice. The second
+ * one came when it was over, and committed what was there by then.) */
+static void test_sync_is_over(void **state)
+{
+        /* More threads than can run, so that some are late. */
+        static const struct fs_gather_opts crowd = { .age_ms = FOREVER, .threads = 30 };
+        uint64_t ino[30];
+        struct pair p;
+
+        open_pair(&p, "mem+remote", &crowd);
+        for (unsigned i = 0; i < 30; i++)
+                ino[i] = new_file(&p.a, ROOT, (const char[]){ (char)('A' + i), '\0' });
+        for (uint64_t round = 0; round < 100; round++) {
+                for (unsigned i = 0; i < 30; i++)
+                        put(&p.a, ino[i], 2 * round, "x");
+                assert_ok(fs_sync(p.a.fs));
+                for (unsigned i = 0; i < 30; i++)
+                        put(&p.a, ino[i], 2 * round + 1, "y");
+                for (unsigned i = 0; i < 30; i++)
+                        assert_int_equal(attr(&p.b, ino[i]).size, 2 * round + 1);
+        }
+        close_pair(&p);
+}
+
 /* Privileges go with what is written, also in parallel. */
 static void test_kill_priv(void **state)
 {
@@ -287,6 +311,7 @@ static void test_kill_priv(void **state)
                 assert_ok(fs_setxattr(p.a.fs, ino, str("security.capability"), str("v"), 0));
                 assert_int_equal(fs_write(p.a.fs, ino, 0, slice_of(big, blocks * BLOCK), FS_WRITE_KILL_PRIV),
                                  blocks * BLOCK);
+                assert_int_equal(attr(&p.a, ino).mode, S_IFREG | 0755);
                 assert_ok(fs_flush(p.a.fs, ino));
                 assert_int_equal(attr(&p.b, ino).mode, S_IFREG | 0755);
                 assert_fails(fs_getxattr(p.b.fs, ino, str("security.capability"), NULL, 0), ENODATA);
@@ -523,6 +548,31 @@ static void test_seen_while_flushing(void **state)
         close_pair(&w.p);
 }
 
+/* A reader who comes late finds out that something was committed, also when what knew of it was forgotten and
+ * made again. */
+static void test_entry_made_again(void **state)
+{
+        uint8_t buf[4] = { 0 };
+        fs_gather_mark mark;
+        struct pair p;
+        uint64_t ino;
+
+        open_pair(&p, "mem+remote", &lazy);
+        ino = new_file(&p.a, ROOT, "file");
+        mark = fs_gather_now(p.a.fs);
+        put(&p.a, ino, 0, "old");
+        assert_ok(fs_flush(p.a.fs, ino));
+        for (uint64_t other = 1000000; other < 1003000; other++)
+                fs_gather_created(p.a.fs, other);
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, buf, 3), 1);
+        put(&p.a, ino, 1, "e");
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, buf, 3), 1);
+        mark = fs_gather_now(p.a.fs);
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, buf, 3), 0);
+        assert_data(&p.a, ino, 0, "oed", 3);
+        close_pair(&p);
+}
+
 /* While one mount makes a file longer, the other never sees a size that covers what is not there. */
 struct growing {
         struct pair p;
@@ -606,6 +656,60 @@ static void test_error_passes(void **state)
         close_pair(&p);
 }
 
+struct record {
+        uint64_t ino;
+        bool damage; /* else put it back */
+        uint8_t value[FMT_INODE_MAX];
+        size_t len;
+};
+
+static int record_body(struct kv_txn *t, void *arg)
+{
+        struct record *rec = arg;
+        struct slice value;
+        struct fmt_key k;
+        int r;
+
+        fmt_key_inode(&k, rec->ino);
+        if (!rec->damage)
+                return kv_set(t, fmt_slice(&k), slice_of(rec->value, rec->len));
+        r = kv_get(t, fmt_slice(&k), 0, &value);
+        if (r < 0)
+                return r;
+        memcpy(rec->value, value.data, value.len);
+        rec->len = value.len;
+        return kv_set(t, fmt_slice(&k), str("damaged"));
+}
+
+/* A loss that nobody was told of yet does not hide that something else cannot be committed now. */
+static void test_error_behind_loss(void **state)
+{
+        struct record rec = { .damage = true };
+        struct pair p;
+        uint64_t at;
+
+        open_pair(&p, "mem+fault+remote", &lazy);
+        kv_fault_set(p.a.fault, &none);
+        rec.ino = new_file(&p.a, ROOT, "file");
+        put(&p.a, rec.ino, 0, "kept");
+        assert_ok(fs_flush(p.a.fs, rec.ino));
+        put(&p.a, rec.ino, 0, "lost");
+        assert_ok(kv_run(p.a.store, KV_WRITE, record_body, &rec));
+        assert_fails(fs_lseek(p.a.fs, rec.ino, 0, SEEK_DATA, &at), ERR_CORRUPT);
+        rec.damage = false;
+        assert_ok(kv_run(p.a.store, KV_WRITE, record_body, &rec));
+        assert_ok(fs_lseek(p.a.fs, rec.ino, 0, SEEK_DATA, &at));
+        assert_data(&p.a, rec.ino, 0, "kept", 4);
+        put(&p.a, rec.ino, 4, " too");
+        kv_fault_set(p.a.fault, &no_room);
+        assert_fails(fs_lseek(p.a.fs, rec.ino, 0, SEEK_DATA, &at), ENOSPC);
+        kv_fault_set(p.a.fault, &none);
+        assert_fails(fs_fsync(p.a.fs, rec.ino), ERR_CORRUPT);
+        assert_ok(fs_fsync(p.a.fs, rec.ino));
+        assert_data(&p.b, rec.ino, 0, "kept too", 8);
+        close_pair(&p);
+}
+
 /* A store that does not answer: calls end with their patience, and nothing is lost. */
 static void test_patience(void **state)
 {
@@ -635,6 +739,7 @@ static void test_patience(void **state)
 /* Cutting a file must work where writing it cannot. */
 static void test_cut_without_room(void **state)
 {
+        fs_gather_mark mark;
         struct pair p;
         uint64_t ino;
 
@@ -643,14 +748,21 @@ static void test_cut_without_room(void **state)
         ino = new_file(&p.a, ROOT, "file");
         put(&p.a, ino, 0, "kept");
         assert_ok(fs_flush(p.a.fs, ino));
+        tick(&p.a);
         put(&p.a, ino, 2, "PT and more");
         kv_fault_set(p.a.fault, &no_room);
         assert_fails(fs_flush(p.a.fs, ino), ENOSPC);
+        mark = fs_gather_now(p.a.fs);
         /* The truncation itself finds no room here, but what it was to cut is dropped. */
         assert_fails(truncate_to(&p.a, ino, 0), ENOSPC);
         assert_int_equal(fs_gather_bytes(p.a.fs), 0);
         assert_ok(fs_flush(p.a.fs, ino));
+        /* Who was reading meanwhile reads again. */
+        assert_int_equal(fs_gather_apply(p.a.fs, mark, ino, 0, NULL, 0), 1);
         kv_fault_set(p.a.fault, &none);
+        assert_times(attr(&p.a, ino).mtime, attr(&p.b, ino).mtime);
+        put(&p.a, ino, 0, "k");
+        assert_ok(fs_flush(p.a.fs, ino));
         assert_ok(truncate_to(&p.a, ino, 3));
         assert_data(&p.a, ino, 0, "kep", 3);
         assert_int_equal(attr(&p.a, ino).size, 3);
@@ -762,6 +874,46 @@ static void test_writers_wait(void **state)
         close_pair(&p);
 }
 
+/* Many files and room for one block: whoever waits for it is not forgotten when another one takes it and
+ * goes away. */
+struct crowd {
+        struct fixture *f;
+        uint64_t ino[6];
+        _Atomic unsigned next;
+};
+
+static void *crowd_main(void *arg)
+{
+        struct crowd *c = arg;
+        unsigned i = atomic_fetch_add(&c->next, 1) % 6;
+
+        assert_int_equal(fs_write(c->f->fs, c->ino[i], 0, slice_of(big, BLOCK), 0), BLOCK);
+        return NULL;
+}
+
+static void test_crowd(void **state)
+{
+        static const struct fs_gather_opts tiny = { .age_ms = FOREVER, .total_bytes = 1 };
+        pthread_t threads[6];
+        struct crowd c = { .next = 0 };
+        struct pair p;
+
+        open_pair(&p, "mem+remote", &tiny);
+        c.f = &p.a;
+        for (int i = 0; i < 6; i++)
+                c.ino[i] = new_file(&p.a, ROOT, (const char[]){ (char)('a' + i), '\0' });
+        for (int round = 0; round < 100; round++) {
+                for (int i = 0; i < 6; i++)
+                        assert_int_equal(pthread_create(&threads[i], NULL, crowd_main, &c), 0);
+                for (int i = 0; i < 6; i++)
+                        pthread_join(threads[i], NULL);
+        }
+        assert_ok(fs_sync(p.a.fs));
+        for (int i = 0; i < 6; i++)
+                assert_data(&p.b, c.ino[i], 0, big, BLOCK);
+        close_pair(&p);
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
@@ -771,6 +923,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_seen_at_once),
                 cmocka_unit_test(test_errors_of_write),
                 cmocka_unit_test(test_timer),
+                cmocka_unit_test(test_sync_is_over),
                 cmocka_unit_test(test_kill_priv),
                 cmocka_unit_test(test_same_block),
                 cmocka_unit_test(test_cut_by_other),
@@ -779,13 +932,16 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_size_follows),
                 cmocka_unit_test(test_cut_while_flushing),
                 cmocka_unit_test(test_seen_while_flushing),
+                cmocka_unit_test(test_entry_made_again),
                 cmocka_unit_test(test_error_passes),
+                cmocka_unit_test(test_error_behind_loss),
                 cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_cut_without_room),
                 cmocka_unit_test(test_inode_gone),
                 cmocka_unit_test(test_evicted),
                 cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_writers_wait),
+                cmocka_unit_test(test_crowd),
         };
 
         if (argc > 1)

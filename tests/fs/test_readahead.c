@@ -91,23 +91,53 @@ static void test_right_bytes(void **state)
         close_pair(&p);
 }
 
-static void test_fewer_transactions(void **state)
+/* Makes a file and reads it. */
+static void assert_fewer_transactions(struct pair *p)
 {
+        uint64_t ino = make_file(&p->a);
         struct kv_stats stats;
-        struct pair p;
-        uint64_t ino;
 
-        open_pair(&p, true);
-        ino = make_file(&p.a);
-        fs_collector_settle(p.a.fs);
-        fs_collector_settle(p.b.fs);
-        kv_stats_reset(p.a.stats);
-        read_range(&p.a, ino, 0, SIZE);
-        kv_stats_get(p.a.stats, &stats);
+        fs_collector_settle(p->a.fs);
+        fs_collector_settle(p->b.fs);
+        kv_stats_reset(p->a.stats);
+        read_range(&p->a, ino, 0, SIZE);
+        kv_stats_get(p->a.stats, &stats);
         /* 49 requests; 13 chunks of 512 KiB, at most 8 beyond the end before that is known, and the first
          * requests. */
         assert_true(stats.txns < 40);
+}
+
+static void test_fewer_transactions(void **state)
+{
+        struct pair p;
+
+        open_pair(&p, true);
+        assert_fewer_transactions(&p);
         close_pair(&p);
+}
+
+/* What is left of readers that went away does not keep others from getting anything. */
+static void test_many_files(void **state)
+{
+        static uint8_t buf[REQUEST];
+
+        /* They stop half way, and time passes; or read to the end. */
+        for (int whole = 0; whole < 2; whole++) {
+                struct pair p;
+
+                open_pair(&p, true);
+                for (unsigned i = 0; i < 25; i++) {
+                        uint64_t ino = new_file(&p.a, ROOT, (const char[]){ (char)('A' + i), '\0' });
+
+                        assert_ok(truncate_to(&p.a, ino, SIZE));
+                        for (uint64_t at = 0; at < (whole ? SIZE : SIZE / 2); at += REQUEST)
+                                assert_true(get(&p.a, ino, at, buf, REQUEST) > 0);
+                        if (!whole)
+                                atomic_fetch_add(&time_ns, (READAHEAD_MS + 1) * UINT64_C(1000000));
+                }
+                assert_fewer_transactions(&p);
+                close_pair(&p);
+        }
 }
 
 /* What this mount changed is seen at once, flushed or not. */
@@ -240,6 +270,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_right_bytes),
                 cmocka_unit_test(test_fewer_transactions),
+                cmocka_unit_test(test_many_files),
                 cmocka_unit_test(test_own_changes),
                 cmocka_unit_test(test_changes_of_others),
                 cmocka_unit_test(test_crowd),

@@ -361,56 +361,73 @@ static void test_one_dies(void **state)
 
 /* ---- unlinked but open -------------------------------------------------------------------------- */
 
-static void test_unlinked_by_the_other(void **state)
-{
-        struct mount a, b;
+/* Two mounts, and a file with a few bytes that A made and holds. */
+struct held {
         struct site site;
+        struct mount a, b;
+        uint64_t ino;
+};
+
+static void held_open(struct held *h)
+{
+        struct fs_attr attr;
+
+        site_open(&h->site, spec);
+        mount_open(&h->a, &h->site, &(struct mount_opts){ 0 });
+        mount_open(&h->b, &h->site, &(struct mount_opts){ 0 });
+        assert_ok(fs_mknod(h->a.fs, &user, ROOT, str("file"), S_IFREG | 0644, 0, &attr));
+        assert_int_equal(fs_write(h->a.fs, attr.ino, 0, str("bytes"), 0), 5);
+        h->ino = attr.ino;
+}
+
+/* M has the file open, though it has no name any more. */
+static void assert_held(const struct held *h, struct mount *m)
+{
         struct fs_attr attr;
         char bytes[16];
 
-        site_open(&site, spec);
-        mount_open(&a, &site, &(struct mount_opts){ 0 });
-        mount_open(&b, &site, &(struct mount_opts){ 0 });
-        assert_ok(fs_mknod(a.fs, &user, ROOT, str("file"), S_IFREG | 0644, 0, &attr));
-        assert_int_equal(fs_write(a.fs, attr.ino, 0, str("bytes"), 0), 5);
-        assert_ok(fs_unlink(b.fs, ROOT, str("file")));
-        /* B goes; A is alone then, but has it open. */
-        mount_close(&b);
-        usleep(200000);
-        assert_int_equal(fs_read(a.fs, attr.ino, 0, sizeof(bytes), take, bytes), 5);
-        assert_int_equal(fs_getattr(a.fs, attr.ino, &attr), 0);
+        assert_int_equal(fs_read(m->fs, h->ino, 0, sizeof(bytes), take, bytes), 5);
+        assert_memory_equal(bytes, "bytes", 5);
+        assert_ok(fs_getattr(m->fs, h->ino, &attr));
         assert_int_equal(attr.nlink, 0);
-        fs_forget(a.fs, attr.ino, 1);
+}
+
+static void test_unlinked_by_the_other(void **state)
+{
+        struct held h;
+
+        held_open(&h);
+        assert_ok(fs_unlink(h.b.fs, ROOT, str("file")));
+        /* B goes; A is alone then, but has it open. */
+        mount_close(&h.b);
+        usleep(200000);
+        assert_held(&h, &h.a);
+        fs_forget(h.a.fs, h.ino, 1);
         /* A will look again some time, and when it goes. */
-        mount_close(&a);
-        assert_int_equal(count_keys(site.bottom, "g"), 0);
-        assert_int_equal(count_keys(site.bottom, "f"), 0);
-        site_close(&site);
+        mount_close(&h.a);
+        assert_int_equal(count_keys(h.site.bottom, "g"), 0);
+        assert_int_equal(count_keys(h.site.bottom, "f"), 0);
+        site_close(&h.site);
 }
 
 /* While another mount is there, which may have it open, nothing is collected; afterwards it is. */
 static void test_left_to_the_last(void **state)
 {
-        struct mount a, b;
-        struct site site;
         struct fs_attr attr;
-        char bytes[16];
+        struct held h;
 
-        site_open(&site, spec);
-        mount_open(&a, &site, &(struct mount_opts){ 0 });
-        mount_open(&b, &site, &(struct mount_opts){ 0 });
-        assert_ok(fs_mknod(a.fs, &user, ROOT, str("file"), S_IFREG | 0644, 0, &attr));
-        assert_int_equal(fs_write(a.fs, attr.ino, 0, str("bytes"), 0), 5);
-        fs_forget(a.fs, attr.ino, 1);
-        assert_ok(fs_lookup(b.fs, ROOT, str("file"), &attr));
-        assert_ok(fs_unlink(a.fs, ROOT, str("file")));
+        held_open(&h);
+        fs_forget(h.a.fs, h.ino, 1);
+        assert_ok(fs_lookup(h.b.fs, ROOT, str("file"), &attr));
+        assert_int_equal(attr.ino, h.ino);
+        assert_ok(fs_unlink(h.a.fs, ROOT, str("file")));
         usleep(200000);
-        assert_int_equal(count_keys(site.bottom, "g"), 1);
-        assert_int_equal(fs_read(b.fs, attr.ino, 0, sizeof(bytes), take, bytes), 5);
-        mount_close(&b);
-        drain(&site);
-        mount_close(&a);
-        site_close(&site);
+        assert_int_equal(count_keys(h.site.bottom, "g"), 1);
+        assert_held(&h, &h.b);
+        mount_close(&h.b);
+        drain(&h.site);
+        mount_close(&h.a);
+        site_close(&h.site);
 }
 
 /* ---- conflicts ---------------------------------------------------------------------------------- */

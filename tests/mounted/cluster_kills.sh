@@ -13,6 +13,7 @@ A=$WORK/a
 B=$WORK/b
 mkdir "$A" "$B"
 cluster_start 3
+choose_seed
 STORE=fdb:?prefix=kills
 
 clean_up_all() {

@@ -24,6 +24,13 @@ skip() {
         exit 77
 }
 
+# choose_seed: from here on $RANDOM, and the programs that are started, follow ASHLAR_SEED, which is printed.
+choose_seed() {
+        export ASHLAR_SEED=${ASHLAR_SEED:-$((RANDOM * 32768 + RANDOM))}
+        say "ASHLAR_SEED=$ASHLAR_SEED"
+        RANDOM=$((ASHLAR_SEED))
+}
+
 need_command() {
         local c
 

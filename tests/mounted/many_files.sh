@@ -33,8 +33,9 @@ remount_store
 cd "$MNT/many"
 list_is "$WORK/names"
 contents_are_names "$n"
+choose_seed
 for ((i = 0; i < 500; i++)); do
-        f=file-$((RANDOM * 32768 % n + 1))
+        f=file-$(((RANDOM * 32768 + RANDOM) % n + 1))
         [[ $(<"$f") == "$f" ]] || fail "$f"
 done
 [[ ! -e file-0 ]] || fail "file-0 exists"

@@ -6,10 +6,10 @@
  * a processor at most.
  */
 #include "internal.h"
+#include "thread.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -169,20 +169,13 @@ static void *watcher(void *arg)
 /* watch_lock held. */
 static int watcher_start(struct lmdb_store *s)
 {
-        sigset_t all, old;
         int r;
 
         if (s->watcher_runs)
                 return 0;
-        /* Signals are for the program's own threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        r = pthread_create(&s->watcher, NULL, watcher, s);
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-        if (r != 0)
-                return -r;
-        s->watcher_runs = true;
-        return 0;
+        r = thread_start(&s->watcher, watcher, s);
+        s->watcher_runs = r >= 0;
+        return r;
 }
 
 int lmdb_watch(struct kv_txn *base, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret)
