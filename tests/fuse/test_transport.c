@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -20,12 +21,16 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-/* As many as entries are idle from the beginning, but for one. */
-#define WAITERS 2u
+/* Fewer than a CPU has entries on rings, and than the other transport has threads. */
+#define WAITERS 3u
+
+/* More than entries. */
+#define CROWD 40u
 
 struct held {
         struct af_core core;
@@ -33,9 +38,9 @@ struct held {
         pthread_t thread;
         char dir[64];
         pthread_mutex_t lock;
-        struct af_req waiting[WAITERS];
+        struct af_req waiting[CROWD];
         unsigned n_waiting;
-        sem_t arrived;
+        sem_t started, arrived;
 };
 
 static struct fs_attr root_attr(void)
@@ -59,7 +64,7 @@ static void op_lookup(const struct af_req *r, uint64_t dir, struct slice name)
                 return;
         }
         pthread_mutex_lock(&h->lock);
-        assert_true(h->n_waiting < WAITERS);
+        assert_true(h->n_waiting < CROWD);
         h->waiting[h->n_waiting++] = *r;
         pthread_mutex_unlock(&h->lock);
         sem_post(&h->arrived);
@@ -79,6 +84,20 @@ static void *serve(void *arg)
         return (void *)(intptr_t)af_serve(h->server);
 }
 
+/* On rings: with all its entries. */
+static int on_started(void *arg)
+{
+        struct held *h = arg;
+
+        return sem_post(&h->started);
+}
+
+static void wait_for(sem_t *sem)
+{
+        while (sem_wait(sem) < 0)
+                assert_int_equal(errno, EINTR);
+}
+
 static int setup(void **state)
 {
         const struct af_mount_opts mount_opts = { .source = "held", .flags = MS_NODEV | MS_NOSUID };
@@ -94,7 +113,10 @@ static int setup(void **state)
         if (wanted)
                 h->core.opts.transport = strcmp(wanted, "uring") == 0 ? AF_TRANSPORT_URING
                                                                       : AF_TRANSPORT_CLASSIC;
+        h->core.opts.on_started = on_started;
+        h->core.opts.on_started_arg = h;
         pthread_mutex_init(&h->lock, NULL);
+        sem_init(&h->started, 0, 0);
         sem_init(&h->arrived, 0, 0);
         snprintf(h->dir, sizeof(h->dir), "/tmp/ashlar-fuse-test-XXXXXX");
         assert_non_null(mkdtemp(h->dir));
@@ -102,6 +124,7 @@ static int setup(void **state)
             af_server_new_with(&h->core, fd, &h->server, &text) < 0)
                 fail_msg("%s", text.text);
         assert_int_equal(pthread_create(&h->thread, NULL, serve, h), 0);
+        wait_for(&h->started);
         *state = h;
         return 0;
 }
@@ -116,6 +139,7 @@ static int teardown(void **state)
         assert_null(result);
         af_server_free(h->server);
         sem_destroy(&h->arrived);
+        sem_destroy(&h->started);
         pthread_mutex_destroy(&h->lock);
         assert_int_equal(rmdir(h->dir), 0);
         free(h);
@@ -159,17 +183,21 @@ static void *call(void *arg)
         return NULL;
 }
 
+static void start_caller(struct held *h, struct caller *c, unsigned number)
+{
+        *c = (struct caller){ .held = h, .number = number };
+        assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
+}
+
 static void start_callers(struct held *h, struct caller callers[static WAITERS])
 {
         for (unsigned i = 0; i < WAITERS; i++) {
-                callers[i] = (struct caller){ .held = h, .number = i };
-                assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
-                while (sem_wait(&h->arrived) < 0)
-                        assert_int_equal(errno, EINTR);
+                start_caller(h, &callers[i], i);
+                wait_for(&h->arrived);
         }
 }
 
-/* Two requests wait, and others of the same CPU are served; then this thread answers those, in another
+/* Some requests wait, and others of the same CPU are served; then this thread answers those, in another
  * order. */
 static void test_replies_later(void **state)
 {
@@ -187,6 +215,87 @@ static void test_replies_later(void **state)
         for (unsigned i = 0; i < WAITERS; i++)
                 assert_int_equal(callers[i].error, i % 2 ? EIO : EPERM);
         assert_int_equal(look(h, "missing"), ENOENT);
+}
+
+/* The request that has waited longest. */
+static void take_first(struct held *h, struct af_req *ret)
+{
+        pthread_mutex_lock(&h->lock);
+        assert_int_not_equal(h->n_waiting, 0);
+        *ret = h->waiting[0];
+        memmove(h->waiting, h->waiting + 1, --h->n_waiting * sizeof(h->waiting[0]));
+        pthread_mutex_unlock(&h->lock);
+}
+
+/* More requests of one CPU wait than it has entries: each answer lets another one come. */
+static void test_crowd(void **state)
+{
+        struct held *h = *state;
+        struct caller callers[CROWD];
+
+        stay_on_one_cpu();
+        for (unsigned i = 0; i < CROWD; i++)
+                start_caller(h, &callers[i], i);
+        for (unsigned i = 0; i < CROWD; i++) {
+                struct af_req r;
+
+                wait_for(&h->arrived);
+                take_first(h, &r);
+                af_reply_err(&r, -EIO);
+        }
+        for (unsigned i = 0; i < CROWD; i++) {
+                pthread_join(callers[i].thread, NULL);
+                assert_int_equal(callers[i].error, EIO);
+        }
+        assert_int_equal(look(h, "missing"), ENOENT);
+}
+
+static pid_t start_process(struct held *h, unsigned number)
+{
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                char name[32];
+
+                snprintf(name, sizeof(name), "wait%u", number);
+                look(h, name);
+                _exit(0);
+        }
+        return pid;
+}
+
+/* Callers are killed: while their requests wait for an answer, and while they wait to be taken. The latter are
+ * gone, the former still need an answer, and others are served. */
+static void test_killed(void **state)
+{
+        struct held *h = *state;
+        pid_t pids[CROWD];
+        unsigned n_dead = 0;
+
+        stay_on_one_cpu();
+        for (unsigned i = 0; i < CROWD; i++)
+                pids[i] = start_process(h, i);
+        wait_for(&h->arrived);
+        sem_post(&h->arrived);
+        for (unsigned i = 0; i < CROWD; i++)
+                assert_int_equal(kill(pids[i], SIGKILL), 0);
+        while (n_dead < CROWD) {
+                struct af_req r;
+
+                if (sem_trywait(&h->arrived) == 0) {
+                        take_first(h, &r);
+                        af_reply_err(&r, -EIO);
+                }
+                for (unsigned i = 0; i < CROWD; i++)
+                        if (pids[i] != 0 && waitpid(pids[i], NULL, WNOHANG) == pids[i]) {
+                                pids[i] = 0;
+                                n_dead++;
+                        }
+                sched_yield();
+        }
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(look(h, "missing"), ENOENT);
 }
 
 /* The server is told to end while requests wait: they are answered, then it does, and nothing hangs. */
@@ -208,6 +317,7 @@ static void test_stop(void **state)
         af_unmount(h->dir, true, NULL);
         assert_int_equal(rmdir(h->dir), 0);
         sem_destroy(&h->arrived);
+        sem_destroy(&h->started);
         pthread_mutex_destroy(&h->lock);
         free(h);
 }
@@ -216,6 +326,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_replies_later, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
                 cmocka_unit_test_setup(test_stop, setup),
         };
         int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
