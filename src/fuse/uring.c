@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "kernel_abi.h"
 #include "log.h"
+#include "mapped.h"
 #include "ring.h"
 #include "uring_queue.h"
 
@@ -118,6 +119,7 @@ int af_uring_prepare(int fuse_fd, const struct af_handler *handler, struct af_tr
 
         if (!u)
                 return -ENOMEM;
+        af_mapped_init();
         u->base.ops = &uring_ops;
         u->fuse_fd = fuse_fd;
         u->stop_fd = eventfd(0, EFD_CLOEXEC);

@@ -4,6 +4,7 @@
 #include "futex.h"
 #include "kernel_abi.h"
 #include "log.h"
+#include "mapped.h"
 #include "policy.h"
 #include "ring.h"
 
@@ -60,12 +61,13 @@ static void send_reply(struct af_channel *channel, uint64_t unique, int error, c
         size_t used = 0;
 
         for (int i = 0; i < n; i++) {
-                if (iov[i].iov_len > AF_IO_BYTES - used) {
-                        out.error = -EIO; /* more than was asked for */
+                /* More than was asked for, or a disk error: the data may be in a store's file. */
+                if (iov[i].iov_len > AF_IO_BYTES - used ||
+                    af_mapped_copy(w->payload + used, iov[i].iov_base, iov[i].iov_len) < 0) {
+                        out.error = -EIO;
                         used = 0;
                         break;
                 }
-                memcpy(w->payload + used, iov[i].iov_base, iov[i].iov_len);
                 used += iov[i].iov_len;
         }
         out.len = (uint32_t)(sizeof(out) + used);

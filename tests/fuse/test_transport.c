@@ -1,6 +1,7 @@
 /* What a transport owes to operations: replies that come later and from other threads, and requests that are
  * served while others of the same CPU wait. The file system is one directory that knows two kinds of names:
  * "wait..." is looked up for as long as the test likes, everything else is missing at once. */
+#include "mapped.h"
 #include "mountpoint.h"
 #include "ops.h"
 #include "server.h"
@@ -19,9 +20,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -41,6 +44,7 @@ struct held {
         struct af_req waiting[CROWD];
         unsigned n_waiting;
         sem_t started, arrived;
+        void *torn; /* a page that cannot be read */
 };
 
 static struct fs_attr root_attr(void)
@@ -75,7 +79,17 @@ static void op_statfs(const struct af_req *r)
         af_reply_statfs(r, &(struct fs_statfs){ .block_size = 4096 });
 }
 
-static const struct af_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs };
+/* Some data, and then a page of a file that cannot be read. */
+static void op_getxattr(const struct af_req *r, uint64_t ino, struct slice name, size_t cap)
+{
+        struct held *h = (struct held *)r->core;
+        struct iovec iov[] = { { .iov_base = "data", .iov_len = 4 }, { .iov_base = h->torn, .iov_len = 4 } };
+
+        af_reply_iov(r, iov, slice_starts_with(name, slice_str("user.torn")) ? 2 : 1);
+}
+
+static const struct af_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs,
+                                   .getxattr = op_getxattr };
 
 static void *serve(void *arg)
 {
@@ -298,6 +312,27 @@ static void test_killed(void **state)
                 assert_int_equal(look(h, "missing"), ENOENT);
 }
 
+/* A disk error in what a reply is copied from is an error of that request. */
+static void test_torn(void **state)
+{
+        struct held *h = *state;
+        int fd = memfd_create("torn", MFD_CLOEXEC);
+        char value[16];
+
+        assert_true(fd >= 0);
+        af_mapped_init(); /* again: cmocka has its own idea of SIGBUS */
+        h->torn = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0); /* the file is empty */
+        assert_true(h->torn != MAP_FAILED);
+        for (int i = 0; i < 10; i++) {
+                assert_int_equal(getxattr(h->dir, "user.whole", value, sizeof(value)), 4);
+                assert_memory_equal(value, "data", 4);
+                assert_int_equal(getxattr(h->dir, "user.torn", value, sizeof(value)), -1);
+                assert_int_equal(errno, EIO);
+        }
+        munmap(h->torn, 1);
+        close(fd);
+}
+
 /* The server is told to end while requests wait: they are answered, then it does, and nothing hangs. */
 static void test_stop(void **state)
 {
@@ -328,6 +363,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_replies_later, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
                 cmocka_unit_test_setup(test_stop, setup),
         };
         int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
