@@ -5,22 +5,27 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <ucontext.h>
 
 /* Where the copy that this thread is at goes on after a bus error; NULL: it is at none. */
 static _Thread_local sigjmp_buf *way_out;
 
-static void on_bus_error(int number)
+static void on_bus_error(int number, siginfo_t *info, void *context)
 {
-        if (way_out)
+        const ucontext_t *interrupted = context;
+
+        if (way_out) {
+                /* What a return would do: the copies save no mask, which would cost a system call. */
+                pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
                 siglongjmp(*way_out, 1);
-        signal(SIGBUS, SIG_DFL);
+        }
+        signal(SIGBUS, SIG_DFL); /* what was interrupted is tried again, or the signal sent again */
         raise(SIGBUS);
 }
 
 void af_mapped_init(void)
 {
-        /* The handler is left by a jump, after which the signal is not to be blocked. */
-        struct sigaction action = { .sa_handler = on_bus_error, .sa_flags = SA_NODEFER };
+        struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 
         sigemptyset(&action.sa_mask);
         sigaction(SIGBUS, &action, NULL);

@@ -112,6 +112,16 @@ static void wait_for(sem_t *sem)
                 assert_int_equal(errno, EINTR);
 }
 
+static void *map_empty_file(void)
+{
+        int fd = memfd_create("torn", MFD_CLOEXEC);
+        void *map = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+
+        assert_true(map != MAP_FAILED);
+        close(fd);
+        return map;
+}
+
 static int setup(void **state)
 {
         const struct af_mount_opts mount_opts = { .source = "held", .flags = MS_NODEV | MS_NOSUID };
@@ -121,6 +131,7 @@ static int setup(void **state)
         int fd;
 
         assert_non_null(h);
+        h->torn = map_empty_file();
         h->core.ops = &ops;
         h->core.policy = af_policy_exclusive(&h->core.opts);
         h->core.policy.negative_valid_ms = 0;
@@ -143,6 +154,16 @@ static int setup(void **state)
         return 0;
 }
 
+static void held_free(struct held *h)
+{
+        munmap(h->torn, 1);
+        sem_destroy(&h->arrived);
+        sem_destroy(&h->started);
+        pthread_mutex_destroy(&h->lock);
+        assert_int_equal(rmdir(h->dir), 0);
+        free(h);
+}
+
 static int teardown(void **state)
 {
         struct held *h = *state;
@@ -152,11 +173,7 @@ static int teardown(void **state)
         pthread_join(h->thread, &result);
         assert_null(result);
         af_server_free(h->server);
-        sem_destroy(&h->arrived);
-        sem_destroy(&h->started);
-        pthread_mutex_destroy(&h->lock);
-        assert_int_equal(rmdir(h->dir), 0);
-        free(h);
+        held_free(h);
         return 0;
 }
 
@@ -316,21 +333,15 @@ static void test_killed(void **state)
 static void test_torn(void **state)
 {
         struct held *h = *state;
-        int fd = memfd_create("torn", MFD_CLOEXEC);
         char value[16];
 
-        assert_true(fd >= 0);
         af_mapped_init(); /* again: cmocka has its own idea of SIGBUS */
-        h->torn = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0); /* the file is empty */
-        assert_true(h->torn != MAP_FAILED);
         for (int i = 0; i < 10; i++) {
                 assert_int_equal(getxattr(h->dir, "user.whole", value, sizeof(value)), 4);
                 assert_memory_equal(value, "data", 4);
                 assert_int_equal(getxattr(h->dir, "user.torn", value, sizeof(value)), -1);
                 assert_int_equal(errno, EIO);
         }
-        munmap(h->torn, 1);
-        close(fd);
 }
 
 /* The server is told to end while requests wait: they are answered, then it does, and nothing hangs. */
@@ -350,11 +361,7 @@ static void test_stop(void **state)
                 assert_int_not_equal(callers[i].error, 0);
         }
         af_unmount(h->dir, true, NULL);
-        assert_int_equal(rmdir(h->dir), 0);
-        sem_destroy(&h->arrived);
-        sem_destroy(&h->started);
-        pthread_mutex_destroy(&h->lock);
-        free(h);
+        held_free(h);
 }
 
 int main(void)
