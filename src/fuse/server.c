@@ -59,8 +59,11 @@ static struct af_handler handler_of(struct af_server *s)
 
 #define PARAMETER "/sys/module/fuse/parameters/enable_uring"
 
-/* Rings are for requests that wait for nothing but this machine. The kernel tells rings nothing of a signal that
- * comes before its request has been taken: a wait for a lock or for a cluster could not be interrupted then. */
+#define SWITCHED_OFF "they are switched off in this kernel; the line 'options fuse enable_uring=1' in "     \
+                     "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches them on"
+
+/* Rings are for requests that wait for nothing but this machine. The kernel does not tell us of a signal that
+ * comes before its request is taken by a ring: a wait for a lock or a cluster could not be interrupted. */
 static bool may_have_rings(const struct af_opts *opts)
 {
         return !opts->shared && !opts->waits;
@@ -78,10 +81,8 @@ static bool prepare_rings(struct af_server *s, const char **ret_why)
         int r;
 
         if (!(s->init.offered & AF_OVER_IO_URING)) {
-                *ret_why = !kernel_knows_rings() ? "the kernel has none; they came with Linux 6.14"
-                           : "they are switched off in this kernel; the line 'options fuse enable_uring=1' in "
-                             "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches "
-                             "them on";
+                *ret_why = kernel_knows_rings() ? SWITCHED_OFF
+                                                : "the kernel has none; they came with Linux 6.14";
                 return false;
         }
         r = af_uring_prepare(s->fuse_fd, &handler, &s->rings);

@@ -143,7 +143,8 @@ int af_uring_prepare(int fuse_fd, const struct af_handler *handler, struct af_tr
         return 0;
 }
 
-/* Registers an entry for a CPU that cannot be. */
+/* Registers an entry for a CPU that cannot be. Only while there are no rings yet: later the kernel would
+ * refuse replies to what came by them as soon as somebody switches its parameter off. */
 static void turn_rings_off(int fuse_fd)
 {
         const struct af_uring_cmd cmd = { .qid = UINT16_MAX };

@@ -296,11 +296,13 @@ static int drive(struct uring_worker *w, int number)
 static int begin(struct uring_worker *w)
 {
         struct af_uring_queue *q = w->queue;
-        int r = register_entry(w), none = 0;
+        int r = register_entry(w);
 
         if (r < 0)
-                atomic_compare_exchange_strong(&q->register_result, &none, r);
-        sem_post(&q->registered);
+                atomic_store(&q->register_error, r);
+        else
+                atomic_fetch_add(&q->n_registered, 1);
+        sem_post(&q->tried);
         return r;
 }
 
@@ -424,7 +426,7 @@ int af_uring_queue_init(struct af_uring_queue *q, unsigned cpu, unsigned n_entri
         q->stop_fd = stop_fd;
         q->handler = *handler;
         pthread_mutex_init(&q->lock, NULL);
-        sem_init(&q->registered, 0, 0);
+        sem_init(&q->tried, 0, 0);
         q->workers = calloc(n_entries, sizeof(*q->workers));
         if (!q->workers)
                 return -ENOMEM;
@@ -445,16 +447,20 @@ int af_uring_queue_start(struct af_uring_queue *q)
         unsigned n_started = 0;
         int r = 0;
 
-        while (n_started < q->n_workers && r >= 0) {
-                r = worker_start(&q->workers[n_started]);
-                if (r >= 0)
-                        n_started++;
-        }
+        while (n_started < q->n_workers && (r = worker_start(&q->workers[n_started])) >= 0)
+                n_started++;
         while (n_started > 0)
-                if (sem_wait(&q->registered) == 0)
+                if (sem_wait(&q->tried) == 0)
                         n_started--;
         af_uring_queue_set_class(q, atomic_load(&q->class));
-        return r < 0 ? r : atomic_load(&q->register_result);
+        if (atomic_load(&q->n_registered) == q->n_workers)
+                return 0;
+        r = r < 0 ? r : atomic_load(&q->register_error);
+        if (atomic_load(&q->n_registered) == 0)
+                return r;
+        log_warning("the ring of CPU %u has %u entries instead of %u: %s", q->cpu,
+                    atomic_load(&q->n_registered), q->n_workers, err_str(r));
+        return 0;
 }
 
 void af_uring_queue_stop(struct af_uring_queue *q)
@@ -468,6 +474,6 @@ void af_uring_queue_destroy(struct af_uring_queue *q)
         for (unsigned i = 0; i < q->n_workers; i++)
                 worker_destroy(&q->workers[i]);
         free(q->workers);
-        sem_destroy(&q->registered);
+        sem_destroy(&q->tried);
         pthread_mutex_destroy(&q->lock);
 }

@@ -30,8 +30,9 @@ struct af_uring_queue {
         struct af_handler handler;
         struct uring_worker *workers; /* one for each entry */
         unsigned n_workers;
-        sem_t registered;           /* posted for each one when it has tried to */
-        atomic_int register_result; /* the first error; 0: none */
+        sem_t tried;                /* posted for each one when it was registered, or that failed */
+        atomic_uint n_registered;
+        atomic_int register_error;  /* of one that failed */
         struct af_sched *sched;     /* told of each request; NULL: nobody is */
         bool in_pairs;              /* threads cannot change their class: each entry has one of each */
         pthread_mutex_t lock;       /* held while a thread's class changes */
@@ -48,8 +49,8 @@ int af_uring_queue_init(struct af_uring_queue *q, unsigned cpu, unsigned n_entri
  * Before the start. */
 void af_uring_queue_schedule(struct af_uring_queue *q, struct af_sched *sched, bool may_return);
 
-/* Starts threads that register the entries and serve. Returns when the kernel has taken all of them. After an
- * error the connection may wait for rings that do not come: see uring.c. */
+/* Starts threads that register the entries and serve. Returns when the kernel has taken all of them, or
+ * some. After an error, with none, the connection may wait for rings that do not come: see uring.c. */
 int af_uring_queue_start(struct af_uring_queue *q);
 
 /* Changes the class in which its requests are served. Any thread. */

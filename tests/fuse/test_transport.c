@@ -296,8 +296,8 @@ static pid_t start_process(struct held *h, unsigned number)
         return pid;
 }
 
-/* Callers are killed: while their requests wait for an answer, and while they wait to be taken. The latter are
- * gone, the former still need an answer, and others are served. */
+/* Callers are killed: while their requests wait for an answer, and while they wait to be taken. The latter
+ * are gone, the former still need an answer, and others are served. */
 static void test_killed(void **state)
 {
         struct held *h = *state;
