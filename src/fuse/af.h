@@ -17,7 +17,7 @@
 struct af_server;
 
 enum af_transport_kind {
-        AF_TRANSPORT_AUTO,    /* classic; rings when they have proved themselves */
+        AF_TRANSPORT_AUTO,    /* rings where they can be had, else classic */
         AF_TRANSPORT_URING,   /* rings, or nothing */
         AF_TRANSPORT_CLASSIC, /* reads and writes of /dev/fuse */
 };

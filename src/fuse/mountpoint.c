@@ -79,7 +79,8 @@ int af_unmount_dead(const char *dir)
         /* Not stat(2), which the kernel may answer from what it has cached. */
         if (fstatfs(fd, &st) == 0)
                 return 0;
-        if (errno != ENOTCONN && errno != ECONNABORTED)
+        /* ECANCELED: a ring took the request whose thread is dead already. */
+        if (errno != ENOTCONN && errno != ECONNABORTED && errno != ECANCELED)
                 return -errno;
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         if (umount2(path, MNT_DETACH) == 0)

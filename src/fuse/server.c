@@ -5,7 +5,6 @@
 #include "codec.h"
 #include "init.h"
 #include "kernel_abi.h"
-#include "log.h"
 #include "made.h"
 #include "ops.h"
 #include "transport.h"
@@ -52,48 +51,68 @@ static void on_ended(void *arg, int result)
         sem_post(&s->end);
 }
 
+static struct af_handler handler_of(struct af_server *s)
+{
+        return (struct af_handler){ .request = on_request, .ended = on_ended, .arg = s };
+}
+
 /* ---- the choice of the transport --------------------------------------------------------------------- */
 
 #define PARAMETER "/sys/module/fuse/parameters/enable_uring"
 
-/* Why the kernel offers no rings, and what to do about it. */
-static const char *why_not_offered(void)
-{
-        _cleanup_fclose_ FILE *f = fopen(PARAMETER, "re");
+#define SWITCHED_OFF "they are switched off in this kernel; the line 'options fuse enable_uring=1' in "     \
+                     "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches them on"
 
-        if (!f)
-                return "the kernel has no rings; they came with Linux 6.14";
-        return "rings are switched off in this kernel; the line 'options fuse enable_uring=1' in "
-               "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches them on";
+/* Rings are for requests that wait for nothing but this machine. The kernel does not tell us of a signal that
+ * comes before its request is taken by a ring: a wait for a lock or a cluster could not be interrupted. */
+static bool may_have_rings(const struct af_opts *opts)
+{
+        return !opts->shared && !opts->waits;
 }
 
-static struct af_handler handler_of(struct af_server *s);
+static bool kernel_knows_rings(void)
+{
+        return access(PARAMETER, F_OK) == 0;
+}
 
-/* Prepares rings if they are wanted. */
-static int choose_transport(struct af_server *s, struct err_text *text)
+/* Prepares rings. If they cannot be had: false, and WHY. */
+static bool prepare_rings(struct af_server *s, const char **ret_why)
 {
         const struct af_handler handler = handler_of(s);
-        const char *why;
         int r;
 
-        snprintf(s->transport, sizeof(s->transport), "classic");
-        if (s->core->opts.transport != AF_TRANSPORT_URING)
-                return 0;
-        if (s->core->opts.shared) {
-                why = "a shared mount is served the classic way";
-        } else if (!(s->init.offered & AF_OVER_IO_URING)) {
-                why = why_not_offered();
-        } else {
-                r = af_uring_prepare(s->fuse_fd, &handler, &s->rings);
-                if (r >= 0) {
-                        snprintf(s->transport, sizeof(s->transport), "rings (%u CPUs)",
-                                 af_uring_queues(s->rings));
-                        return 0;
-                }
-                why = r == -EPERM || r == -ENOSYS ? "io_uring is not permitted here (sysctl "
-                                                    "kernel.io_uring_disabled)" : err_str(r);
+        if (!(s->init.offered & AF_OVER_IO_URING)) {
+                *ret_why = kernel_knows_rings() ? SWITCHED_OFF
+                                                : "the kernel has none; they came with Linux 6.14";
+                return false;
         }
-        return err_set(text, EOPNOTSUPP, "no transport by rings: %s", why);
+        r = af_uring_prepare(s->fuse_fd, &handler, &s->rings);
+        if (r < 0)
+                *ret_why = r == -EPERM || r == -ENOSYS ? "io_uring is not permitted here (sysctl "
+                                                         "kernel.io_uring_disabled)" : err_str(r);
+        return r >= 0;
+}
+
+static int choose_transport(struct af_server *s, struct err_text *text)
+{
+        const struct af_opts *opts = &s->core->opts;
+        const char *why = NULL;
+
+        if (opts->transport != AF_TRANSPORT_CLASSIC) {
+                if (!may_have_rings(opts))
+                        why = "shared mounts, and mounts of stores in a network, are served the classic way";
+                else if (prepare_rings(s, &why))
+                        why = NULL;
+        }
+        if (opts->transport == AF_TRANSPORT_URING && why)
+                return err_set(text, EOPNOTSUPP, "no transport by rings: %s", why);
+        if (s->rings)
+                snprintf(s->transport, sizeof(s->transport), "rings (%u CPUs)", af_uring_queues(s->rings));
+        else if (why && may_have_rings(opts) && kernel_knows_rings())
+                snprintf(s->transport, sizeof(s->transport), "classic (rings would be faster; %s)", why);
+        else
+                snprintf(s->transport, sizeof(s->transport), "classic");
+        return 0;
 }
 
 const char *af_server_transport(const struct af_server *s)
@@ -102,11 +121,6 @@ const char *af_server_transport(const struct af_server *s)
 }
 
 /* ---- life ------------------------------------------------------------------------------------------- */
-
-static struct af_handler handler_of(struct af_server *s)
-{
-        return (struct af_handler){ .request = on_request, .ended = on_ended, .arg = s };
-}
 
 /* Answers INIT, which lets requests come, and takes them. */
 static int start(struct af_server *s)
@@ -124,7 +138,8 @@ static int start(struct af_server *s)
                 return r < 0 ? r : 0;
         r = af_uring_start(s->rings);
         if (r < 0)
-                log_warning("the rings cannot be used: %s; going on without them", err_str(r));
+                snprintf(s->transport, sizeof(s->transport), "classic (the rings cannot be used: %s)",
+                         err_str(r));
         return 0;
 }
 

@@ -8,17 +8,24 @@
 #include "transport.h"
 
 #include "cleanup.h"
-#include "futex.h"
 #include "kernel_abi.h"
 #include "log.h"
+#include "mapped.h"
 #include "ring.h"
 #include "uring_queue.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #define POSSIBLE "/sys/devices/system/cpu/possible"
+
+/* Entries of all CPUs together, and within what bounds each CPU has its share: requests that wait for a disk
+ * at the same time come from few CPUs where there are few, and from many where there are many. */
+#define ENTRIES         128u
+#define ENTRIES_CPU_MIN 4u
+#define ENTRIES_CPU_MAX 16u
 
 struct uring {
         struct af_transport base;
@@ -26,9 +33,6 @@ struct uring {
         unsigned n_queues, n_initialized;
         struct af_uring_queue *queues;
         struct af_sched *sched; /* NULL: all threads stay in the normal class */
-        pthread_t grower;
-        bool has_grower;
-        atomic_int full;        /* 1: a queue may want another entry; -1: the end. A futex */
 };
 
 /* Ranges as in "0-3,8". */
@@ -58,44 +62,6 @@ static int count_possible_cpus(unsigned *ret)
         return 0;
 }
 
-/* ---- more entries ----------------------------------------------------------------------------------- */
-
-/* Told by a thread that has a request to serve, and may be of the idle class. */
-static void on_queue_full(void *arg)
-{
-        struct uring *u = arg;
-        int none = 0;
-
-        if (atomic_compare_exchange_strong(&u->full, &none, 1))
-                futex_wake(&u->full);
-}
-
-static void *grow_queues(void *arg)
-{
-        struct uring *u = arg;
-        int full;
-
-        pthread_setname_np(pthread_self(), "fuse-grow");
-        while ((full = atomic_load(&u->full)) >= 0) {
-                if (full == 0 || !atomic_compare_exchange_strong(&u->full, &full, 0)) {
-                        futex_wait(&u->full, 0, NULL);
-                        continue;
-                }
-                for (unsigned i = 0; i < u->n_queues; i++)
-                        af_uring_queue_grow(&u->queues[i]);
-        }
-        return NULL;
-}
-
-static void stop_growing(struct uring *u)
-{
-        if (!u->has_grower)
-                return;
-        atomic_store(&u->full, -1);
-        futex_wake(&u->full);
-        pthread_join(u->grower, NULL);
-}
-
 /* ---- the transport ---------------------------------------------------------------------------------- */
 
 static void uring_stop(struct af_transport *t)
@@ -104,7 +70,6 @@ static void uring_stop(struct af_transport *t)
         const uint64_t one = 1;
         ssize_t n = write(u->stop_fd, &one, sizeof(one));
 
-        stop_growing(u);
         (void)n; /* a counter that is far from full takes it */
         for (unsigned i = 0; i < u->n_initialized; i++)
                 af_uring_queue_stop(&u->queues[i]);
@@ -126,23 +91,49 @@ static void uring_free(struct af_transport *t)
 
 static const struct af_transport_ops uring_ops = { .stop = uring_stop, .free = uring_free };
 
+static unsigned entries_of_cpu(unsigned n_cpus)
+{
+        unsigned share = ENTRIES / n_cpus;
+
+        if (share < ENTRIES_CPU_MIN)
+                return ENTRIES_CPU_MIN;
+        return share < ENTRIES_CPU_MAX ? share : ENTRIES_CPU_MAX;
+}
+
+/* Each ring is a descriptor; the usual limit is too low for machines with hundreds of CPUs. */
+static void allow_descriptors(unsigned more)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+                return;
+        limit.rlim_cur = limit.rlim_max - limit.rlim_cur < more ? limit.rlim_max : limit.rlim_cur + more;
+        setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int af_uring_prepare(int fuse_fd, const struct af_handler *handler, struct af_transport **ret)
 {
         struct uring *u = calloc(1, sizeof(*u));
+        unsigned n_entries = 0;
         int r;
 
         if (!u)
                 return -ENOMEM;
+        af_mapped_init();
         u->base.ops = &uring_ops;
         u->fuse_fd = fuse_fd;
         u->stop_fd = eventfd(0, EFD_CLOEXEC);
         r = u->stop_fd < 0 ? -errno : count_possible_cpus(&u->n_queues);
         if (r >= 0 && !(u->queues = calloc(u->n_queues, sizeof(*u->queues))))
                 r = -ENOMEM;
+        if (r >= 0) {
+                n_entries = entries_of_cpu(u->n_queues);
+                allow_descriptors(u->n_queues * n_entries);
+        }
         while (r >= 0 && u->n_initialized < u->n_queues) {
                 unsigned cpu = u->n_initialized++;
 
-                r = af_uring_queue_init(&u->queues[cpu], cpu, fuse_fd, u->stop_fd, handler, on_queue_full, u);
+                r = af_uring_queue_init(&u->queues[cpu], cpu, n_entries, fuse_fd, u->stop_fd, handler);
         }
         if (r < 0) {
                 uring_free(&u->base);
@@ -152,7 +143,8 @@ int af_uring_prepare(int fuse_fd, const struct af_handler *handler, struct af_tr
         return 0;
 }
 
-/* Registers an entry for a CPU that cannot be. */
+/* Registers an entry for a CPU that cannot be. Only while there are no rings yet: later the kernel would
+ * refuse replies to what came by them as soon as somebody switches its parameter off. */
 static void turn_rings_off(int fuse_fd)
 {
         const struct af_uring_cmd cmd = { .qid = UINT16_MAX };
@@ -196,7 +188,6 @@ int af_uring_start(struct af_transport *t)
         start_judging(u);
         for (unsigned i = 0; i < u->n_queues && r >= 0; i++)
                 r = af_uring_queue_start(&u->queues[i]);
-        u->has_grower = r >= 0 && pthread_create(&u->grower, NULL, grow_queues, u) == 0;
         if (r < 0)
                 turn_rings_off(u->fuse_fd);
         return r;

@@ -4,11 +4,11 @@
 #include "futex.h"
 #include "kernel_abi.h"
 #include "log.h"
+#include "mapped.h"
 #include "policy.h"
 #include "ring.h"
 
 #include <poll.h>
-#include <semaphore.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,8 +19,8 @@
 /* The entry, and the wait for the end. */
 #define RING_ENTRIES 4u
 
-/* Entries that are to be idle, so that a new one is there before it is needed. */
-#define SPARE_ENTRIES 2u
+/* Operations take some ten KiB. */
+#define STACK_BYTES (512u << 10)
 
 enum { TAG_ENTRY = 1, TAG_STOP };
 
@@ -36,7 +36,6 @@ struct uring_thread {
 struct uring_worker {
         struct af_channel channel;
         struct af_uring_queue *queue;
-        struct uring_worker *next;
         struct af_ring ring;
         struct af_uring_header header __attribute__((aligned(8))); /* what the kernel writes and reads */
         struct iovec iov[2]; /* the buffers, as the kernel is told */
@@ -44,16 +43,12 @@ struct uring_worker {
         uint8_t *payload;    /* of AF_IO_BYTES */
         atomic_int replied;  /* a futex */
         pthread_t threads[2]; /* by class; without pairs only the first, whatever its class */
-        unsigned n_threads;
+        bool started[2];
         atomic_int driver;    /* which of them drives the entry; DRIVER_NONE: the end has come. A futex */
-        bool added;           /* while others were serving */
         bool has_request;     /* which the other thread took and left to this one */
         pthread_t self;       /* the one that serves a request */
-        pid_t tid;            /* of the only thread; 0: does not run yet */
-        bool is_long;         /* does what takes long, in the normal class; protected by the queue's lock */
+        pid_t tid;            /* of the only thread; 0: does not run; protected by the queue's lock */
         struct uring_thread thread_args[2];
-        sem_t registered;
-        int register_result; /* of registering; valid once that is posted */
 };
 
 /* ---- a reply --------------------------------------------------------------------------------------- */
@@ -66,12 +61,13 @@ static void send_reply(struct af_channel *channel, uint64_t unique, int error, c
         size_t used = 0;
 
         for (int i = 0; i < n; i++) {
-                if (iov[i].iov_len > AF_IO_BYTES - used) {
-                        out.error = -EIO; /* more than was asked for */
+                /* More than was asked for, or a disk error: the data may be in a store's file. */
+                if (iov[i].iov_len > AF_IO_BYTES - used ||
+                    af_mapped_copy(w->payload + used, iov[i].iov_base, iov[i].iov_len) < 0) {
+                        out.error = -EIO;
                         used = 0;
                         break;
                 }
-                memcpy(w->payload + used, iov[i].iov_base, iov[i].iov_len);
                 used += iov[i].iov_len;
         }
         out.len = (uint32_t)(sizeof(out) + used);
@@ -93,30 +89,18 @@ static void wait_for_reply(struct uring_worker *w)
 
 /* ---- the scheduling class ---------------------------------------------------------------------------- */
 
-/* Of the calling thread, the worker's only one. */
-static void set_own_class(struct uring_worker *w, bool is_long)
-{
-        struct af_uring_queue *q = w->queue;
-
-        pthread_mutex_lock(&q->lock);
-        w->tid = gettid();
-        w->is_long = is_long;
-        af_sched_set(0, is_long ? AF_SCHED_NORMAL : q->class);
-        pthread_mutex_unlock(&q->lock);
-}
-
 void af_uring_queue_set_class(struct af_uring_queue *q, enum af_sched_class class)
 {
         pthread_mutex_lock(&q->lock);
         q->class = class;
-        for (struct uring_worker *w = q->workers; w && !q->in_pairs; w = w->next)
-                if (w->tid != 0 && !w->is_long)
-                        af_sched_set(w->tid, class);
+        for (unsigned i = 0; i < q->n_workers && !q->in_pairs; i++)
+                if (q->workers[i].tid != 0)
+                        af_sched_set(q->workers[i].tid, class);
         pthread_mutex_unlock(&q->lock);
 }
 
-/* What takes long needs a thread that others do not keep from running for as long as they like; it may hold
- * locks, too. */
+/* A thread that cannot leave the idle class while it serves must not do what takes long there: others would
+ * keep it from running for as long as they like, and it may hold locks. */
 static bool takes_long(const struct uring_worker *w)
 {
         const struct fuse_in_header *in = (const void *)w->header.in_out;
@@ -136,7 +120,7 @@ static bool is_for_other(struct uring_worker *w, int number)
 {
         int wanted = takes_long(w) ? AF_SCHED_NORMAL : (int)atomic_load(&w->queue->class);
 
-        return w->n_threads == 2 && number != wanted;
+        return w->queue->in_pairs && number != wanted;
 }
 
 /* False: the end. */
@@ -187,39 +171,6 @@ static const void *assemble(struct uring_worker *w, size_t *ret_len)
         return at;
 }
 
-/* One entry less is waiting. */
-static void become_busy(struct af_uring_queue *q)
-{
-        if (atomic_fetch_sub_explicit(&q->n_idle, 1, memory_order_relaxed) <= SPARE_ENTRIES)
-                q->on_full(q->on_full_arg);
-}
-
-/* A request that came while no entry was idle waits for the next reply in this queue; the kernel does not
- * give it to an entry that is added meanwhile. So a new entry has a request sent to itself, by asking for a
- * page of the root directory, which has none: its reply sets those that wait going. */
-static void poke(const struct uring_worker *w)
-{
-        /* A number that no other request has: the kernel's own are small. */
-        const uint64_t unique = (uint64_t)(uintptr_t)w | UINT64_C(1) << 62;
-        struct {
-                struct fuse_out_header header;
-                struct fuse_notify_retrieve_out retrieve;
-        } out = {
-                .header = { .len = sizeof(out), .error = FUSE_NOTIFY_RETRIEVE },
-                .retrieve = { .notify_unique = unique, .nodeid = FUSE_ROOT_ID },
-        };
-        ssize_t n = write(w->queue->fuse_fd, &out, sizeof(out));
-
-        (void)n; /* the connection is over */
-}
-
-static bool is_poke(const struct uring_worker *w)
-{
-        const struct fuse_in_header *in = (const void *)w->header.in_out;
-
-        return in->opcode == FUSE_NOTIFY_REPLY;
-}
-
 static void serve_request(struct uring_worker *w)
 {
         struct af_uring_queue *q = w->queue;
@@ -227,22 +178,9 @@ static void serve_request(struct uring_worker *w)
         const void *request = assemble(w, &len);
 
         atomic_store_explicit(&w->replied, 0, memory_order_relaxed);
-        if (is_poke(w)) {
-                const struct fuse_in_header *in = (const void *)w->header.in_out;
-
-                send_reply(&w->channel, in->unique, 0, NULL, 0);
-                return;
-        }
-        become_busy(q);
         if (request) {
-                bool is_long = q->sched && w->n_threads == 1 && takes_long(w);
-
-                if (is_long)
-                        set_own_class(w, true);
                 q->handler.request(q->handler.arg, &w->channel, request, len);
                 wait_for_reply(w);
-                if (is_long)
-                        set_own_class(w, false);
         } else {
                 struct fuse_in_header in;
 
@@ -253,7 +191,6 @@ static void serve_request(struct uring_worker *w)
         }
         if (q->sched)
                 af_sched_note(q->sched, q->cpu);
-        atomic_fetch_add_explicit(&q->n_idle, 1, memory_order_relaxed);
 }
 
 /* ---- commands -------------------------------------------------------------------------------------- */
@@ -284,6 +221,15 @@ static void watch_for_stop(struct uring_worker *w)
         sqe->user_data = TAG_STOP;
 }
 
+/* Whether a command failed with ERR because the connection ends. What it is told then depends on how far the
+ * kernel is; a reply can come after its request was taken back (ENOENT). */
+static bool is_over(const struct uring_worker *w, int err)
+{
+        struct pollfd p = { .fd = w->queue->fuse_fd };
+
+        return err == -ENOTCONN || err == -ECONNABORTED || (poll(&p, 1, 0) == 1 && (p.revents & POLLERR));
+}
+
 /* Waits for the next request: 1. 0: told to stop, or the connection is over. Negative: failed. */
 static int next_request(struct uring_worker *w)
 {
@@ -292,13 +238,12 @@ static int next_request(struct uring_worker *w)
 
         for (;;) {
                 while (af_ring_completion(&w->ring, &tag, &result)) {
-                        if (tag == TAG_STOP) {
-                                af_ring_submit(&w->ring); /* a reply may be left */
-                                return 0;
-                        }
-                        if (result == -ENOTCONN || result == -ECONNABORTED)
-                                return 0;
-                        return result < 0 ? result : 1;
+                        if (result < 0)
+                                return is_over(w, result) ? 0 : result;
+                        if (tag == TAG_ENTRY)
+                                return 1;
+                        af_ring_submit(&w->ring); /* a reply may be left */
+                        return 0;
                 }
                 r = af_ring_wait(&w->ring);
                 if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
@@ -317,7 +262,7 @@ static int register_entry(struct uring_worker *w)
         command(w, AF_URING_REGISTER, 0);
         do
                 r = af_ring_submit(&w->ring);
-        while (r == -EINTR || r == -EAGAIN);
+        while (r >= 0 ? w->ring.to_submit > 0 : r == -EINTR || r == -EAGAIN);
         if (r < 0)
                 return r;
         /* A request that is there already is kept for next_request. */
@@ -347,17 +292,26 @@ static int drive(struct uring_worker *w, int number)
         }
 }
 
-/* The first to drive, with class and place as they are to be. */
+/* What the first to drive does. */
 static int begin(struct uring_worker *w)
 {
-        int r = w->register_result = register_entry(w);
+        struct af_uring_queue *q = w->queue;
+        int r = register_entry(w);
 
-        if (r >= 0)
-                atomic_fetch_add_explicit(&w->queue->n_idle, 1, memory_order_relaxed);
-        sem_post(&w->registered);
-        if (r >= 0 && w->added)
-                poke(w);
+        if (r < 0)
+                atomic_store(&q->register_error, r);
+        else
+                atomic_fetch_add(&q->n_registered, 1);
+        sem_post(&q->tried);
         return r;
+}
+
+/* For others, who change its class. */
+static void set_tid(struct uring_worker *w, pid_t tid)
+{
+        pthread_mutex_lock(&w->queue->lock);
+        w->tid = tid;
+        pthread_mutex_unlock(&w->queue->lock);
 }
 
 static void *work(void *arg)
@@ -365,28 +319,27 @@ static void *work(void *arg)
         const struct uring_thread *t = arg;
         struct uring_worker *w = t->worker;
         struct af_uring_queue *q = w->queue;
+        bool has_driven;
         int r = 0;
 
         pthread_setname_np(pthread_self(), "fuse-ring");
         af_sched_pin(q->cpu);
-        if (w->n_threads == 1)
-                set_own_class(w, false);
-        else
+        if (q->in_pairs)
                 af_sched_set(0, (enum af_sched_class)t->number);
-        if (t->number == FIRST_DRIVER) {
+        else
+                set_tid(w, gettid());
+        if (t->number == FIRST_DRIVER)
                 r = begin(w);
-                if (r < 0) {
-                        end_driving(w);
-                        return NULL;
-                }
-        } else if (!wait_for_turn(w, t->number)) {
-                return NULL;
-        }
-        r = drive(w, t->number);
+        has_driven = r >= 0 && wait_for_turn(w, t->number);
+        if (has_driven)
+                r = drive(w, t->number);
         end_driving(w);
-        pthread_mutex_lock(&q->lock);
-        w->tid = 0; /* the number may soon be somebody else's */
-        pthread_mutex_unlock(&q->lock);
+        if (!q->in_pairs) {
+                af_sched_set(0, AF_SCHED_NORMAL); /* it holds the lock that others need to do that */
+                set_tid(w, 0); /* the number may soon be somebody else's */
+        }
+        if (!has_driven)
+                return NULL;
         if (r < 0)
                 log_error("the ring of CPU %u failed: %s", q->cpu, err_str(r));
         q->handler.ended(q->handler.arg, r);
@@ -395,30 +348,13 @@ static void *work(void *arg)
 
 /* ---- a worker -------------------------------------------------------------------------------------- */
 
-static void worker_free(struct uring_worker *w)
+static int worker_init(struct uring_worker *w, struct af_uring_queue *q)
 {
-        if (!w)
-                return;
-        af_ring_destroy(&w->ring);
-        if (w->buffer)
-                munmap(w->buffer, ROOM_BYTES + AF_IO_BYTES);
-        sem_destroy(&w->registered);
-        free(w);
-}
-DEFINE_CLEANUP(struct uring_worker, worker_free);
-
-static int worker_new(struct af_uring_queue *q, struct uring_worker **ret)
-{
-        _cleanup_(worker_free_ptr) struct uring_worker *w = calloc(1, sizeof(*w));
         void *buffer;
         int r;
 
-        if (!w)
-                return -ENOMEM;
-        sem_init(&w->registered, 0, 0);
         w->channel.send = send_reply;
         w->queue = q;
-        w->ring.fd = -1;
         r = af_ring_init(&w->ring, RING_ENTRIES);
         if (r < 0)
                 return r;
@@ -426,66 +362,77 @@ static int worker_new(struct af_uring_queue *q, struct uring_worker **ret)
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (buffer == MAP_FAILED)
                 return -errno;
+        /* Most requests touch a page or two of it. */
+        madvise(buffer, ROOM_BYTES + AF_IO_BYTES, MADV_NOHUGEPAGE);
         w->buffer = buffer;
         w->payload = (uint8_t *)buffer + ROOM_BYTES;
         w->iov[0] = (struct iovec){ .iov_base = &w->header, .iov_len = sizeof(w->header) };
         w->iov[1] = (struct iovec){ .iov_base = w->payload, .iov_len = AF_IO_BYTES };
-        *ret = steal_ptr(w);
         return 0;
 }
 
-/* With the lock held. The worker is the queue's afterwards. */
-static int worker_run(struct af_uring_queue *q, struct uring_worker *w)
+static void worker_destroy(struct uring_worker *w)
 {
-        unsigned wanted = q->in_pairs ? 2 : 1;
+        af_ring_destroy(&w->ring);
+        if (w->buffer)
+                munmap(w->buffer, ROOM_BYTES + AF_IO_BYTES);
+}
+
+static int start_thread(struct uring_worker *w, unsigned number)
+{
+        pthread_attr_t attr;
         int r;
 
-        w->n_threads = wanted;
-        /* The first driver last: without it nothing has begun. */
-        for (unsigned i = wanted; i-- > 0;) {
-                w->thread_args[i] = (struct uring_thread){ .worker = w, .number = (int)i };
-                r = pthread_create(&w->threads[i], NULL, work, &w->thread_args[i]);
-                if (r != 0) {
-                        end_driving(w);
-                        if (i == 0 && wanted == 2)
-                                pthread_join(w->threads[1], NULL);
-                        return -r;
-                }
-        }
-        w->next = q->workers;
-        q->workers = w;
-        q->n_workers++;
-        return 0;
+        w->thread_args[number] = (struct uring_thread){ .worker = w, .number = (int)number };
+        pthread_attr_init(&attr);
+        pthread_attr_setstacksize(&attr, STACK_BYTES);
+        r = pthread_create(&w->threads[number], &attr, work, &w->thread_args[number]);
+        pthread_attr_destroy(&attr);
+        return -r;
 }
 
-/* With the lock held. LATE: others are serving already. */
-static int add_worker(struct af_uring_queue *q, bool late)
+static int worker_start(struct uring_worker *w)
 {
-        _cleanup_(worker_free_ptr) struct uring_worker *w = NULL;
-        int r = worker_new(q, &w);
+        unsigned wanted = w->queue->in_pairs ? 2 : 1;
+        int r = 0;
 
-        if (r >= 0) {
-                w->added = late;
-                r = worker_run(q, w);
+        /* The first driver last: without it nothing has begun. */
+        for (unsigned i = wanted; i-- > 0 && r >= 0;) {
+                r = start_thread(w, i);
+                if (r >= 0)
+                        w->started[i] = true;
         }
-        if (r >= 0)
-                (void)steal_ptr(w);
+        if (r < 0)
+                end_driving(w);
         return r;
+}
+
+static void worker_stop(struct uring_worker *w)
+{
+        for (unsigned i = 0; i < 2; i++)
+                if (w->started[i])
+                        pthread_join(w->threads[i], NULL);
 }
 
 /* ---- the queue ------------------------------------------------------------------------------------- */
 
-int af_uring_queue_init(struct af_uring_queue *q, unsigned cpu, int fuse_fd, int stop_fd,
-                        const struct af_handler *handler, void (*on_full)(void *arg), void *on_full_arg)
+int af_uring_queue_init(struct af_uring_queue *q, unsigned cpu, unsigned n_entries, int fuse_fd, int stop_fd,
+                        const struct af_handler *handler)
 {
-        q->on_full = on_full;
-        q->on_full_arg = on_full_arg;
+        int r = 0;
+
         q->cpu = cpu;
         q->fuse_fd = fuse_fd;
         q->stop_fd = stop_fd;
         q->handler = *handler;
         pthread_mutex_init(&q->lock, NULL);
-        return worker_new(q, &q->first);
+        sem_init(&q->tried, 0, 0);
+        q->workers = calloc(n_entries, sizeof(*q->workers));
+        if (!q->workers)
+                return -ENOMEM;
+        while (q->n_workers < n_entries && r >= 0)
+                r = worker_init(&q->workers[q->n_workers++], q);
+        return r;
 }
 
 void af_uring_queue_schedule(struct af_uring_queue *q, struct af_sched *sched, bool may_return)
@@ -495,68 +442,38 @@ void af_uring_queue_schedule(struct af_uring_queue *q, struct af_sched *sched, b
         q->class = AF_SCHED_IDLE;
 }
 
-void af_uring_queue_grow(struct af_uring_queue *q)
-{
-        int missing = (int)SPARE_ENTRIES - (int)atomic_load(&q->n_idle);
-
-        if (missing <= 0)
-                return;
-        pthread_mutex_lock(&q->lock);
-        /* Without memory for another one, those that are there go on. */
-        while (q->n_workers < AF_URING_ENTRIES_MAX && !q->stopping && missing-- > 0)
-                if (add_worker(q, true) < 0)
-                        break;
-        pthread_mutex_unlock(&q->lock);
-}
-
-static int wait_registered(struct uring_worker *w)
-{
-        while (sem_wait(&w->registered) < 0)
-                ; /* interrupted */
-        return w->register_result;
-}
-
 int af_uring_queue_start(struct af_uring_queue *q)
 {
-        struct uring_worker *w = q->first;
-        int r;
+        unsigned n_started = 0;
+        int r = 0;
 
-        pthread_mutex_lock(&q->lock);
-        r = worker_run(q, w);
-        pthread_mutex_unlock(&q->lock);
-        if (r < 0)
+        while (n_started < q->n_workers && (r = worker_start(&q->workers[n_started])) >= 0)
+                n_started++;
+        while (n_started > 0)
+                if (sem_wait(&q->tried) == 0)
+                        n_started--;
+        af_uring_queue_set_class(q, atomic_load(&q->class));
+        if (atomic_load(&q->n_registered) == q->n_workers)
+                return 0;
+        r = r < 0 ? r : atomic_load(&q->register_error);
+        if (atomic_load(&q->n_registered) == 0)
                 return r;
-        q->first = NULL;
-        r = wait_registered(w);
-        for (unsigned i = 0; i < SPARE_ENTRIES && r >= 0; i++) {
-                pthread_mutex_lock(&q->lock);
-                r = add_worker(q, false);
-                w = q->workers; /* the newest; nobody else adds yet */
-                pthread_mutex_unlock(&q->lock);
-                if (r >= 0)
-                        r = wait_registered(w);
-        }
-        return r;
+        log_warning("the ring of CPU %u has %u entries instead of %u: %s", q->cpu,
+                    atomic_load(&q->n_registered), q->n_workers, err_str(r));
+        return 0;
 }
 
 void af_uring_queue_stop(struct af_uring_queue *q)
 {
-        pthread_mutex_lock(&q->lock);
-        q->stopping = true; /* the list stays as it is from now on */
-        pthread_mutex_unlock(&q->lock);
-        for (struct uring_worker *w = q->workers; w; w = w->next)
-                for (unsigned i = 0; i < w->n_threads; i++)
-                        pthread_join(w->threads[i], NULL);
+        for (unsigned i = 0; i < q->n_workers; i++)
+                worker_stop(&q->workers[i]);
 }
 
 void af_uring_queue_destroy(struct af_uring_queue *q)
 {
-        struct uring_worker *next;
-
-        for (struct uring_worker *w = q->workers; w; w = next) {
-                next = w->next;
-                worker_free(w);
-        }
-        worker_free(q->first);
+        for (unsigned i = 0; i < q->n_workers; i++)
+                worker_destroy(&q->workers[i]);
+        free(q->workers);
+        sem_destroy(&q->tried);
         pthread_mutex_destroy(&q->lock);
 }

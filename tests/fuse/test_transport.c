@@ -1,6 +1,7 @@
 /* What a transport owes to operations: replies that come later and from other threads, and requests that are
  * served while others of the same CPU wait. The file system is one directory that knows two kinds of names:
  * "wait..." is looked up for as long as the test likes, everything else is missing at once. */
+#include "mapped.h"
 #include "mountpoint.h"
 #include "ops.h"
 #include "server.h"
@@ -13,19 +14,26 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-/* As many as entries are idle from the beginning, but for one. */
-#define WAITERS 2u
+/* Fewer than a CPU has entries on rings, and than the other transport has threads. */
+#define WAITERS 3u
+
+/* More than entries. */
+#define CROWD 40u
 
 struct held {
         struct af_core core;
@@ -33,9 +41,10 @@ struct held {
         pthread_t thread;
         char dir[64];
         pthread_mutex_t lock;
-        struct af_req waiting[WAITERS];
+        struct af_req waiting[CROWD];
         unsigned n_waiting;
-        sem_t arrived;
+        sem_t started, arrived;
+        void *torn; /* a page that cannot be read */
 };
 
 static struct fs_attr root_attr(void)
@@ -59,7 +68,7 @@ static void op_lookup(const struct af_req *r, uint64_t dir, struct slice name)
                 return;
         }
         pthread_mutex_lock(&h->lock);
-        assert_true(h->n_waiting < WAITERS);
+        assert_true(h->n_waiting < CROWD);
         h->waiting[h->n_waiting++] = *r;
         pthread_mutex_unlock(&h->lock);
         sem_post(&h->arrived);
@@ -70,13 +79,47 @@ static void op_statfs(const struct af_req *r)
         af_reply_statfs(r, &(struct fs_statfs){ .block_size = 4096 });
 }
 
-static const struct af_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs };
+/* Some data, and then a page of a file that cannot be read. */
+static void op_getxattr(const struct af_req *r, uint64_t ino, struct slice name, size_t cap)
+{
+        struct held *h = (struct held *)r->core;
+        struct iovec iov[] = { { .iov_base = "data", .iov_len = 4 }, { .iov_base = h->torn, .iov_len = 4 } };
+
+        af_reply_iov(r, iov, slice_starts_with(name, slice_str("user.torn")) ? 2 : 1);
+}
+
+static const struct af_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs,
+                                   .getxattr = op_getxattr };
 
 static void *serve(void *arg)
 {
         struct held *h = arg;
 
         return (void *)(intptr_t)af_serve(h->server);
+}
+
+/* On rings: with all its entries. */
+static int on_started(void *arg)
+{
+        struct held *h = arg;
+
+        return sem_post(&h->started);
+}
+
+static void wait_for(sem_t *sem)
+{
+        while (sem_wait(sem) < 0)
+                assert_int_equal(errno, EINTR);
+}
+
+static void *map_empty_file(void)
+{
+        int fd = memfd_create("torn", MFD_CLOEXEC);
+        void *map = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+
+        assert_true(map != MAP_FAILED);
+        close(fd);
+        return map;
 }
 
 static int setup(void **state)
@@ -88,13 +131,17 @@ static int setup(void **state)
         int fd;
 
         assert_non_null(h);
+        h->torn = map_empty_file();
         h->core.ops = &ops;
         h->core.policy = af_policy_exclusive(&h->core.opts);
         h->core.policy.negative_valid_ms = 0;
         if (wanted)
                 h->core.opts.transport = strcmp(wanted, "uring") == 0 ? AF_TRANSPORT_URING
                                                                       : AF_TRANSPORT_CLASSIC;
+        h->core.opts.on_started = on_started;
+        h->core.opts.on_started_arg = h;
         pthread_mutex_init(&h->lock, NULL);
+        sem_init(&h->started, 0, 0);
         sem_init(&h->arrived, 0, 0);
         snprintf(h->dir, sizeof(h->dir), "/tmp/ashlar-fuse-test-XXXXXX");
         assert_non_null(mkdtemp(h->dir));
@@ -102,8 +149,19 @@ static int setup(void **state)
             af_server_new_with(&h->core, fd, &h->server, &text) < 0)
                 fail_msg("%s", text.text);
         assert_int_equal(pthread_create(&h->thread, NULL, serve, h), 0);
+        wait_for(&h->started);
         *state = h;
         return 0;
+}
+
+static void held_free(struct held *h)
+{
+        munmap(h->torn, 1);
+        sem_destroy(&h->arrived);
+        sem_destroy(&h->started);
+        pthread_mutex_destroy(&h->lock);
+        assert_int_equal(rmdir(h->dir), 0);
+        free(h);
 }
 
 static int teardown(void **state)
@@ -115,10 +173,7 @@ static int teardown(void **state)
         pthread_join(h->thread, &result);
         assert_null(result);
         af_server_free(h->server);
-        sem_destroy(&h->arrived);
-        pthread_mutex_destroy(&h->lock);
-        assert_int_equal(rmdir(h->dir), 0);
-        free(h);
+        held_free(h);
         return 0;
 }
 
@@ -159,17 +214,21 @@ static void *call(void *arg)
         return NULL;
 }
 
+static void start_caller(struct held *h, struct caller *c, unsigned number)
+{
+        *c = (struct caller){ .held = h, .number = number };
+        assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
+}
+
 static void start_callers(struct held *h, struct caller callers[static WAITERS])
 {
         for (unsigned i = 0; i < WAITERS; i++) {
-                callers[i] = (struct caller){ .held = h, .number = i };
-                assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
-                while (sem_wait(&h->arrived) < 0)
-                        assert_int_equal(errno, EINTR);
+                start_caller(h, &callers[i], i);
+                wait_for(&h->arrived);
         }
 }
 
-/* Two requests wait, and others of the same CPU are served; then this thread answers those, in another
+/* Some requests wait, and others of the same CPU are served; then this thread answers those, in another
  * order. */
 static void test_replies_later(void **state)
 {
@@ -189,6 +248,102 @@ static void test_replies_later(void **state)
         assert_int_equal(look(h, "missing"), ENOENT);
 }
 
+/* The request that has waited longest. */
+static void take_first(struct held *h, struct af_req *ret)
+{
+        pthread_mutex_lock(&h->lock);
+        assert_int_not_equal(h->n_waiting, 0);
+        *ret = h->waiting[0];
+        memmove(h->waiting, h->waiting + 1, --h->n_waiting * sizeof(h->waiting[0]));
+        pthread_mutex_unlock(&h->lock);
+}
+
+/* More requests of one CPU wait than it has entries: each answer lets another one come. */
+static void test_crowd(void **state)
+{
+        struct held *h = *state;
+        struct caller callers[CROWD];
+
+        stay_on_one_cpu();
+        for (unsigned i = 0; i < CROWD; i++)
+                start_caller(h, &callers[i], i);
+        for (unsigned i = 0; i < CROWD; i++) {
+                struct af_req r;
+
+                wait_for(&h->arrived);
+                take_first(h, &r);
+                af_reply_err(&r, -EIO);
+        }
+        for (unsigned i = 0; i < CROWD; i++) {
+                pthread_join(callers[i].thread, NULL);
+                assert_int_equal(callers[i].error, EIO);
+        }
+        assert_int_equal(look(h, "missing"), ENOENT);
+}
+
+static pid_t start_process(struct held *h, unsigned number)
+{
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                char name[32];
+
+                snprintf(name, sizeof(name), "wait%u", number);
+                look(h, name);
+                _exit(0);
+        }
+        return pid;
+}
+
+/* Callers are killed: while their requests wait for an answer, and while they wait to be taken. The latter
+ * are gone, the former still need an answer, and others are served. */
+static void test_killed(void **state)
+{
+        struct held *h = *state;
+        pid_t pids[CROWD];
+        unsigned n_dead = 0;
+
+        stay_on_one_cpu();
+        for (unsigned i = 0; i < CROWD; i++)
+                pids[i] = start_process(h, i);
+        wait_for(&h->arrived);
+        sem_post(&h->arrived);
+        for (unsigned i = 0; i < CROWD; i++)
+                assert_int_equal(kill(pids[i], SIGKILL), 0);
+        while (n_dead < CROWD) {
+                struct af_req r;
+
+                if (sem_trywait(&h->arrived) == 0) {
+                        take_first(h, &r);
+                        af_reply_err(&r, -EIO);
+                }
+                for (unsigned i = 0; i < CROWD; i++)
+                        if (pids[i] != 0 && waitpid(pids[i], NULL, WNOHANG) == pids[i]) {
+                                pids[i] = 0;
+                                n_dead++;
+                        }
+                sched_yield();
+        }
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(look(h, "missing"), ENOENT);
+}
+
+/* A disk error in what a reply is copied from is an error of that request. */
+static void test_torn(void **state)
+{
+        struct held *h = *state;
+        char value[16];
+
+        af_mapped_init(); /* again: cmocka has its own idea of SIGBUS */
+        for (int i = 0; i < 10; i++) {
+                assert_int_equal(getxattr(h->dir, "user.whole", value, sizeof(value)), 4);
+                assert_memory_equal(value, "data", 4);
+                assert_int_equal(getxattr(h->dir, "user.torn", value, sizeof(value)), -1);
+                assert_int_equal(errno, EIO);
+        }
+}
+
 /* The server is told to end while requests wait: they are answered, then it does, and nothing hangs. */
 static void test_stop(void **state)
 {
@@ -206,16 +361,16 @@ static void test_stop(void **state)
                 assert_int_not_equal(callers[i].error, 0);
         }
         af_unmount(h->dir, true, NULL);
-        assert_int_equal(rmdir(h->dir), 0);
-        sem_destroy(&h->arrived);
-        pthread_mutex_destroy(&h->lock);
-        free(h);
+        held_free(h);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_replies_later, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
                 cmocka_unit_test_setup(test_stop, setup),
         };
         int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);

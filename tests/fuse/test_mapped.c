@@ -1,0 +1,110 @@
+/* Copying from a mapped file of which a part cannot be read. */
+#include "mapped.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PAGES 4u
+
+struct torn {
+        size_t page;
+        unsigned char *map; /* PAGES, of which only the first can be read */
+};
+
+static int setup(void **state)
+{
+        static struct torn t;
+        int fd = memfd_create("torn", MFD_CLOEXEC);
+
+        t.page = (size_t)sysconf(_SC_PAGESIZE);
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, (off_t)(PAGES * t.page)), 0);
+        t.map = mmap(NULL, PAGES * t.page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        assert_true(t.map != MAP_FAILED);
+        memset(t.map, 'x', t.page);
+        assert_int_equal(ftruncate(fd, (off_t)t.page), 0);
+        close(fd);
+        *state = &t;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct torn *t = *state;
+
+        return munmap(t->map, PAGES * t->page);
+}
+
+static void copy_all(const struct torn *t)
+{
+        unsigned char to[64];
+
+        memset(to, 0, sizeof(to));
+        assert_int_equal(af_mapped_copy(to, t->map + t->page - sizeof(to), sizeof(to)), 0);
+        for (size_t i = 0; i < sizeof(to); i++)
+                assert_int_equal(to[i], 'x');
+        assert_int_equal(af_mapped_copy(to, t->map + t->page, 1), -EIO);
+        assert_int_equal(af_mapped_copy(to, t->map + t->page - 32, sizeof(to)), -EIO);
+        assert_int_equal(af_mapped_copy(to, t->map + PAGES * t->page - 32, 32), -EIO);
+        assert_int_equal(af_mapped_copy(to, t->map + PAGES * t->page, 0), 0);
+}
+
+static void *copy_often(void *arg)
+{
+        for (int i = 0; i < 200; i++)
+                copy_all(arg);
+        return NULL;
+}
+
+static void test_copies(void **state)
+{
+        pthread_t threads[4];
+
+        af_mapped_init(); /* here: cmocka has its own idea of the signal before */
+        copy_often(*state);
+        for (int i = 0; i < 4; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, copy_often, *state), 0);
+        for (int i = 0; i < 4; i++)
+                assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
+/* Elsewhere a bus error ends the process, also one that has had errors of copies. */
+static void test_elsewhere(void **state)
+{
+        const struct torn *t = *state;
+        int status;
+        pid_t pid;
+
+        af_mapped_init();
+        copy_all(t);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
+                _exit(*(volatile unsigned char *)(t->map + t->page));
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGBUS);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
+        };
+
+        return cmocka_run_group_tests_name("mapped", tests, NULL, NULL);
+}
