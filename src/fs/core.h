@@ -83,16 +83,22 @@ static inline int fs_run_read(struct fs *fs, kv_body body, void *arg)
 /* Runs a body again that found the store full, once there is room from what was deleted before (room.c). */
 int fs_run_in_room(struct fs *fs, unsigned flags, kv_body body, void *arg);
 
-/* A body that writes. FLAGS: KV_IDEMPOTENT, KV_RESERVE. It begins with a snapshot that is at hand: see
- * KV_RECENT. */
-static inline int fs_run_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
+/* A body that may write, but often finds nothing to. FLAGS: KV_IDEMPOTENT, KV_RESERVE. */
+static inline int fs_run_maybe_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
 {
         int r;
 
         if (fs->rdonly || fs_is_lost(fs))
                 return fs->rdonly ? -EROFS : -ERR_FENCED;
-        r = fs_noted(fs, kv_run(fs->store, KV_WRITE | KV_RECENT | flags, body, arg));
+        r = fs_noted(fs, kv_run(fs->store, KV_WRITE | flags, body, arg));
         return r == -ENOSPC && !(flags & KV_RESERVE) ? fs_run_in_room(fs, flags, body, arg) : r;
+}
+
+/* A body that writes. It begins with a snapshot that is at hand, and is run again with a new one if it writes
+ * nothing after all. */
+static inline int fs_run_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
+{
+        return fs_run_maybe_write(fs, flags | KV_RECENT, body, arg);
 }
 
 /* The metadata block. FLAGS: KV_SNAPSHOT or 0. ERR_NO_FS, ERR_NEWER (with version and features filled in),

@@ -234,7 +234,7 @@ int gather_commit_in_parallel(struct gather_commit *c)
 {
         int r;
 
-        while ((r = fs_run_write(c->fs, KV_IDEMPOTENT, announce_body, c)) == FS_TRIM_FIRST) {
+        while ((r = fs_run_maybe_write(c->fs, KV_IDEMPOTENT, announce_body, c)) == FS_TRIM_FIRST) {
                 r = fs_trim_finish(c->fs, c->ino);
                 if (r < 0)
                         return r;
