@@ -64,6 +64,17 @@ static void flush_done(struct gather *g, struct gather_entry *e, int r)
         }
 }
 
+/* Under E's lock, behind a flush: has done what was asked for meanwhile. */
+static void kick_again(struct gather *g, struct gather_entry *e)
+{
+        if (!e->again)
+                return;
+        e->again = false;
+        pthread_mutex_lock(&g->lock);
+        gather_kick(g, e);
+        pthread_mutex_unlock(&g->lock);
+}
+
 /* Under E's lock, which is released meanwhile: commits what is frozen, or else what is dirty. */
 static int flush_once(struct gather *g, struct gather_entry *e)
 {
@@ -89,6 +100,7 @@ static int flush_once(struct gather *g, struct gather_entry *e)
         e->attempts++;
         e->last_result = r;
         fs_wake(&e->flushed);
+        kick_again(g, e);
         return r;
 }
 
@@ -158,7 +170,10 @@ void gather_flush_job(struct fs_job *job)
         pthread_mutex_lock(&g->lock);
         e->queued = false;
         pthread_mutex_unlock(&g->lock);
-        (void)gather_flush(g, e, GATHER_HERE); /* the error is kept */
+        if (e->flushing)
+                e->again = true; /* threads are few: they do not wait for each other */
+        else
+                (void)gather_flush(g, e, GATHER_HERE); /* the error is kept */
         pthread_mutex_unlock(&e->lock);
         gather_entry_put(g, e);
 }

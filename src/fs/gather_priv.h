@@ -34,7 +34,7 @@ struct gather_entry {
         bool checked;            /* that it is a file */
         struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; not changed while
                                             * it is FLUSHING */
-        bool flushing;
+        bool flushing, again;    /* again: asked for meanwhile */
         uint64_t freezes, retires;
         uint64_t attempts;       /* to commit */
         int last_result;         /* of the last one */
