@@ -141,7 +141,7 @@ int main(int argc, char **argv)
         r = serve(&job, &text);
         if (r < 0)
                 fprintf(stderr, "ashlar: %s\n", text.text);
-        back();
+        set_away(false); /* what was on its way is still refused, if that is the order */
         print_names(url);
         fflush(stdout);
         return r < 0 ? CMD_FAILED : CMD_OK;
