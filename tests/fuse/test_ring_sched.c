@@ -103,11 +103,24 @@ static void test_classes(void **state)
         assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* A CPU on which this process may run; a container need not have all. */
+static unsigned own_cpu(void)
+{
+        cpu_set_t set;
+
+        assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+        for (unsigned i = 0; i < CPU_SETSIZE; i++)
+                if (CPU_ISSET(i, &set))
+                        return i;
+        fail();
+        return 0;
+}
+
 static atomic_bool stop_hog;
 
 static void *hog(void *arg)
 {
-        af_sched_pin(0);
+        af_sched_pin(own_cpu());
         while (!atomic_load(&stop_hog))
                 ;
         return NULL;
@@ -117,7 +130,6 @@ static void on_change(void *arg, unsigned cpu, enum af_sched_class class)
 {
         atomic_int *told = arg;
 
-        assert_true(cpu < 2);
         atomic_store(told, class);
 }
 
@@ -127,7 +139,7 @@ static void serve(struct af_sched *s, atomic_int *told, enum af_sched_class want
         const struct timespec pause = { .tv_nsec = 1000000 };
 
         for (int i = 0; i < ms && (int)wanted != atomic_load(told); i++) {
-                af_sched_note(s, 0);
+                af_sched_note(s, own_cpu());
                 nanosleep(&pause, NULL);
         }
 }
@@ -139,7 +151,7 @@ static void test_hog(void **state)
         atomic_int told = AF_SCHED_NORMAL;
         pthread_t thread;
 
-        assert_int_equal(af_sched_new(1, true, on_change, &told, &s), 0);
+        assert_int_equal(af_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
         serve(s, &told, AF_SCHED_IDLE, 1000);
         assert_int_equal(pthread_create(&thread, NULL, hog, NULL), 0);
         serve(s, &told, AF_SCHED_NORMAL, 60000);
@@ -156,7 +168,7 @@ static void test_rest(void **state)
         struct af_sched *s;
         atomic_int told = AF_SCHED_NORMAL;
 
-        assert_int_equal(af_sched_new(1, true, on_change, &told, &s), 0);
+        assert_int_equal(af_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
         serve(s, &told, AF_SCHED_IDLE, 1000);
         for (int i = 0; i < 60000 && atomic_load(&told) == AF_SCHED_IDLE; i++)
                 nanosleep(&pause, NULL);
