@@ -1,7 +1,8 @@
 #!/bin/bash
-# with_rings.sh COMMAND...: runs a test on the transport by rings (ASHLAR_TRANSPORT=uring). Skipped where the
-# kernel has none, or where they are switched off and only root could change that; as root it switches them on.
-# The last of several that run at a time puts the kernel's parameter back.
+# with_rings.sh HAS_IO_URING COMMAND...: runs a test on the transport by rings (ASHLAR_TRANSPORT=uring). Skipped
+# where the kernel has none, where HAS_IO_URING (has_io_uring.c) says no, or where rings are switched off and
+# only root could change that; as root it switches them on. The last of several that run at a time puts the
+# kernel's parameter back.
 set -u
 
 PARAMETER=/sys/module/fuse/parameters/enable_uring
@@ -31,8 +32,8 @@ put_back() {
 
 [[ -c /dev/fuse ]] || skip "no /dev/fuse"
 [[ -e $PARAMETER ]] || skip "the kernel has none (Linux 6.14 and later may)"
-[[ $(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 0) == 0 || $EUID -eq 0 ]] ||
-        skip "io_uring is switched off (sysctl kernel.io_uring_disabled)"
+said=$("$1") || skip "io_uring cannot be used: $said"
+shift
 exec 9>>"$STATE" || skip "cannot write $STATE"
 flock -s 9
 switch_on

@@ -17,9 +17,16 @@
 #define TICK_NS   (4 * 1000000L)
 #define QUIET_TICKS 25u
 
-/* A canary that ran so soon shows a CPU that has time; so many of them in a row end the normal class. */
-#define SOON_NS   1000000
-#define SOON_ROW  3u
+/* A canary that ran so soon shows a CPU that has time; so many of them in a row end the normal class. (Under
+ * load one of five is that lucky.) More are wanted where a thread that is in the idle class by mistake cannot
+ * be taken out of it. */
+#define SOON_NS         500000
+#define SOON_ROW        8u
+#define SOON_ROW_CAUGHT 32u
+#define SOON_ROW_MAX    128u
+
+/* The idle class was right if it lasted so many ticks. */
+#define RIGHT_TICKS 250u
 
 #define STACK_BYTES (64u << 10)
 
@@ -83,6 +90,7 @@ struct cpu {
         unsigned seen_served, quiet_ticks;
         struct af_sched_verdict verdict;
         bool has_canary;
+        bool rests;             /* the last question is none of now */
         pthread_t canary;
         atomic_int canary_tid;
         struct af_sched *sched;
@@ -157,14 +165,40 @@ static void ask(struct cpu *c)
 
 bool af_sched_judge(struct af_sched_verdict *v, bool answered, int64_t delay_ns)
 {
-        enum af_sched_class before = v->class;
+        bool in_time = answered && delay_ns <= (v->class == AF_SCHED_IDLE ? TICK_NS : SOON_NS);
 
-        v->soon_row = answered && delay_ns <= SOON_NS ? v->soon_row + 1 : 0;
-        if (!answered || delay_ns > TICK_NS)
+        v->soon_row = in_time ? v->soon_row + 1 : 0;
+        if (v->class == AF_SCHED_IDLE) {
+                if (v->soon_row >= RIGHT_TICKS)
+                        v->needed = v->least;
+                if (in_time)
+                        return false;
+                if (v->needed < SOON_ROW_MAX)
+                        v->needed *= 2;
                 v->class = AF_SCHED_NORMAL;
-        else if (v->soon_row >= SOON_ROW)
-                v->class = AF_SCHED_IDLE;
-        return v->class != before;
+                return true;
+        }
+        if (v->soon_row < v->needed)
+                return false;
+        v->class = AF_SCHED_IDLE;
+        v->soon_row = 0;
+        return true;
+}
+
+bool af_sched_rest(struct af_sched_verdict *v)
+{
+        bool changes = v->class != AF_SCHED_NORMAL;
+
+        v->class = AF_SCHED_NORMAL;
+        v->soon_row = 0;
+        return changes;
+}
+
+void af_sched_verdict_init(struct af_sched_verdict *v, bool may_return)
+{
+        v->class = AF_SCHED_NORMAL;
+        v->soon_row = 0;
+        v->needed = v->least = may_return ? SOON_ROW : SOON_ROW_CAUGHT;
 }
 
 /* Looks at the answer to the last question. A question that is not answered yet is not asked again. */
@@ -172,11 +206,19 @@ static void judge_cpu(struct cpu *c)
 {
         bool answered = atomic_load(&c->answered) == c->asked;
 
-        if (c->asked != 0 &&
-            af_sched_judge(&c->verdict, answered, atomic_load(&c->answered_ns) - c->asked_ns))
+        if (!c->rests && af_sched_judge(&c->verdict, answered, atomic_load(&c->answered_ns) - c->asked_ns))
                 c->sched->change(c->sched->arg, c->number, c->verdict.class);
-        if (answered)
-                ask(c);
+        if (!answered)
+                return;
+        ask(c);
+        c->rests = false;
+}
+
+static void let_rest(struct cpu *c)
+{
+        if (!c->rests && af_sched_rest(&c->verdict))
+                c->sched->change(c->sched->arg, c->number, c->verdict.class);
+        c->rests = true;
 }
 
 /* Whether any CPU is worth looking at. */
@@ -190,8 +232,10 @@ static bool judge_all(struct af_sched *s)
 
                 c->quiet_ticks = served == c->seen_served ? c->quiet_ticks + 1 : 0;
                 c->seen_served = served;
-                if (c->quiet_ticks >= QUIET_TICKS)
+                if (c->quiet_ticks >= QUIET_TICKS) {
+                        let_rest(c);
                         continue;
+                }
                 active = true;
                 judge_cpu(c);
         }
@@ -226,7 +270,8 @@ void af_sched_note(struct af_sched *s, unsigned cpu)
                 futex_wake(&s->asleep);
 }
 
-int af_sched_new(unsigned n_cpus, af_sched_change_fn change, void *arg, struct af_sched **ret)
+int af_sched_new(unsigned n_cpus, bool may_return, af_sched_change_fn change, void *arg,
+                 struct af_sched **ret)
 {
         size_t size = sizeof(struct af_sched) + n_cpus * sizeof(struct cpu);
         struct af_sched *s = aligned_alloc(64, (size + 63) & ~(size_t)63);
@@ -239,7 +284,8 @@ int af_sched_new(unsigned n_cpus, af_sched_change_fn change, void *arg, struct a
         s->arg = arg;
         s->n_cpus = n_cpus;
         for (unsigned i = 0; i < n_cpus; i++) {
-                s->cpus[i].verdict.class = AF_SCHED_IDLE;
+                af_sched_verdict_init(&s->cpus[i].verdict, may_return);
+                s->cpus[i].rests = true;
                 s->cpus[i].quiet_ticks = QUIET_TICKS;
                 s->cpus[i].sched = s;
                 s->cpus[i].number = i;

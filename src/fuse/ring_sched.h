@@ -5,7 +5,8 @@
  * pays for waking that one up. A thread of SCHED_IDLE leaves the caller where it is, but does not run at
  * all while anything else wants that CPU. So it is idle class by day and normal class under load, and each
  * CPU is judged by itself, by a thread of the idle class that does nothing but say how soon it ran: its
- * canary.
+ * canary. A CPU that serves nothing is not judged, and rests in the normal class: nobody would notice that
+ * the next request finds it under load.
  *
  * The numbers are in docs/DESIGN.md.
  */
@@ -35,24 +36,33 @@ bool af_sched_may_return(void);
 
 /* ---- judging CPUs ----------------------------------------------------------------------------------- */
 
-/* What is thought of a CPU. Begins zeroed but for the class. */
+/* What is thought of a CPU. */
 struct af_sched_verdict {
         enum af_sched_class class;
-        unsigned soon_row; /* answers in a row that came soon */
+        unsigned soon_row; /* answers in a row that came soon enough for the class */
+        unsigned needed;   /* so many end the normal class */
+        unsigned least;    /* of them */
 };
+
+/* MAY_RETURN as af_sched_may_return says. */
+void af_sched_verdict_init(struct af_sched_verdict *v, bool may_return);
 
 /* Looks at the canary after a tick: whether it ANSWERED, and if so how long it took to run. True if that
  * changes the class. One late answer ends the idle class; the normal class ends after several in a row that
- * came soon. */
+ * came soon, and after more of them each time that this proves wrong within a second. */
 bool af_sched_judge(struct af_sched_verdict *v, bool answered, int64_t delay_ns);
+
+/* Nothing is served any more. True if that changes the class. */
+bool af_sched_rest(struct af_sched_verdict *v);
 
 struct af_sched;
 
 /* Told when a CPU's class changes; from a thread of its own. */
 typedef void (*af_sched_change_fn)(void *arg, unsigned cpu, enum af_sched_class class);
 
-/* Judges N_CPUS of them, all of which begin in the idle class. */
-int af_sched_new(unsigned n_cpus, af_sched_change_fn change, void *arg, struct af_sched **ret);
+/* Judges N_CPUS of them, all of which begin in the normal class. MAY_RETURN as af_sched_may_return says. */
+int af_sched_new(unsigned n_cpus, bool may_return, af_sched_change_fn change, void *arg,
+                 struct af_sched **ret);
 /* Takes NULL. No change is told any more when it returns. */
 void af_sched_free(struct af_sched *s);
 

@@ -88,8 +88,9 @@ static bool prepare_rings(struct af_server *s, const char **ret_why)
         }
         r = af_uring_prepare(s->fuse_fd, &handler, &s->rings);
         if (r < 0)
-                *ret_why = r == -EPERM || r == -ENOSYS ? "io_uring is not permitted here (sysctl "
-                                                         "kernel.io_uring_disabled)" : err_str(r);
+                *ret_why = r == -EPERM || r == -ENOSYS ? "io_uring is forbidden (by the sysctl "
+                                                         "kernel.io_uring_disabled, or in this container)"
+                                                       : err_str(r);
         return r >= 0;
 }
 

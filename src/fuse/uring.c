@@ -174,7 +174,7 @@ static void start_judging(struct uring *u)
         bool may_return = af_sched_may_return();
 
         /* Without a judge all threads stay in the normal class. */
-        if (af_sched_new(u->n_queues, on_class_change, u, &u->sched) < 0)
+        if (af_sched_new(u->n_queues, may_return, on_class_change, u, &u->sched) < 0)
                 return;
         for (unsigned i = 0; i < u->n_queues; i++)
                 af_uring_queue_schedule(&u->queues[i], u->sched, may_return);

@@ -47,6 +47,7 @@ struct uring_worker {
         atomic_int driver;    /* which of them drives the entry; DRIVER_NONE: the end has come. A futex */
         bool has_request;     /* which the other thread took and left to this one */
         pthread_t self;       /* the one that serves a request */
+        atomic_bool used;     /* since the class of the queue changed last */
         pid_t tid;            /* of the only thread; 0: does not run; protected by the queue's lock */
         struct uring_thread thread_args[2];
 };
@@ -89,13 +90,28 @@ static void wait_for_reply(struct uring_worker *w)
 
 /* ---- the scheduling class ---------------------------------------------------------------------------- */
 
+/* With the lock held. */
+static void set_class_of(struct af_uring_queue *q, bool used)
+{
+        for (unsigned i = 0; i < q->n_workers; i++) {
+                struct uring_worker *w = &q->workers[i];
+
+                if (w->tid != 0 && atomic_load_explicit(&w->used, memory_order_relaxed) == used)
+                        af_sched_set(w->tid, q->class);
+        }
+}
+
+/* First those that probably have a request or get the next one: this thread may be kept from running, too. */
 void af_uring_queue_set_class(struct af_uring_queue *q, enum af_sched_class class)
 {
         pthread_mutex_lock(&q->lock);
         q->class = class;
-        for (unsigned i = 0; i < q->n_workers && !q->in_pairs; i++)
-                if (q->workers[i].tid != 0)
-                        af_sched_set(q->workers[i].tid, class);
+        if (!q->in_pairs) {
+                set_class_of(q, true);
+                set_class_of(q, false);
+        }
+        for (unsigned i = 0; i < q->n_workers; i++)
+                atomic_store_explicit(&q->workers[i].used, false, memory_order_relaxed);
         pthread_mutex_unlock(&q->lock);
 }
 
@@ -178,6 +194,7 @@ static void serve_request(struct uring_worker *w)
         const void *request = assemble(w, &len);
 
         atomic_store_explicit(&w->replied, 0, memory_order_relaxed);
+        atomic_store_explicit(&w->used, true, memory_order_relaxed);
         if (request) {
                 q->handler.request(q->handler.arg, &w->channel, request, len);
                 wait_for_reply(w);
@@ -439,7 +456,6 @@ void af_uring_queue_schedule(struct af_uring_queue *q, struct af_sched *sched, b
 {
         q->sched = sched;
         q->in_pairs = !may_return;
-        q->class = AF_SCHED_IDLE;
 }
 
 int af_uring_queue_start(struct af_uring_queue *q)

@@ -45,8 +45,7 @@ struct af_uring_queue {
 int af_uring_queue_init(struct af_uring_queue *q, unsigned cpu, unsigned n_entries, int fuse_fd, int stop_fd,
                         const struct af_handler *handler);
 
-/* Begins in the idle class, with SCHED told of each request. MAY_RETURN: threads may come back from it.
- * Before the start. */
+/* Has SCHED told of each request. MAY_RETURN: threads may come back from the idle class. Before the start. */
 void af_uring_queue_schedule(struct af_uring_queue *q, struct af_sched *sched, bool may_return);
 
 /* Starts threads that register the entries and serve. Returns when the kernel has taken all of them, or

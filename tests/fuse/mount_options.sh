@@ -92,6 +92,24 @@ if [[ $EUID -ne 0 ]]; then
         exit
 fi
 
+# ---- the transport
+transport_is() { # OPTIONS PATTERN
+        local said
+
+        said=$(mount_ -v -o "$1" "$STORE" "$MNT") || failed "with -o $1"
+        # shellcheck disable=SC2053
+        [[ $said == *", transport: "$2 ]] || failed "with -o $1: '$said'"
+        echo "$1" >"$MNT/transport" || failed "with -o $1: not writable"
+        ok umount_ "$MNT"
+}
+transport_is transport=classic classic
+transport_is shared,transport=auto classic
+refused 1 "*: no transport by rings: shared mounts*" mount_ -o shared,transport=uring "$STORE" "$MNT"
+if [[ ${ASHLAR_TRANSPORT:-} == uring ]]; then
+        transport_is transport=auto "rings*"
+        transport_is transport=uring "rings*"
+fi
+
 # ---- what only root can ask for
 privileged() {
         local flags

@@ -16,26 +16,68 @@
 
 #define US 1000
 
+static void soon(struct af_sched_verdict *v, unsigned times)
+{
+        for (unsigned i = 0; i < times; i++)
+                assert_false(af_sched_judge(v, true, 20 * US));
+}
+
+static void is_idle_after(struct af_sched_verdict *v, unsigned times)
+{
+        soon(v, times - 1);
+        assert_int_equal(v->class, AF_SCHED_NORMAL);
+        assert_true(af_sched_judge(v, true, 20 * US));
+        assert_int_equal(v->class, AF_SCHED_IDLE);
+}
+
 static void test_rule(void **state)
 {
-        struct af_sched_verdict v = { .class = AF_SCHED_IDLE };
+        struct af_sched_verdict v;
 
-        for (int i = 0; i < 10; i++)
-                assert_false(af_sched_judge(&v, true, 20 * US));
-        /* Late, but within the tick: stays, and begins to count anew. */
+        af_sched_verdict_init(&v, true);
+        assert_int_equal(v.class, AF_SCHED_NORMAL);
+        assert_false(af_sched_judge(&v, false, 0));
+        assert_false(af_sched_rest(&v));
+        is_idle_after(&v, 8);
+        soon(&v, 10);
+        /* Late, but within the tick: stays. */
         assert_false(af_sched_judge(&v, true, 3000 * US));
         assert_true(af_sched_judge(&v, false, 0));
         assert_int_equal(v.class, AF_SCHED_NORMAL);
         assert_false(af_sched_judge(&v, false, 0));
-        assert_false(af_sched_judge(&v, true, 20 * US));
-        assert_false(af_sched_judge(&v, true, 20 * US));
+        /* It was wrong: now it takes twice as many. */
+        soon(&v, 12);
         assert_false(af_sched_judge(&v, true, 2000 * US)); /* luck does not count */
-        assert_false(af_sched_judge(&v, true, 20 * US));
-        assert_false(af_sched_judge(&v, true, 20 * US));
-        assert_true(af_sched_judge(&v, true, 20 * US));
-        assert_int_equal(v.class, AF_SCHED_IDLE);
+        is_idle_after(&v, 16);
+        assert_true(af_sched_rest(&v));
+        assert_int_equal(v.class, AF_SCHED_NORMAL);
+        is_idle_after(&v, 16);
+        /* That was right for long: as in the beginning, but for the mistake that follows. */
+        soon(&v, 1000);
         assert_true(af_sched_judge(&v, true, 500000 * US));
         assert_int_equal(v.class, AF_SCHED_NORMAL);
+        is_idle_after(&v, 16);
+        soon(&v, 1000);
+        assert_true(af_sched_rest(&v));
+        is_idle_after(&v, 8);
+        /* Who cannot come back is more careful. */
+        af_sched_verdict_init(&v, false);
+        is_idle_after(&v, 32);
+}
+
+/* However often it is wrong, the idle class can be had again. */
+static void test_rule_bound(void **state)
+{
+        struct af_sched_verdict v;
+
+        af_sched_verdict_init(&v, true);
+        for (int i = 0; i < 100; i++) {
+                for (int row = 0; v.class == AF_SCHED_NORMAL; row++) {
+                        assert_true(row < 250);
+                        af_sched_judge(&v, true, 20 * US);
+                }
+                assert_true(af_sched_judge(&v, false, 0));
+        }
 }
 
 static void *change_class(void *arg)
@@ -61,11 +103,24 @@ static void test_classes(void **state)
         assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* A CPU on which this process may run; a container need not have all. */
+static unsigned own_cpu(void)
+{
+        cpu_set_t set;
+
+        assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+        for (unsigned i = 0; i < CPU_SETSIZE; i++)
+                if (CPU_ISSET(i, &set))
+                        return i;
+        fail();
+        return 0;
+}
+
 static atomic_bool stop_hog;
 
 static void *hog(void *arg)
 {
-        af_sched_pin(0);
+        af_sched_pin(own_cpu());
         while (!atomic_load(&stop_hog))
                 ;
         return NULL;
@@ -75,29 +130,50 @@ static void on_change(void *arg, unsigned cpu, enum af_sched_class class)
 {
         atomic_int *told = arg;
 
-        assert_int_equal(cpu, 0);
-        if (class == AF_SCHED_NORMAL)
-                atomic_store(told, 1);
+        atomic_store(told, class);
 }
 
+/* As if requests were served all the time; without them nothing is judged. */
+static void serve(struct af_sched *s, atomic_int *told, enum af_sched_class wanted, int ms)
+{
+        const struct timespec pause = { .tv_nsec = 1000000 };
+
+        for (int i = 0; i < ms && (int)wanted != atomic_load(told); i++) {
+                af_sched_note(s, own_cpu());
+                nanosleep(&pause, NULL);
+        }
+}
+
+/* A CPU that has time, if this one has, is given to the idle class; a spinning thread takes it away. */
 static void test_hog(void **state)
+{
+        struct af_sched *s;
+        atomic_int told = AF_SCHED_NORMAL;
+        pthread_t thread;
+
+        assert_int_equal(af_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
+        serve(s, &told, AF_SCHED_IDLE, 1000);
+        assert_int_equal(pthread_create(&thread, NULL, hog, NULL), 0);
+        serve(s, &told, AF_SCHED_NORMAL, 60000);
+        assert_int_equal(atomic_load(&told), AF_SCHED_NORMAL);
+        af_sched_free(s);
+        atomic_store(&stop_hog, true);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Nothing is served any more: back to the normal class, whether or not it had been left. */
+static void test_rest(void **state)
 {
         const struct timespec pause = { .tv_nsec = 1000000 };
         struct af_sched *s;
-        atomic_int told = 0;
-        pthread_t thread;
+        atomic_int told = AF_SCHED_NORMAL;
 
-        assert_int_equal(pthread_create(&thread, NULL, hog, NULL), 0);
-        assert_int_equal(af_sched_new(1, on_change, &told, &s), 0);
-        /* As if requests were served all the time; without them nothing is judged. */
-        for (int i = 0; i < 60000 && !atomic_load(&told); i++) {
-                af_sched_note(s, 0);
+        assert_int_equal(af_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
+        serve(s, &told, AF_SCHED_IDLE, 1000);
+        for (int i = 0; i < 60000 && atomic_load(&told) == AF_SCHED_IDLE; i++)
                 nanosleep(&pause, NULL);
-        }
+        assert_int_equal(atomic_load(&told), AF_SCHED_NORMAL);
         af_sched_free(s);
-        assert_true(atomic_load(&told));
-        atomic_store(&stop_hog, true);
-        assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 /* Ends although nothing is under way, or the canary never ran. */
@@ -107,7 +183,7 @@ static void test_end(void **state)
         atomic_int told = 0;
 
         for (int i = 0; i < 20; i++) {
-                assert_int_equal(af_sched_new(2, on_change, &told, &s), 0);
+                assert_int_equal(af_sched_new(2, i % 4 < 2, on_change, &told, &s), 0);
                 if (i % 2 == 0)
                         af_sched_note(s, 0);
                 af_sched_free(s);
@@ -119,9 +195,11 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rule),
+                cmocka_unit_test(test_rule_bound),
                 cmocka_unit_test(test_classes),
                 cmocka_unit_test(test_end),
                 cmocka_unit_test(test_hog),
+                cmocka_unit_test(test_rest),
         };
 
         return cmocka_run_group_tests_name("ring_sched", tests, NULL, NULL);
