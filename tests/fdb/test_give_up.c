@@ -133,6 +133,37 @@ static void test_reader(void **state)
         assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "v"), -ERR_AWAY);
 }
 
+#define GETS 3u
+
+static void *do_gets(void *arg)
+{
+        struct call *c = arg;
+        struct kv_read reads[GETS];
+        struct slice value;
+
+        for (unsigned i = 0; i < GETS; i++)
+                kv_get_start(c->txn, &reads[i], slice_of(&i, 1), 0);
+        for (unsigned i = 0; i < GETS; i++)
+                if (kv_get_wait(c->txn, &reads[i], &value) != -ERR_AWAY)
+                        c->result = -EBADMSG;
+        kv_end(c->txn);
+        return NULL;
+}
+
+/* Several reads that are waited for together. */
+static void test_gets(void **state)
+{
+        struct fixture *f = *state;
+        struct call c;
+
+        assert_int_equal(kv_begin(f->store, KV_READ, &c.txn), 0);
+        f->set_away(true);
+        begin(&c, f->store, do_gets);
+        until_waiting(f->store, SOON_MS);
+        kv_give_up(f->store);
+        assert_int_equal(end(&c), 0);
+}
+
 /* A commit that was sent goes on alone, and the store with it. */
 static void test_commit(void **state)
 {
@@ -298,7 +329,7 @@ static void test_overlay_writer(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_nobody_waits), IN_STORE(test_reader), IN_STORE(test_commit),
+                IN_STORE(test_nobody_waits), IN_STORE(test_reader), IN_STORE(test_gets), IN_STORE(test_commit),
                 IN_STORE(test_locked), IN_STORE(test_many), IN_STORE(test_overlay),
                 IN_STORE(test_overlay_closed_with_patience), IN_STORE(test_overlay_writer),
         };

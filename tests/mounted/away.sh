@@ -21,15 +21,19 @@ clean_up_server() {
 }
 trap clean_up_server EXIT
 
-# until_said PATTERN: the server says so on its standard error.
-until_said() {
+until_in() { # FILE PATTERN
         local i
 
         for ((i = 0; i < 2400; i++)); do
-                ! grep -q -- "$1" "$WORK/said" || return 0
+                ! grep -q -- "$2" "$1" || return 0
                 sleep 0.05
         done
-        fail "the server never said '$1' but: $(<"$WORK/said")"
+        fail "there never was '$2' but: $(<"$1"); the server said: $(<"$WORK/said")"
+}
+
+# until_said PATTERN: the server says so on its standard error.
+until_said() {
+        until_in "$WORK/said" "$1"
 }
 
 start() { # OPTIONS
@@ -126,6 +130,37 @@ timeout 300 "$ASHLAR" umount "$MNT" || fail "umount"
 ended 0
 grep -q 'this mount is still registered' "$WORK/said" || fail "said: $(<"$WORK/said")"
 grep -qx new "$WORK/names" || fail "a change is lost"
+
+say "shared: what was gathered is lost"
+start shared,timeout=10
+mkfifo "$WORK/go-on"
+# Not by this shell: each process that it starts would close the file too, which flushes.
+python3 -c 'import os, sys
+f = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+print("open", flush=True)
+sys.stdin.readline()
+os.write(f, b"gathered")
+print("written", flush=True)
+sys.stdin.readline()
+try:
+    os.close(f)
+except OSError:
+    print("told")' "$MNT/new" <"$WORK/go-on" >"$WORK/writer" &
+writer=$!
+exec 8>"$WORK/go-on"
+until_in "$WORK/writer" open
+order refuse
+echo >&8
+until_in "$WORK/writer" written
+order away
+exec 8>&-
+wait "$writer"
+grep -q told "$WORK/writer" || fail "close(2) tells nothing"
+if timeout 300 "$ASHLAR" umount "$MNT" 2>"$WORK/umount"; then
+        fail "umount says that all is well"
+fi
+ended 1
+grep -q 'CHANGES ARE LOST' "$WORK/umount" || fail "umount only said: $(<"$WORK/umount")"
 
 say "shared: while somebody waits for an answer"
 start shared

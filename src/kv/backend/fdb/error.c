@@ -42,5 +42,7 @@ int fdb_failed(struct fdb_txn *t, fdb_error_t e)
 {
         if (e && !t->failed)
                 t->failed = e;
+        if (e == FDB_OPERATION_CANCELLED && fdb_store_of(t)->given_up)
+                return -ERR_AWAY;
         return fdb_error(fdb_api_of(t), e);
 }

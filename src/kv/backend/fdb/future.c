@@ -34,7 +34,7 @@ void fdb_waiting_end(struct fdb_store *s, struct fdb_waiting *w)
 static void on_ready(FDBFuture *f, void *arg)
 {
         (void)f;
-        kv_waiter_wake(arg); /* takes no lock: see fdb_give_up */
+        kv_waiter_wake(arg);
 }
 
 static int wait_set(struct fdb_store *s, FDBFuture *f, enum kv_wait until)
@@ -96,9 +96,10 @@ static void on_one_ready(FDBFuture *f, void *arg)
                         return;
         pthread_mutex_lock(&s->lock);
         atomic_store(&g->left, 0);
-        if (!g->waiting.woken)
+        if (!g->waiting.woken) {
+                g->waiting.woken = true; /* before: G may be gone when it is woken */
                 kv_waiter_wake(&g->waiter);
-        g->waiting.woken = true;
+        }
         pthread_mutex_unlock(&s->lock);
 }
 
@@ -197,8 +198,8 @@ uint64_t fdb_waiting_ns(struct kv_store *store)
         return now - oldest;
 }
 
-/* The lock keeps those who wait, and their futures, where they are. The client calls back from its own
- * thread, and those callbacks take no lock. */
+/* The lock keeps those who wait, and their futures, where they are. The client cancels, and calls back, in
+ * its own thread, so that a callback may want the lock too. */
 void fdb_give_up(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;

@@ -116,7 +116,7 @@ static inline int fdb_key(const struct fdb_store *s, struct slice key, uint8_t *
 int fdb_error(const struct fdb_api *api, fdb_error_t e);
 /* The same for a commit that was sent: ERR_UNKNOWN_RESULT unless it is certain that nothing was done. */
 int fdb_commit_error(const struct fdb_api *api, fdb_error_t e);
-/* fdb_error, and T remembers it for its back-off. */
+/* fdb_error, and T remembers it for its back-off. What fdb_give_up cancelled: ERR_AWAY. */
 int fdb_failed(struct fdb_txn *t, fdb_error_t e);
 
 /* ---- future.c ------------------------------------------------------------------------------------ */
