@@ -56,7 +56,7 @@ void fs_session_batch_key(const struct fs_session *s, struct fmt_key *ret);
  * the next one gets none. */
 void fs_session_take_numbers(struct fs_session *s, uint64_t *ret_first, uint64_t *ret_end);
 
-/* The keys of these inodes: ranges [begin, end) in which there is nothing before the first of them is made. */
+/* The keys of these inodes: ranges [begin, end) in which there is nothing before the first one is made. */
 #define FS_FRESH_RANGES 4
 void fs_session_fresh(const struct fs_session *s, struct fmt_key begin[FS_FRESH_RANGES],
                       struct fmt_key end[FS_FRESH_RANGES]);

@@ -107,12 +107,12 @@ enum kv_txn_flags {
         KV_IDEMPOTENT = 1 << 1, /* kv_run: running the body twice is the same as once, no marker needed; also
                                  * once more, late: it reads what it writes, or nobody else writes that */
         KV_RESERVE = 1 << 2,    /* the transaction frees room: it may use the reserve of a full store */
-        KV_RECENT = 1 << 3,     /* the snapshot need not be newer than the last commit through this store, which
-                                 * saves a round trip. To read: for whoever is the only one to write. To write:
-                                 * what others wrote since conflicts, and what was found without writing
-                                 * anything is found out again with a new snapshot */
-        KV_LATE = 1 << 4,       /* to read: the snapshot is fixed when the first read is waited for, not before.
-                                 * That saves a wait */
+        KV_RECENT = 1 << 3,     /* the snapshot need not be newer than the last commit through this store,
+                                 * which saves a round trip. To read: for whoever is the only one to
+                                 * write. To write: what others wrote since conflicts, and kv_run finds
+                                 * out again what was found without writing anything */
+        KV_LATE = 1 << 4,       /* to read: the snapshot is fixed when the first read is waited for, not
+                                 * before, which saves a wait */
 };
 
 /* Runs BODY in a transaction, as often as it takes. A body returns >= 0 to commit, or a negative error

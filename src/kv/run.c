@@ -187,8 +187,8 @@ static int backoff(struct kv_store *s, struct kv_txn *t, int r, unsigned n)
         return q < 0 ? q : r;
 }
 
-/* Whether the body may only have found what it found (an error, nothing to do) because its snapshot was not of
- * now. A commit that writes proves that nothing has changed since. */
+/* Whether the body may only have found what it found (an error, nothing to do) because its snapshot was not
+ * of now. A commit that writes proves that nothing has changed since. */
 static bool is_unproven(const struct kv_txn *t, int r)
 {
         return (t->flags & KV_RECENT) && (r < 0 ? !is_transient(r) : t->written_keys == 0);

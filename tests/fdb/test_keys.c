@@ -207,8 +207,8 @@ static void test_close_while_away(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_prefixes), IN_STORE(test_ranges), IN_STORE(test_recent), IN_STORE(test_recent_writer),
-                IN_STORE(test_close_while_away),
+                IN_STORE(test_prefixes), IN_STORE(test_ranges), IN_STORE(test_recent),
+                IN_STORE(test_recent_writer), IN_STORE(test_close_while_away),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

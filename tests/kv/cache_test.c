@@ -38,7 +38,8 @@ static int write_one(struct stack *s, const char *key, const char *value)
         int r;
 
         assert_int_equal(kv_begin(s->cache, KV_WRITE, &t), 0);
-        assert_int_equal(value ? kv_set(t, slice_str(key), slice_str(value)) : kv_clear(t, slice_str(key)), 0);
+        r = value ? kv_set(t, slice_str(key), slice_str(value)) : kv_clear(t, slice_str(key));
+        assert_int_equal(r, 0);
         r = kv_commit(t);
         kv_end(t);
         return r;

@@ -283,8 +283,8 @@ static void mark_writes(struct cache *c, const struct cache_txn *t)
                 cache_table_mark_all(c->table, c->number);
 }
 
-/* The newest write of a key comes first in the list, and is the one to keep: what is put later replaces it, so
- * the list is turned around first. */
+/* The newest write of a key comes first in the list, and is the one to keep: what is put later replaces it,
+ * so the list is turned around first. */
 static void keep_writes(struct cache *c, struct cache_txn *t)
 {
         struct write *turned = NULL;

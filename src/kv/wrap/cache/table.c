@@ -171,8 +171,8 @@ uint64_t cache_hash(struct slice key)
         return mix(h ^ word);
 }
 
-int cache_table_get(struct cache_table *t, uint64_t hash, struct slice key, uint64_t since, cache_found_fn found,
-                    void *arg)
+int cache_table_get(struct cache_table *t, uint64_t hash, struct slice key, uint64_t since,
+                    cache_found_fn found, void *arg)
 {
         struct shard *s = shard_of(t, hash);
         struct entry *e;
@@ -270,8 +270,9 @@ bool cache_table_may_be_written(const struct cache_table *t, uint64_t hash)
 {
         for (unsigned i = 0; i < BLOOM_PROBES; i++) {
                 uint64_t b = bit(hash, i);
+                uint64_t word = atomic_load_explicit(&t->written[b / 64], memory_order_relaxed);
 
-                if (!(atomic_load_explicit(&t->written[b / 64], memory_order_relaxed) & UINT64_C(1) << b % 64))
+                if (!(word & UINT64_C(1) << b % 64))
                         return false;
         }
         return true;

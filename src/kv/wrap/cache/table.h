@@ -1,9 +1,10 @@
-/* What is known of a store below that only one process writes: small values, and which keys were ever written.
+/* What is known of a store below that only one process writes: small values, and which keys were ever
+ * written.
  *
- * Commits have numbers. Each key has a mark (shared by many keys, which only costs hits): the number of the last
- * commit that may have changed it, set before that commit is sent. A transaction knows the number of the last
- * commit that was certainly done when it began. If the mark is not above that, the key has not changed since:
- * then what the transaction reads below may be kept, and what is kept is what it would read.
+ * Commits have numbers. Each key has a mark (shared by many keys, which only costs hits): the number of the
+ * last commit that may have changed it, set before that commit is sent. A transaction knows the number of the
+ * last commit that was certainly done when it began. If the mark is not above that, the key has not changed
+ * since: then what the transaction reads below may be kept, and what is kept is what it would read.
  *
  * All functions: any thread. */
 #ifndef CACHE_TABLE_H
@@ -28,11 +29,11 @@ typedef void (*cache_found_fn)(void *arg, struct slice value);
 
 /* Whether KEY is kept, for a transaction that began after commit SINCE: 1, and FOUND was called with its value;
  * 0: it is absent; -1: not known. */
-int cache_table_get(struct cache_table *t, uint64_t hash, struct slice key, uint64_t since, cache_found_fn found,
-                    void *arg);
+int cache_table_get(struct cache_table *t, uint64_t hash, struct slice key, uint64_t since,
+                    cache_found_fn found, void *arg);
 
-/* Keeps what such a transaction has read; VALUE NULL: that KEY is absent. Does nothing if KEY has changed
- * since, and without memory. */
+/* Keeps what such a transaction has read; VALUE NULL: KEY is absent. Does nothing if KEY has changed since, and
+ * without memory. */
 void cache_table_put(struct cache_table *t, uint64_t hash, struct slice key, const struct slice *value,
                      uint64_t since);
 
