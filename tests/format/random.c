@@ -32,6 +32,8 @@ struct slice random_text(struct rng *r, uint8_t *buf, size_t min, size_t max)
         for (size_t i = 0; i < len; i++)
                 if (buf[i] == 0 || buf[i] == '/')
                         buf[i] = 'x';
+        if (len <= 2 && buf[0] == '.')
+                buf[0] = 'x';
         return slice_of(buf, len);
 }
 

@@ -8,7 +8,7 @@
 /* Small, large and all magnitudes between, and the boundaries of varints. */
 uint64_t random_number(struct rng *r);
 struct timespec random_time(struct rng *r);
-/* MIN to MAX bytes, none of them zero or '/', written to BUF. */
+/* MIN to MAX bytes, none of them zero or '/', written to BUF. Neither "." nor "..". */
 struct slice random_text(struct rng *r, uint8_t *buf, size_t min, size_t max);
 
 /* BUF has room for FMT_SYMLINK_MAX bytes. */
