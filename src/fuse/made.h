@@ -1,8 +1,8 @@
 /* The files that threads have just made.
  *
- * Where the kernel may keep no attributes, open(2) asks once more for those of the file that its CREATE has just
- * made, before it returns (to check permissions). That is still the same call: what CREATE found answers it,
- * and saves the round trips. Everything that is asked later has to be read. All functions: any thread. */
+ * Where the kernel may keep no attributes, open(2) asks once more for those of the file that its CREATE has
+ * just made, before it returns (to check permissions). That is still the same call: what CREATE found answers
+ * it, and saves the round trips. Everything that is asked later has to be read. All functions: any thread. */
 #ifndef FUSE_MADE_H
 #define FUSE_MADE_H
 

@@ -27,13 +27,13 @@ uint64_t cache_hash(struct slice key);
 /* What to do with a value that was found: it may go away afterwards. */
 typedef void (*cache_found_fn)(void *arg, struct slice value);
 
-/* Whether KEY is kept, for a transaction that began after commit SINCE: 1, and FOUND was called with its value;
- * 0: it is absent; -1: not known. */
+/* Whether KEY is kept, for a transaction that began after commit SINCE: 1, and FOUND was called with its
+ * value; 0: it is absent; -1: not known. */
 int cache_table_get(struct cache_table *t, uint64_t hash, struct slice key, uint64_t since,
                     cache_found_fn found, void *arg);
 
-/* Keeps what such a transaction has read; VALUE NULL: KEY is absent. Does nothing if KEY has changed since, and
- * without memory. */
+/* Keeps what such a transaction has read; VALUE NULL: KEY is absent. Does nothing if KEY has changed since,
+ * and without memory. */
 void cache_table_put(struct cache_table *t, uint64_t hash, struct slice key, const struct slice *value,
                      uint64_t since);
 
