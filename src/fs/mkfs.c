@@ -6,7 +6,7 @@
 /* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
  * fills eight pages of LMDB. */
 #define BLOCK_SIZE_LOCAL  32752u
-#define BLOCK_SIZE_REMOTE 16384u
+#define BLOCK_SIZE_REMOTE 32768u
 
 /* Everything that a store holds. */
 static const struct slice all_begin = { .data = (const uint8_t *)"", .len = 0 };
