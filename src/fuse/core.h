@@ -9,7 +9,6 @@
 
 #include <sys/types.h>
 
-struct af_made;
 struct af_ops;
 
 struct af_core {
@@ -19,7 +18,6 @@ struct af_core {
         uid_t owner; /* who mounts */
         int fuse_fd; /* for notifications (notify.h); the server's */
         struct af_waiting *waiting; /* NULL: no request waits for others */
-        struct af_made *made;       /* NULL: the kernel keeps attributes */
         /* The rest is the operations' (ops.c) and may be empty with others. */
         struct fs *fs;
         struct dirpos *positions;

@@ -1,6 +1,5 @@
 /* Operations on attributes, extended ones included. */
 #include "cleanup.h"
-#include "made.h"
 #include "ops.h"
 
 #include <linux/limits.h>
@@ -8,10 +7,8 @@
 void af_op_getattr(const struct af_req *r, uint64_t ino)
 {
         struct fs_attr attr;
-        int result = 0;
+        int result = fs_getattr(r->core->fs, ino, &attr);
 
-        if (!af_made_take(r->core->made, r->pid, ino, &attr))
-                result = fs_getattr(r->core->fs, ino, &attr);
         if (result < 0)
                 af_reply_err(r, result);
         else

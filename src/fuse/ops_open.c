@@ -7,7 +7,6 @@
 #include "ops.h"
 
 #include "kernel_abi.h"
-#include "made.h"
 
 #include <fcntl.h>
 
@@ -44,12 +43,10 @@ static void reply_created(const struct af_req *r, int result, const struct fs_at
 {
         uint32_t flags = file_flags(r);
 
-        if (result < 0) {
+        if (result < 0)
                 af_reply_err(r, result);
-        } else {
-                af_made_note(r->core->made, r->pid, attr);
+        else
                 af_reply_created_as(r, attr, handle(flags), flags);
-        }
 }
 
 /* The kernel has just looked for the name and found none. If another mount came first, it must look again,

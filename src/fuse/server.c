@@ -5,7 +5,6 @@
 #include "codec.h"
 #include "init.h"
 #include "kernel_abi.h"
-#include "made.h"
 #include "ops.h"
 #include "transport.h"
 #include "waiting.h"
@@ -227,15 +226,12 @@ int af_server_new(struct fs *fs, const struct af_opts *opts, int fuse_fd, struct
         };
         if (opts->waits)
                 s->own.waiting = af_waiting_new();
-        if (opts->shared)
-                s->own.made = af_made_new(); /* it also works without, slower */
         if (dirpos_new(st.uuid, POSITIONS_BYTES, &s->own.positions) < 0 || (opts->waits && !s->own.waiting))
                 r = err_set(text, ENOMEM, "out of memory");
         else
                 r = server_init(s, &s->own, fuse_fd, text);
         if (r < 0) {
                 af_waiting_free(s->own.waiting);
-                af_made_free(s->own.made);
                 dirpos_free(s->own.positions);
                 free(s);
                 return r;
@@ -253,7 +249,6 @@ void af_server_free(struct af_server *s)
         close(s->fuse_fd);
         dirpos_free(s->own.positions);
         af_waiting_free(s->own.waiting);
-        af_made_free(s->own.made);
         sem_destroy(&s->end);
         free(s);
 }

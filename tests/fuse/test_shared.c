@@ -135,22 +135,6 @@ static void test_attributes(void **state)
         close(fd);
 }
 
-/* What CREATE found answers what the same open(2) asks, and nothing later. */
-static void test_attributes_of_new(void **state)
-{
-        struct mounted *m = *state;
-        struct fs_setattr set = { .set = FS_SET_MODE, .mode = 0640 };
-        struct fs_attr a;
-        struct stat st;
-        int fd = open(at(m, "file"), O_CREAT | O_RDWR, 0600);
-
-        assert_true(fd >= 0);
-        assert_int_equal(fs_setattr(m->fs, other_find(m, "file"), &set, &a), 0);
-        assert_int_equal(fstat(fd, &st), 0);
-        assert_int_equal(st.st_mode & 07777, 0640);
-        close(fd);
-}
-
 /* Close to open: whoever opens sees what was closed before. */
 static void test_close_to_open(void **state)
 {
@@ -360,7 +344,6 @@ int main(void)
                 SHARED_TEST(test_names),
                 SHARED_TEST(test_listing),
                 SHARED_TEST(test_attributes),
-                SHARED_TEST(test_attributes_of_new),
                 SHARED_TEST(test_close_to_open),
                 SHARED_TEST(test_grows_while_open),
                 SHARED_TEST(test_append_beside_reader),
