@@ -117,12 +117,15 @@ static int open_cache(struct mount *m)
 static int open_writebehind(struct mount *m, struct err_text *text)
 {
         struct kv_writebehind_opts opts = { 0 };
-        struct fmt_key sequence;
+        struct fmt_key sequence, entry;
         int r;
 
         if (m->session) {
                 fs_session_batch_key(m->session, &sequence);
                 opts.sequence = fmt_slice(&sequence);
+                /* The session has set this for the store at the bottom, which batches may not be run on. */
+                fmt_key_process(&entry, fs_session_pid(m->session));
+                opts.fence = fmt_slice(&entry);
         }
         if (m->shared || (m->job->options.flags & MS_RDONLY))
                 return 0;

@@ -158,20 +158,36 @@ static int open_session(struct mount *m, const struct mount_opts *o, struct err_
         return fs_session_open(m->handle, &opts, &m->session, text);
 }
 
+/* What an exclusive mount has over its store, as src/cmd/serve.c puts it there. */
+static void open_overlay(struct mount *m)
+{
+        const struct kv_cache_opts cached = { .prefixes = "Midfg" };
+        struct kv_writebehind_opts behind = { .age_ms = 5 };
+        struct fmt_key sequence, entry, begin[FS_FRESH_RANGES], end[FS_FRESH_RANGES];
+
+        if (kv_limits(m->handle)->remote) {
+                assert_ok(kv_cache_open(m->handle, &cached, &m->store));
+                fs_session_fresh(m->session, begin, end);
+                for (unsigned i = 0; i < FS_FRESH_RANGES; i++)
+                        assert_ok(kv_cache_fresh(m->store, fmt_slice(&begin[i]), fmt_slice(&end[i])));
+        }
+        fs_session_batch_key(m->session, &sequence);
+        behind.sequence = fmt_slice(&sequence);
+        fmt_key_process(&entry, fs_session_pid(m->session));
+        behind.fence = fmt_slice(&entry);
+        assert_ok(kv_writebehind_open(m->store, &behind, &m->store));
+}
+
 static int open_fs(struct mount *m, const struct mount_opts *o, struct err_text *text)
 {
         const struct fs_gather_opts gather = { .age_ms = 5 };
         const struct fs_open_opts opts = { .atime = FS_NOATIME, .clock = &m->site->clock.clock,
                                            .session = m->session, .gather = o->gather ? &gather : NULL,
                                            .no_read_ahead = true };
-        struct kv_writebehind_opts behind = { .age_ms = 5 };
-        struct fmt_key sequence;
 
-        fs_session_batch_key(m->session, &sequence);
-        behind.sequence = fmt_slice(&sequence);
         m->store = m->handle;
         if (o->exclusive)
-                assert_ok(kv_writebehind_open(m->handle, &behind, &m->store));
+                open_overlay(m);
         return fs_open(m->store, &opts, &m->fs, text);
 }
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A cluster mounted exclusively: a tree copied there, unmounted, checked, mounted again and compared; who keeps
-# whom out; and what is in it then is there for shared mounts too.
+# whom out; what is in it then is there for shared mounts too; and one that is evicted while it is stopped cannot
+# write a byte any more, not even what it had acknowledged.
 #
 # cluster_alone.sh STORE: erases STORE; with_cluster.sh runs it beside a cluster.
 . "$(dirname "$0")/lib.sh"
@@ -37,4 +38,21 @@ mount_store -o shared
 same_tree "$MNT" "$WORK/sums"
 umount_store
 [[ -z $("$ASHLAR" mounts "$STORE") ]] || fail "somebody is still registered"
+check_clean
+
+mount_store -o exclusive
+printf 'kept\n' >"$MNT/kept"
+sync "$MNT/kept"
+"$ASHLAR" mounts --json "$STORE" >"$WORK/mounts"
+id=$(grep -oE '[0-9a-f]{32}' "$WORK/mounts" | head -n 1)
+pid=$(grep -oE '"pid": *[0-9]+' "$WORK/mounts" | grep -oE '[0-9]+')
+printf 'acknowledged\n' >"$MNT/acknowledged"
+kill -STOP "$pid"
+"$ASHLAR" evict --force "$STORE" "$id" >/dev/null || fail "evict --force"
+"$ASHLAR" keys "$STORE" d >"$WORK/names"
+kill -CONT "$pid"
+sync "$MNT/kept" 2>/dev/null && fail "an evicted mount could write"
+"$ASHLAR" umount "$MNT" 2>"$WORK/said" && fail "an evicted mount says that all is well"
+grep -q 'CHANGES ARE LOST' "$WORK/said" || fail "umount said: $(<"$WORK/said")"
+"$ASHLAR" keys "$STORE" d | cmp -s - "$WORK/names" || fail "an evicted mount wrote"
 check_clean

@@ -51,7 +51,8 @@ struct fdb_store {
         bool left_behind;       /* closed before it was quiet: to be freed when it is */
 
         /* version.c */
-        int64_t recent;           /* newest version known to be committed; 0: none */
+        int64_t committed;        /* newest version of a commit of our own */
+        int64_t recent;           /* newest version known to be committed, not below that; 0: none */
         uint64_t recent_at_ns;    /* what was committed before that is in it */
         uint64_t recent_since_ns; /* what was asked for earlier does not count */
         uint64_t doubted_until_ns; /* not for writers */
@@ -162,7 +163,9 @@ int fdb_version_recent(struct fdb_store *s, int64_t *ret);
 int64_t fdb_version_at_hand(struct fdb_store *s);
 /* A writer that had one of these met a conflict. */
 void fdb_version_doubt(struct fdb_store *s);
-/* T committed as VERSION; 0: nobody knows what its commit did. SENT_NS is from before it was sent. */
+/* A transaction committed as VERSION. SENT_NS is from before it was sent. */
+void fdb_version_committed(struct fdb_store *s, int64_t version, uint64_t sent_ns);
+/* VERSION was fetched; 0: nobody knows what a commit did. SENT_NS as above. */
 void fdb_version_note(struct fdb_store *s, int64_t version, uint64_t sent_ns);
 /* When no transaction can begin any more: ends what is being fetched, soon. */
 void fdb_version_stop(struct fdb_store *s);

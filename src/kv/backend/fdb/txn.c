@@ -155,7 +155,7 @@ static fdb_error_t commit_outcome(const struct commit *c)
         int64_t version = 0;
 
         if (e == 0 && api->transaction_get_committed_version(c->tr, &version) == 0 && version > 0)
-                fdb_version_note(c->s, version, c->sent_ns);
+                fdb_version_committed(c->s, version, c->sent_ns);
         if (fdb_commit_error(api, e) == -ERR_UNKNOWN_RESULT)
                 fdb_version_note(c->s, 0, c->sent_ns);
         return e;

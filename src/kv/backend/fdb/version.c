@@ -22,13 +22,26 @@ uint64_t fdb_now_ns(void)
         return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Lock held. */
+/* Lock held. A version that was fetched may be older than a commit that came in meanwhile. */
 static void note(struct fdb_store *s, int64_t version, uint64_t at_ns)
 {
+        if (version < s->committed)
+                version = s->committed;
         if (version > s->recent)
                 s->recent = version;
         if (at_ns > s->recent_at_ns)
                 s->recent_at_ns = at_ns;
+}
+
+void fdb_version_committed(struct fdb_store *s, int64_t version, uint64_t sent_ns)
+{
+        pthread_mutex_lock(&s->lock);
+        if (version > s->committed)
+                s->committed = version;
+        if (s->recent > 0 && s->recent < version)
+                s->recent = version;
+        pthread_mutex_unlock(&s->lock);
+        fdb_version_note(s, version, sent_ns);
 }
 
 void fdb_version_note(struct fdb_store *s, int64_t version, uint64_t sent_ns)

@@ -208,6 +208,9 @@ static void note(struct kv_txn *base, struct slice key, bool present, const stru
         size_t value_len = present && known ? value->len : 0;
         struct write *w = malloc(sizeof(*w) + key.len + value_len);
 
+        /* Also of what is never committed: that costs a read, to miss one would hide a key. */
+        if (present)
+                cache_table_written(cache_of(base)->table, cache_hash(key));
         if (!w) {
                 t->writes_all = true;
                 return;
@@ -275,8 +278,6 @@ static int cache_clear_range(struct kv_txn *t, struct slice begin, struct slice 
 static void mark_writes(struct cache *c, const struct cache_txn *t)
 {
         for (const struct write *w = t->writes; w; w = w->next) {
-                if (w->present)
-                        cache_table_written(c->table, w->hash);
                 cache_table_mark(c->table, w->hash, slice_of(w->data, w->key_len), c->number);
         }
         if (t->writes_all)

@@ -197,22 +197,22 @@ void cache_table_put(struct cache_table *t, uint64_t hash, struct slice key, con
         size_t value_len = value ? value->len : 0;
         struct entry *e = malloc(sizeof(*e) + key.len + value_len), *former;
 
-        if (!e)
-                return;
-        e->hash = hash;
-        e->present = value != NULL;
-        e->used = false;
-        e->key_len = (uint32_t)key.len;
-        e->value_len = (uint32_t)value_len;
-        if (key.len > 0)
-                memcpy(e->data, key.data, key.len);
-        if (value_len > 0)
-                memcpy(e->data + key.len, value->data, value_len);
+        if (e) {
+                e->hash = hash;
+                e->present = value != NULL;
+                e->used = false;
+                e->key_len = (uint32_t)key.len;
+                e->value_len = (uint32_t)value_len;
+                if (key.len > 0)
+                        memcpy(e->data, key.data, key.len);
+                if (value_len > 0)
+                        memcpy(e->data + key.len, value->data, value_len);
+        }
         pthread_mutex_lock(&s->lock);
-        if (*mark(s, hash) <= since) {
-                former = find(s, hash, key);
-                if (former)
-                        drop(s, former);
+        former = *mark(s, hash) <= since ? find(s, hash, key) : NULL;
+        if (former)
+                drop(s, former);
+        if (e && *mark(s, hash) <= since) {
                 e->next = *bucket(s, hash);
                 *bucket(s, hash) = e;
                 list_add(s, e);
