@@ -291,7 +291,7 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
         int r, value = 0;
 
         m.session = NULL;
-        if (!s->limits.remote || !s->limits.optimistic)
+        if ((flags & KV_RECENT) && (!s->limits.remote || !s->limits.optimistic))
                 flags &= ~(unsigned)KV_RECENT; /* nothing to gain */
         if (s->limits.unknown_results && (flags & KV_WRITE) && !(flags & KV_IDEMPOTENT)) {
                 /* Without a marker an unknown result could not be decided. */

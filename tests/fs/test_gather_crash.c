@@ -126,9 +126,8 @@ static bool crash_at(const struct way *w, unsigned n, bool after_commit)
         uint64_t ino;
         bool crashed;
 
-        fixture_open(&f, "mem");
+        fixture_open(&f, "mem+remote");
         ((struct kv_limits *)(uintptr_t)kv_limits(f.store))->txn_plan_bytes = PLAN;
-        fixture_make_remote(f.store);
         ino = new_file(&f, ROOT, "file");
         write_all(f.fs, ino, 0, w->old, before);
         fs_close(f.fs);
