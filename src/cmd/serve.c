@@ -123,13 +123,15 @@ static int open_writebehind(struct mount *m, struct err_text *text)
         if (m->session) {
                 fs_session_batch_key(m->session, &sequence);
                 opts.sequence = fmt_slice(&sequence);
-                /* The session has set this for the store at the bottom, which batches may not be run on. */
-                fmt_key_process(&entry, fs_session_pid(m->session));
-                opts.fence = fmt_slice(&entry);
         }
         if (m->shared || (m->job->options.flags & MS_RDONLY))
                 return 0;
         r = open_cache(m);
+        if (m->store != m->bottom) {
+                /* The session has set this for the store at the bottom, which its heartbeats use already. */
+                fmt_key_process(&entry, fs_session_pid(m->session));
+                opts.fence = fmt_slice(&entry);
+        }
         if (r >= 0)
                 r = kv_writebehind_open(m->store, &opts, &m->store);
         return r < 0 ? err_set(text, -r, "cannot set up the write-behind cache: %s", err_str(r)) : 0;

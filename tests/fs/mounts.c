@@ -173,8 +173,10 @@ static void open_overlay(struct mount *m)
         }
         fs_session_batch_key(m->session, &sequence);
         behind.sequence = fmt_slice(&sequence);
-        fmt_key_process(&entry, fs_session_pid(m->session));
-        behind.fence = fmt_slice(&entry);
+        if (m->store != m->handle) {
+                fmt_key_process(&entry, fs_session_pid(m->session));
+                behind.fence = fmt_slice(&entry);
+        }
         assert_ok(kv_writebehind_open(m->store, &behind, &m->store));
 }
 
