@@ -143,3 +143,17 @@ void expect(struct kv_store *s, const char *key, const char *value)
 
         assert_int_equal(kv_run(s, KV_READ, expect_body, &o), 0);
 }
+
+int get_k(struct kv_txn *t, void *arg)
+{
+        struct slice value;
+        int r = kv_get(t, slice_str("k"), 0, &value);
+
+        (void)arg;
+        return r == -ENOENT ? 0 : r;
+}
+
+int set_k(struct kv_txn *t, void *arg)
+{
+        return kv_set(t, slice_str("k"), slice_str(arg));
+}

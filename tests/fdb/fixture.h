@@ -36,6 +36,10 @@ struct standin_counts fixture_counts(const struct fixture *f);
 void put(struct kv_store *s, const char *key, const char *value);
 void expect(struct kv_store *s, const char *key, const char *value);
 
+/* Bodies: read "k", which may be absent; set it to the string ARG. */
+int get_k(struct kv_txn *t, void *arg);
+int set_k(struct kv_txn *t, void *arg);
+
 #define IN_DIR(test)   cmocka_unit_test_setup_teardown(test, fixture_dir, fixture_teardown)
 #define IN_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_store, fixture_teardown)
 

@@ -9,20 +9,6 @@
 #define SOON_MS 50
 #define MANY    65u /* more than there are slots of markers */
 
-static int get_body(struct kv_txn *t, void *arg)
-{
-        struct slice value;
-        int r = kv_get(t, slice_str("k"), 0, &value);
-
-        (void)arg;
-        return r == -ENOENT ? 0 : r;
-}
-
-static int set_body(struct kv_txn *t, void *arg)
-{
-        return kv_set(t, slice_str("k"), slice_str(arg));
-}
-
 /* Something that waits in a thread of its own, without a patience. */
 struct call {
         pthread_t thread;
@@ -35,7 +21,7 @@ static void *do_read(void *arg)
 {
         struct call *c = arg;
 
-        c->result = kv_run(c->store, KV_READ, get_body, NULL);
+        c->result = kv_run(c->store, KV_READ, get_k, NULL);
         return NULL;
 }
 
@@ -43,7 +29,7 @@ static void *do_write(void *arg)
 {
         struct call *c = arg;
 
-        c->result = kv_run(c->store, KV_WRITE, set_body, "v");
+        c->result = kv_run(c->store, KV_WRITE, set_k, "v");
         return NULL;
 }
 
@@ -129,8 +115,8 @@ static void test_reader(void **state)
         assert_int_equal(kv_waiting_ns(f->store), 0);
         /* For good. */
         f->set_away(false);
-        assert_int_equal(kv_run(f->store, KV_READ, get_body, NULL), -ERR_AWAY);
-        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "v"), -ERR_AWAY);
+        assert_int_equal(kv_run(f->store, KV_READ, get_k, NULL), -ERR_AWAY);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "v"), -ERR_AWAY);
 }
 
 #define GETS 3u

@@ -9,20 +9,6 @@
 
 #define SOON_MS 50
 
-static int get_body(struct kv_txn *t, void *arg)
-{
-        struct slice value;
-        int r = kv_get(t, slice_str("k"), 0, &value);
-
-        (void)arg;
-        return r == -ENOENT ? 0 : r;
-}
-
-static int set_body(struct kv_txn *t, void *arg)
-{
-        return kv_set(t, slice_str("k"), slice_str(arg));
-}
-
 /* Something that another thread does after a while. */
 struct later {
         pthread_t thread;
@@ -58,7 +44,7 @@ static void test_out_of_time(void **state)
         f->set_away(true);
         for (int i = 0; i < 2; i++) {
                 kv_patience_begin(&p, SOON_MS);
-                assert_int_equal(kv_run(f->store, i ? KV_WRITE : KV_READ, i ? set_body : get_body, "x"),
+                assert_int_equal(kv_run(f->store, i ? KV_WRITE : KV_READ, i ? set_k : get_k, "x"),
                                  -ERR_AWAY);
                 kv_patience_end(&p);
         }
@@ -76,10 +62,10 @@ static void test_cancelled(void **state)
         f->set_away(true);
         kv_patience_begin(&p, 0);
         later(&l, f, &p);
-        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "x"), -EINTR);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -EINTR);
         pthread_join(l.thread, NULL);
         /* For good. */
-        assert_int_equal(kv_run(f->store, KV_READ, get_body, NULL), -EINTR);
+        assert_int_equal(kv_run(f->store, KV_READ, get_k, NULL), -EINTR);
         kv_patience_end(&p);
         f->set_away(false);
         expect(f->store, "k", NULL);
@@ -94,12 +80,12 @@ static void test_comes_back(void **state)
 
         f->set_away(true);
         later(&l, f, NULL);
-        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "one"), 0);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "one"), 0);
         pthread_join(l.thread, NULL);
         f->set_away(true);
         kv_patience_begin(&p, 60000);
         later(&l, f, NULL);
-        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "two"), 0);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "two"), 0);
         pthread_join(l.thread, NULL);
         kv_patience_end(&p);
         expect(f->store, "k", "two");
@@ -196,7 +182,7 @@ static void test_unknown_is_not_cancelled(void **state)
 
 static void *write_one(void *store)
 {
-        assert_int_equal(kv_run(store, KV_WRITE, set_body, "v"), 0);
+        assert_int_equal(kv_run(store, KV_WRITE, set_k, "v"), 0);
         return NULL;
 }
 
@@ -214,16 +200,16 @@ static void test_no_slot_is_free(void **state)
         while (fixture_counts(f).transactions < SLOTS) /* who has one has its slot */
                 usleep(1000);
         kv_patience_begin(&p, SOON_MS);
-        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "x"), -ERR_AWAY);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -ERR_AWAY);
         kv_patience_end(&p);
         kv_patience_begin(&p, 0);
         later(&l, f, &p);
-        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "x"), -EINTR);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -EINTR);
         pthread_join(l.thread, NULL);
         kv_patience_end(&p);
         kv_patience_begin(&p, 60000);
         later(&l, f, NULL);
-        assert_int_equal(kv_run(f->store, KV_WRITE, set_body, "last"), 0);
+        assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "last"), 0);
         pthread_join(l.thread, NULL);
         kv_patience_end(&p);
         for (unsigned i = 0; i < SLOTS; i++)
