@@ -100,6 +100,22 @@ same "mode" "$(stat -c %a "$B/dir")" 600
 rmdir "$B/dir/sub"
 rmdir "$A/dir"
 
+# Writes are gathered here (for a second at most), and there when the file is closed. On a machine that stands
+# still one look may come too late.
+gathered() {
+        python3 - "$A/gathered" "$B/gathered" <<'END'
+import os, sys
+fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+os.write(fd, b"x")
+size = os.stat(sys.argv[2]).st_size
+os.close(fd)
+assert os.stat(sys.argv[2]).st_size == 1
+os.unlink(sys.argv[1])
+sys.exit(size)
+END
+}
+soon gathered
+
 # What is open here and removed there stays readable here.
 python3 - "$A" "$B" <<'END' || fail "an open file that the other mount removed"
 import os, sys
