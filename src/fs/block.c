@@ -154,6 +154,15 @@ int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, 
         return r;
 }
 
+int fs_block_depend(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end)
+{
+        struct fmt_key begin_key, end_key;
+
+        fmt_key_block(&begin_key, ino, begin);
+        fmt_key_block(&end_key, ino, end);
+        return kv_conflict_range(t, KV_CONFLICT_READ, fmt_slice(&begin_key), fmt_slice(&end_key));
+}
+
 int fs_block_clear(const struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end,
                    const struct fs_block_found *found, uint64_t *allocated)
 {

@@ -71,6 +71,9 @@ struct fs_block_found {
 int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
                   unsigned limit, struct fs_block_found *ret);
 
+/* This transaction fails if somebody writes a block in [begin, end) before it commits. */
+int fs_block_depend(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end);
+
 /* Clears the blocks in [begin, end), which are those FOUND, and takes them from ALLOCATED. */
 int fs_block_clear(const struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end,
                    const struct fs_block_found *found, uint64_t *allocated);

@@ -28,17 +28,30 @@ struct gather_block *gather_blocks_find(const struct gather_blocks *b, uint64_t 
         return i < b->count && b->at[i]->offset == offset ? b->at[i] : NULL;
 }
 
+/* Makes room for N more. */
+static int make_room(struct gather_blocks *b, size_t n)
+{
+        size_t capacity = b->capacity > 0 ? b->capacity : 8;
+        struct gather_block **at;
+
+        while (capacity < b->count + n)
+                capacity *= 2;
+        if (capacity == b->capacity)
+                return 0;
+        at = reallocarray(b->at, capacity, sizeof(*at));
+        if (!at)
+                return -ENOMEM;
+        b->at = at;
+        b->capacity = capacity;
+        return 0;
+}
+
 static int insert(struct gather_blocks *b, size_t i, struct gather_block *block)
 {
-        if (b->count == b->capacity) {
-                size_t capacity = b->capacity > 0 ? 2 * b->capacity : 8;
-                struct gather_block **at = reallocarray(b->at, capacity, sizeof(*at));
+        int r = make_room(b, 1);
 
-                if (!at)
-                        return -ENOMEM;
-                b->at = at;
-                b->capacity = capacity;
-        }
+        if (r < 0)
+                return r;
         memmove(&b->at[i + 1], &b->at[i], (b->count - i) * sizeof(b->at[0]));
         b->at[i] = block;
         b->count++;
@@ -143,6 +156,32 @@ static bool cut_block(struct gather_block *b, uint64_t end)
                         b->n--;
         }
         return b->n > 0;
+}
+
+/* Closes the gap of the first N, which are somebody else's now. */
+static void close_gap(struct gather_blocks *b, size_t n)
+{
+        b->count -= n;
+        memmove(&b->at[0], &b->at[n], b->count * sizeof(b->at[0]));
+}
+
+int gather_blocks_move(struct gather_blocks *b, struct gather_blocks *from, size_t n)
+{
+        int r = make_room(b, n);
+
+        if (r < 0)
+                return r;
+        memcpy(&b->at[b->count], from->at, n * sizeof(b->at[0]));
+        b->count += n;
+        close_gap(from, n);
+        return 0;
+}
+
+void gather_blocks_drop(struct gather_blocks *b, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                free(b->at[i]);
+        close_gap(b, n);
 }
 
 size_t gather_blocks_cut(struct gather_blocks *b, uint64_t end)

@@ -36,6 +36,10 @@ int gather_blocks_write(struct gather_blocks *b, uint32_t block_size, uint64_t o
 /* Lays the bytes over the LEN bytes of a file that are in BUF, from OFFSET on. */
 void gather_blocks_apply(const struct gather_blocks *b, uint32_t block_size, uint64_t offset, uint8_t *buf,
                          size_t len);
+/* Moves the first N blocks of FROM, which all lie behind those of B, to B: 0 or ENOMEM. */
+int gather_blocks_move(struct gather_blocks *b, struct gather_blocks *from, size_t n);
+/* Forgets the first N blocks. */
+void gather_blocks_drop(struct gather_blocks *b, size_t n);
 /* Forgets all bytes from END on; returns how many blocks' memory that gave back. */
 size_t gather_blocks_cut(struct gather_blocks *b, uint64_t end);
 /* The end of the last byte. */
@@ -46,6 +50,12 @@ void gather_blocks_free(struct gather_blocks *b);
 static inline uint32_t gather_block_end(const struct gather_block *b)
 {
         return b->pieces[b->n - 1].to;
+}
+
+/* NULL: there are none. */
+static inline struct gather_block *gather_blocks_last(const struct gather_blocks *b)
+{
+        return b->count > 0 ? b->at[b->count - 1] : NULL;
 }
 
 /* Whether all bytes of the block up to its end are there. */

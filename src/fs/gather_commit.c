@@ -29,7 +29,7 @@ static int write_in_order(struct kv_txn *t, struct gather_part *p)
         int r;
 
         fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
-        if (c->batch->kill_priv)
+        if (c->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
         if (ahead)
                 gather_part_start(p, t, p->count);
@@ -44,11 +44,11 @@ static int write_in_order(struct kv_txn *t, struct gather_part *p)
         if (!ahead)
                 gather_part_start(p, t, live);
         r = gather_part_wait(p, t, live);
-        if (r >= 0 && c->batch->kill_priv)
+        if (r >= 0 && c->change.kill_priv)
                 r = fs_priv_wait_clear(t, &priv_read);
         if (r >= 0)
                 r = gather_part_put(p, t, &inode.rec.allocated);
-        return r < 0 ? r : gather_store_inode(t, c, &inode, gather_part_end(p));
+        return r < 0 ? r : gather_store_inode(t, &c->change, &inode, gather_part_end(p));
 }
 
 /* KV_IDEMPOTENT: as long as a flush has not returned, it is in any order with whatever others do, so that
@@ -59,7 +59,8 @@ static int commit_in_order(struct gather_commit *c)
 
         for (size_t first = 0; first < n;) {
                 size_t count = n - first < max ? n - first : max;
-                int r = gather_part_run(c, first, count, KV_IDEMPOTENT, write_in_order);
+                int r = gather_part_run(c, c->batch->blocks.at + first, count, KV_IDEMPOTENT, NULL,
+                                        write_in_order, NULL);
 
                 if (r == FS_TRIM_FIRST)
                         r = fs_trim_finish(c->fs, c->ino);
@@ -77,10 +78,11 @@ bool gather_is_small(const struct fs *fs, const struct gather_batch *batch)
 }
 
 int gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, const struct gather_batch *batch,
-                  const struct gather_writer *writer, bool in_order, bool *ret_contended)
+                  const struct gather_feed *feed, const struct gather_writer *writer, bool in_order,
+                  bool *ret_contended)
 {
-        struct gather_commit c = { .fs = fs, .workers = workers, .ino = ino, .batch = batch,
-                                   .writer = writer };
+        struct gather_commit c = { .fs = fs, .workers = workers, .ino = ino, .batch = batch, .feed = feed,
+                                   .writer = writer, .change = batch->change };
         int r;
 
         *ret_contended = false;

@@ -1,4 +1,5 @@
-/* Committing what was gathered of one inode. Without locks: a batch does not change meanwhile. */
+/* Committing what was gathered of one inode. Without locks: a batch does not change meanwhile, but
+ * as struct gather_feed says. */
 #ifndef FS_GATHER_COMMIT_H
 #define FS_GATHER_COMMIT_H
 
@@ -6,12 +7,31 @@
 #include "gather_blocks.h"
 #include "workers.h"
 
-/* What one flush commits. */
-struct gather_batch {
-        struct gather_blocks blocks;
+/* What writes change beside the data. */
+struct gather_change {
         bool times;           /* set mtime and ctime to TIME */
         bool kill_priv;       /* as FS_WRITE_KILL_PRIV */
         struct timespec time; /* of the last write */
+};
+
+/* What one flush commits. */
+struct gather_batch {
+        struct gather_blocks blocks;
+        struct gather_change change;
+};
+
+struct gather_entry;
+
+/* How the batch of a flush changes while it is under way: it grows at its end, so that a file that is written
+ * from the beginning to the end is one flush without pauses, and what is done goes. Called by any thread, one
+ * call at a time; between the calls the batch does not change. */
+struct gather_feed {
+        struct gather_entry *entry;
+        size_t step; /* so many blocks are worth a transaction that makes them part of the file */
+        /* Adds to the batch what was written behind it meanwhile. False: nothing, or not worth it. */
+        bool (*more)(struct gather_entry *e);
+        /* The first N blocks of the batch are part of the file: takes them out. */
+        void (*done)(struct gather_entry *e, size_t n);
 };
 
 struct gather_writer {
@@ -19,13 +39,17 @@ struct gather_writer {
         uint64_t writing; /* number of this write: never used before by that pid */
 };
 
+/* As many blocks as one transaction is planned to commit. */
+size_t gather_part_max(const struct fs *fs);
+
 /* Whether BATCH is committed by transactions of the caller's thread alone. */
 bool gather_is_small(const struct fs *fs, const struct gather_batch *batch);
 
-/* Commits all of BATCH, or gives an error: then any part of it may be committed, and all of it may be
- * committed again. IN_ORDER: in transactions one after the other, each with the size up to its end,
- * because others extend the file too; sets *RET_CONTENDED if it found that so. */
+/* Commits all of BATCH and of what FEED adds to it, or gives an error: then any part of it may be committed,
+ * and all of it may be committed again. IN_ORDER: in transactions one after the other, each with the size up
+ * to its end, because others extend the file too; sets *RET_CONTENDED if it found that so. */
 int gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, const struct gather_batch *batch,
-                  const struct gather_writer *writer, bool in_order, bool *ret_contended);
+                  const struct gather_feed *feed, const struct gather_writer *writer, bool in_order,
+                  bool *ret_contended);
 
 #endif

@@ -23,13 +23,12 @@ static bool is_final(int r)
         }
 }
 
-/* Frees what of a batch is not needed any more. Under E's lock. */
-static void batch_retire(struct gather *g, struct gather_entry *e, struct gather_batch *b)
+/* Frees the first N blocks of a batch, which are not needed any more. Under E's lock. */
+static void blocks_retire(struct gather *g, struct gather_entry *e, struct gather_batch *b, size_t n)
 {
-        size_t bytes = b->blocks.count * g->block_bytes;
+        size_t bytes = n * g->block_bytes;
 
-        gather_blocks_free(&b->blocks);
-        *b = (struct gather_batch){ .times = false };
+        gather_blocks_drop(&b->blocks, n);
         pthread_mutex_lock(&g->lock);
         e->bytes -= bytes;
         g->bytes -= bytes;
@@ -37,6 +36,19 @@ static void batch_retire(struct gather *g, struct gather_entry *e, struct gather
         e->dirty_since_ns = e->bytes > 0 ? gather_now_ns(g) : 0;
         fs_wake(&g->room);
         pthread_mutex_unlock(&g->lock);
+}
+
+/* There is nothing in it any more. */
+static void batch_end(struct gather_batch *b)
+{
+        gather_blocks_free(&b->blocks);
+        b->change = (struct gather_change){ .times = false };
+}
+
+static void batch_retire(struct gather *g, struct gather_entry *e, struct gather_batch *b)
+{
+        blocks_retire(g, e, b, b->blocks.count);
+        batch_end(b);
 }
 
 /* Under E's lock: what a flush of its frozen batch gave. */
@@ -75,23 +87,82 @@ static void kick_again(struct gather *g, struct gather_entry *e)
         pthread_mutex_unlock(&g->lock);
 }
 
+/* How many of the dirty blocks a flush under way takes. Not the one that is being written, and only as many as
+ * are worth it, but all of them once somebody waits. */
+static size_t wanted_by_flush(const struct gather_entry *e, bool waited_for)
+{
+        const struct gather_blocks *dirty = &e->dirty.blocks;
+        const struct gather_block *last = gather_blocks_last(dirty);
+        const struct fs *fs = e->gather->fs;
+        size_t n = dirty->count;
+
+        if (n == 0 || dirty->at[0]->offset <= gather_blocks_last(&e->frozen.blocks)->offset ||
+            (e->dirty.change.kill_priv && !e->frozen.change.kill_priv))
+                return 0;
+        if (waited_for)
+                return n;
+        if (!gather_block_solid(last) || gather_block_end(last) < fs->block_size)
+                n--;
+        return n < gather_part_max(fs) ? 0 : n;
+}
+
+/* Under E's lock: moves what is dirty to what is frozen. */
+static bool freeze_more(struct gather_entry *e)
+{
+        bool waited_for = fs_is_waited_for(&e->flushed);
+        size_t n = e->full ? 0 : wanted_by_flush(e, waited_for);
+
+        e->full = waited_for; /* or it would have to wait for whatever others write meanwhile */
+        if (n == 0 || gather_blocks_move(&e->frozen.blocks, &e->dirty.blocks, n) < 0)
+                return false;
+        if (e->dirty.change.times) {
+                e->frozen.change.times = true;
+                e->frozen.change.time = e->dirty.change.time;
+        }
+        if (e->dirty.blocks.count == 0) {
+                batch_end(&e->dirty);
+                e->freezes++;
+        }
+        return true;
+}
+
+static bool feed_more(struct gather_entry *e)
+{
+        bool more;
+
+        pthread_mutex_lock(&e->lock);
+        more = freeze_more(e);
+        pthread_mutex_unlock(&e->lock);
+        return more;
+}
+
+static void feed_done(struct gather_entry *e, size_t n)
+{
+        pthread_mutex_lock(&e->lock);
+        blocks_retire(e->gather, e, &e->frozen, n);
+        pthread_mutex_unlock(&e->lock);
+}
+
 /* Under E's lock, which is released meanwhile: commits what is frozen, or else what is dirty. */
 static int flush_once(struct gather *g, struct gather_entry *e)
 {
+        struct gather_feed feed = { .entry = e, .more = feed_more, .done = feed_done,
+                                    .step = g->inode_bytes / 4 / g->block_bytes };
         struct gather_writer writer;
         bool in_order = gather_now_ns(g) < e->in_order_until_ns, contended;
         int r;
 
         if (e->frozen.blocks.count == 0) {
                 e->frozen = e->dirty;
-                e->dirty = (struct gather_batch){ .times = false };
+                e->dirty = (struct gather_batch){ .blocks.count = 0 };
                 e->freezes++;
         }
         memcpy(writer.pid, g->pid, sizeof(writer.pid));
         writer.writing = atomic_fetch_add(&g->writing, 1) + 1;
         e->flushing = true;
+        e->full = false;
         pthread_mutex_unlock(&e->lock);
-        r = gather_commit(g->fs, g->workers, e->ino, &e->frozen, &writer, in_order, &contended);
+        r = gather_commit(g->fs, g->workers, e->ino, &e->frozen, &feed, &writer, in_order, &contended);
         pthread_mutex_lock(&e->lock);
         e->flushing = false;
         if (contended)
@@ -228,10 +299,8 @@ static size_t cut_batch(struct gather_batch *b, uint64_t size)
 {
         size_t n = gather_blocks_cut(&b->blocks, size);
 
-        if (b->blocks.count == 0) {
-                gather_blocks_free(&b->blocks);
-                *b = (struct gather_batch){ .times = false };
-        }
+        if (b->blocks.count == 0)
+                batch_end(b);
         return n;
 }
 

@@ -1,253 +1,246 @@
-/* Committing in parallel: first the announcement, then the blocks in any order, at last size and times.
- * gather_commit.c says how that fits, docs/DESIGN.md has the interleavings. */
+/* Committing in parallel: first the announcement, then the blocks in any order, and the size behind them.
+ * gather_commit.c says how that fits, docs/DESIGN.md has the interleavings.
+ *
+ * Each of some threads takes what comes next of the batch as a piece, commits it, and takes another one. When
+ * enough of the batch is committed from its beginning on, one of them lets the size follow (a step), so that
+ * this memory is free for what is written meanwhile, and the flush goes on. */
 #include "gather_part.h"
 
-#include "collect.h"
-#include "priv.h"
 #include "truncate.h"
 
-/* ---- announcing --------------------------------------------------------------------------------- */
+#include <stdlib.h>
 
-static bool is_ours(const struct gather_commit *c, const struct fmt_inode *rec)
-{
-        return rec->writing == c->writer->writing &&
-               slice_eq(rec->writer, slice_of(c->writer->pid, FMT_PID_SIZE));
-}
+/* Transactions in flight. */
+#define THREADS 8u
 
-/* What an earlier write of this mount left is as good as dead. */
-static bool is_of_others(const struct gather_commit *c, const struct fmt_inode *rec)
-{
-        return rec->writer.len > 0 && !slice_eq(rec->writer, slice_of(c->writer->pid, FMT_PID_SIZE));
-}
-
-static int announce_body(struct kv_txn *t, void *arg)
-{
-        struct gather_commit *c = arg;
-        struct fs *fs = c->fs;
-        const struct gather_blocks *blocks = &c->batch->blocks;
-        struct fs_inode_read inode_read;
-        struct fs_epoch_read epoch_read;
-        struct fs_priv_read priv_read;
-        struct fs_inode inode;
-        uint64_t epoch, outside;
-        int r;
-
-        fs_inode_start(fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
-        fs_epoch_start(t, &epoch_read);
-        if (c->batch->kill_priv)
-                fs_priv_start(t, &priv_read, c->ino);
-        r = fs_inode_wait(t, &inode_read, &inode);
-        if (r >= 0)
-                r = gather_check_file(&inode);
-        if (r >= 0)
-                r = fs_epoch_wait(t, &epoch_read, &epoch);
-        if (r < 0)
-                return r;
-        /* A mark of 0 would mean none, so the first block always goes with the size. */
-        outside = inode.rec.size > 0 ? fs_block_up(fs, inode.rec.size) : fs->block_size;
-        c->inside_end = gather_blocks_seek(blocks, fs_block_down(fs, inode.rec.size));
-        c->outside_begin = gather_blocks_seek(blocks, outside);
-        c->announced = c->outside_begin < blocks->count;
-        if (c->announced && inode.rec.trim_from != 0 && !is_ours(c, &inode.rec))
-                return is_of_others(c, &inode.rec) ? GATHER_DISTURBED : FS_TRIM_FIRST;
-        if (c->batch->kill_priv) {
-                r = fs_priv_wait_clear(t, &priv_read);
-                if (r >= 0 && fs_priv_kill_mode(&inode.rec.mode))
-                        r = fs_inode_disturb(t, c->ino, FMT_ATTR_OWNER);
-        }
-        if (r >= 0 && c->announced) {
-                inode.rec.trim_from = outside;
-                inode.rec.writer = slice_of(c->writer->pid, FMT_PID_SIZE);
-                inode.rec.writing = c->writer->writing;
-                if (inode.rec.nlink > 0)
-                        r = fs_garbage_set(t, c->ino, epoch);
-        }
-        if (r < 0 || (!c->announced && !c->batch->kill_priv))
-                return r < 0 ? r : 0;
-        /* Nothing that others see has changed: the change counter stays. */
-        return fs_inode_store_new(t, c->ino, &inode.rec);
-}
-
-/* ---- blocks ------------------------------------------------------------------------------------- */
-
-/* The parts, first those inside, then those outside. */
-struct parts {
-        struct gather_commit *c;
-        size_t max, inside, outside; /* parts of each */
+/* Blocks of the batch that one transaction commits. */
+struct piece {
+        struct piece *next;
+        bool inside, done;
+        uint64_t allocated; /* if it is not inside */
+        size_t count;
+        struct gather_block *at[GATHER_PART_BLOCKS];
 };
 
-/* Whether the blocks may still be written where they are. */
-static bool undisturbed(const struct gather_part *p, bool inside, const struct fs_inode *inode)
+struct flush {
+        struct gather_commit *c;
+        pthread_mutex_t lock;        /* protects what follows, and the batch */
+        struct piece *first, **last; /* what was begun and no step has passed, in order */
+        size_t begun;                /* blocks of the batch in pieces; counts the one with the old end */
+        bool stepping;
+        bool closed;                 /* takes nothing more */
+        int result;
+        kv_moment moment;            /* the last one at which it was undisturbed */
+};
+
+/* The outcome of a piece or step that was disturbed stops the others. */
+static int outcome(int r)
 {
-        if (!inside)
-                return is_ours(p->c, &inode->rec);
-        return p->at[p->count - 1]->offset + p->c->fs->block_size <= inode->rec.size;
+        return r == GATHER_DISTURBED ? -ERR_RETRY : r;
 }
 
-/* Outside there can only be blocks of this write, from an attempt whose outcome was unknown. */
-static int find_own(struct kv_txn *t, const struct gather_part *p, uint64_t *allocated)
-{
-        uint64_t end = p->at[p->count - 1]->offset + p->c->fs->block_size;
-        struct fs_block_found found;
-        int r = fs_block_find(t, p->c->ino, p->at[0]->offset, end, false, 0, &found);
+/* ---- pieces ------------------------------------------------------------------------------------- */
 
-        if (r >= 0)
-                *allocated -= found.allocated;
-        return r;
+/* Under the lock. */
+static bool get_more(struct flush *f)
+{
+        struct gather_commit *c = f->c;
+
+        if (f->closed || !c->announced || !c->feed->more(c->feed->entry))
+                return false;
+        c->change = c->batch->change;
+        return true;
 }
 
-static int write_some(struct kv_txn *t, struct gather_part *p, bool inside)
+/* Under the lock: the next piece; NULL: there is none. */
+static struct piece *begin_piece(struct flush *f)
 {
-        struct gather_commit *c = p->c;
-        struct fs_inode_read inode_read;
-        struct fs_inode inode;
-        uint64_t allocated = 0;
+        const struct gather_commit *c = f->c;
+        const struct gather_blocks *blocks = &c->batch->blocks;
+        size_t max = gather_part_max(c->fs), end;
+        struct piece *p;
+
+        if (f->begun == c->inside_end)
+                f->begun = c->outside_begin;
+        if (f->begun == blocks->count && !get_more(f))
+                return NULL;
+        p = malloc(sizeof(*p));
+        if (!p) {
+                f->result = -ENOMEM;
+                return NULL;
+        }
+        p->next = NULL;
+        p->inside = f->begun < c->inside_end;
+        p->done = false;
+        end = p->inside ? c->inside_end : blocks->count;
+        p->count = end - f->begun < max ? end - f->begun : max;
+        memcpy(p->at, blocks->at + f->begun, p->count * sizeof(p->at[0]));
+        f->begun += p->count;
+        *f->last = p;
+        f->last = &p->next;
+        return p;
+}
+
+/* Under the lock, which is released meanwhile. */
+static void commit_piece(struct flush *f, struct piece *p)
+{
+        kv_moment moment = f->moment;
         int r;
 
-        /* The record changes with each access time; what matters is that the inode exists, and that its
-         * blocks were not cut. */
-        fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, KV_SNAPSHOT);
-        r = fs_inode_depend(t, c->ino, FMT_ATTR_EXIST);
-        if (r >= 0)
-                r = fs_inode_depend(t, c->ino, FMT_ATTR_CUT);
-        if (r < 0)
-                return r;
-        if (inside)
-                gather_part_start(p, t, p->count);
+        pthread_mutex_unlock(&f->lock);
+        if (p->inside)
+                r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT, NULL, gather_write_inside, NULL);
         else
-                r = find_own(t, p, &allocated);
-        if (r >= 0)
-                r = fs_inode_wait(t, &inode_read, &inode);
-        if (r < 0)
-                return r;
-        if (!undisturbed(p, inside, &inode))
-                return GATHER_DISTURBED;
-        r = gather_part_wait(p, t, inside ? p->count : 0);
-        if (r >= 0)
-                r = gather_part_put(p, t, &allocated);
-        if (r >= 0 && allocated != 0)
-                r = fs_inode_add(t, c->ino, FMT_ATTR_BLOCKS, (int64_t)allocated);
-        if (r >= 0 && inside)
-                r = fs_inode_add(t, c->ino, FMT_ATTR_CHANGE, 1);
-        return r;
+                r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT, &moment, gather_write_outside,
+                                    &p->allocated);
+        pthread_mutex_lock(&f->lock);
+        if (r != 0 && f->result == 0)
+                f->result = outcome(r);
+        p->done = true;
+        if (moment > f->moment)
+                f->moment = moment;
 }
 
-static int write_inside(struct kv_txn *t, struct gather_part *p)
+/* The first N blocks of the batch are done with. */
+static void free_pieces(struct flush *f, size_t n)
 {
-        return write_some(t, p, true);
+        size_t passed = 0;
+
+        while (f->first && passed < n) {
+                struct piece *p = f->first;
+
+                passed += p->count;
+                f->first = p->next;
+                free(p);
+        }
+        if (!f->first)
+                f->last = &f->first;
 }
 
-static int write_outside(struct kv_txn *t, struct gather_part *p)
+/* ---- steps -------------------------------------------------------------------------------------- */
+
+/* Under the lock: how many blocks are committed from the beginning of the batch on, and what they take. The
+ * block with the old end counts, if others behind it do: the step writes it. */
+static size_t committed(const struct flush *f, uint64_t *ret_allocated)
 {
-        return write_some(t, p, false);
+        const struct gather_commit *c = f->c;
+        size_t n = 0;
+
+        *ret_allocated = 0;
+        for (const struct piece *p = f->first; p && p->done; p = p->next) {
+                if (!p->inside) {
+                        *ret_allocated += p->allocated;
+                        if (n < c->outside_begin)
+                                n = c->outside_begin;
+                }
+                n += p->count;
+        }
+        return n;
 }
 
-/* The outcome of one of the parts, so that one that was disturbed stops the others. */
-#define PART_DISTURBED (-ERR_RETRY)
-
-static int write_part(void *arg, size_t i)
+/* Under the lock, which is released meanwhile: lets the size follow over the first N blocks. */
+static void take_step(struct flush *f, size_t n, struct gather_step *step)
 {
-        const struct parts *parts = arg;
-        struct gather_commit *c = parts->c;
-        bool inside = i < parts->inside;
-        size_t first = inside ? i * parts->max : c->outside_begin + (i - parts->inside) * parts->max;
-        size_t end = inside ? c->inside_end : c->batch->blocks.count;
-        int r = gather_part_run(c, first, end - first < parts->max ? end - first : parts->max, KV_IDEMPOTENT,
-                                inside ? write_inside : write_outside);
-
-        return r == GATHER_DISTURBED ? PART_DISTURBED : r;
-}
-
-static int write_parts(struct gather_commit *c)
-{
-        struct parts parts = { .c = c, .max = gather_part_max(c->fs) };
-
-        parts.inside = (c->inside_end + parts.max - 1) / parts.max;
-        parts.outside = (c->batch->blocks.count - c->outside_begin + parts.max - 1) / parts.max;
-        return fs_workers_each(c->workers, parts.inside + parts.outside, write_part, &parts);
-}
-
-/* ---- the end ------------------------------------------------------------------------------------ */
-
-/* Takes over into the record what was added to `allocated` beside it. */
-static int fold_blocks(struct kv_txn *t, struct kv_read *read, const struct fmt_key *key,
-                       struct fmt_inode *rec)
-{
-        struct slice value;
-        int64_t n;
-        int r = kv_get_wait(t, read, &value);
-
-        if (r == -ENOENT)
-                return 0;
-        if (r == 0)
-                r = fmt_counter_decode(value, &n);
-        if (r < 0)
-                return r;
-        rec->allocated += (uint64_t)n;
-        return kv_clear(t, fmt_slice(key));
-}
-
-static int withdraw(struct kv_txn *t, struct fs_inode *inode)
-{
-        struct fmt_key garbage;
-
-        inode->rec.trim_from = 0;
-        inode->rec.writer = slice_of(NULL, 0);
-        inode->rec.writing = 0;
-        if (inode->rec.nlink == 0)
-                return 0; /* that of an unlinked inode stays: it is still to be collected */
-        fmt_key_garbage(&garbage, inode->ino);
-        return kv_clear(t, fmt_slice(&garbage));
-}
-
-/* With the block in which the old end lies, if it was written. */
-static int finish(struct kv_txn *t, struct gather_part *p)
-{
-        struct gather_commit *c = p->c;
-        uint64_t end = gather_blocks_end(&c->batch->blocks);
-        struct fs_inode_read inode_read;
-        struct kv_read blocks_read;
-        struct fmt_key blocks_key;
-        struct fs_inode inode;
+        struct gather_commit *c = f->c;
+        struct gather_block *middle = NULL, *last = c->batch->blocks.at[n - 1];
+        size_t n_middle = c->outside_begin - c->inside_end;
         int r;
 
-        fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
-        fmt_key_attr(&blocks_key, c->ino, FMT_ATTR_BLOCKS);
-        kv_get_start(t, &blocks_read, fmt_slice(&blocks_key), 0);
-        gather_part_start(p, t, p->count);
-        r = fs_inode_wait(t, &inode_read, &inode);
-        if (r < 0)
-                return r;
-        if (c->announced ? !is_ours(c, &inode.rec) : fs_trim_blocks(&inode, end))
-                return GATHER_DISTURBED;
-        r = gather_part_wait(p, t, p->count);
+        if (n_middle > 0)
+                middle = c->batch->blocks.at[c->inside_end];
+        step->end = last->offset + gather_block_end(last);
+        step->change = c->change;
+        f->stepping = true;
+        pthread_mutex_unlock(&f->lock);
+        r = gather_part_run(c, &middle, n_middle, 0, NULL, gather_write_step, step);
+        pthread_mutex_lock(&f->lock);
+        f->stepping = false;
+        if (r != 0) {
+                if (f->result == 0)
+                        f->result = outcome(r);
+                return;
+        }
+        free_pieces(f, n - n_middle);
+        c->feed->done(c->feed->entry, n);
+        c->inside_end = c->outside_begin = 0;
+        f->begun -= n;
+}
+
+/* Under the lock, which is released meanwhile. The last block stays, for the last step. */
+static void take_steps(struct flush *f)
+{
+        const struct gather_commit *c = f->c;
+
+        while (f->result == 0 && c->announced && !f->stepping) {
+                struct gather_step step = { .last = false };
+                size_t n = committed(f, &step.allocated);
+
+                if (n < c->feed->step || n <= c->outside_begin || n == c->batch->blocks.count)
+                        break;
+                take_step(f, n, &step);
+        }
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------- */
+
+/* What each of the threads does. Where one finds nothing to do, those that are left would be too few for what
+ * comes later, so they end, too. */
+static int work(void *arg, size_t i)
+{
+        struct flush *f = arg;
+        struct piece *p;
+
+        (void)i;
+        pthread_mutex_lock(&f->lock);
+        while (f->result == 0 && (p = begin_piece(f)) != NULL) {
+                commit_piece(f, p);
+                take_steps(f);
+        }
+        f->closed = true;
+        pthread_mutex_unlock(&f->lock);
+        return 0;
+}
+
+/* When nothing is under way any more. */
+static int take_last_step(struct gather_commit *c)
+{
+        const struct gather_blocks *blocks = &c->batch->blocks;
+        struct gather_step step = { .last = true, .change = c->change, .end = gather_blocks_end(blocks) };
+
+        return gather_part_run(c, blocks->at + c->inside_end, c->outside_begin - c->inside_end, 0, NULL,
+                               gather_write_step, &step);
+}
+
+static int write_all(struct gather_commit *c)
+{
+        struct flush f = { .c = c, .moment = c->announced_at };
+        int r;
+
+        pthread_mutex_init(&f.lock, NULL);
+        f.last = &f.first;
+        r = fs_workers_each(c->workers, THREADS, work, &f);
+        free_pieces(&f, SIZE_MAX);
+        pthread_mutex_destroy(&f.lock);
         if (r >= 0)
-                r = fold_blocks(t, &blocks_read, &blocks_key, &inode.rec);
-        if (r >= 0)
-                r = gather_part_put(p, t, &inode.rec.allocated);
-        if (r >= 0 && c->announced)
-                r = withdraw(t, &inode);
-        return r < 0 ? r : gather_store_inode(t, c, &inode, c->announced || p->count > 0 ? end : 0);
+                r = f.result;
+        return r < 0 ? r : outcome(take_last_step(c));
 }
 
 int gather_commit_in_parallel(struct gather_commit *c)
 {
         int r;
 
-        while ((r = fs_run_maybe_write(c->fs, KV_IDEMPOTENT, announce_body, c)) == FS_TRIM_FIRST) {
+        while ((r = fs_run_since(c->fs, KV_IDEMPOTENT, &c->announced_at, gather_announce, c)) ==
+               FS_TRIM_FIRST) {
                 r = fs_trim_finish(c->fs, c->ino);
                 if (r < 0)
                         return r;
         }
         if (r != 0)
                 return r;
-        r = write_parts(c);
-        if (r >= 0)
-                r = gather_part_run(c, c->inside_end, c->outside_begin - c->inside_end, 0, finish);
-        if (r == PART_DISTURBED)
-                r = GATHER_DISTURBED;
+        r = write_all(c);
         /* What is left of an announcement would stand in the way until the session ends. */
         if (r < 0 && c->announced)
                 (void)fs_trim_finish(c->fs, c->ino);
-        return r;
+        return r == -ERR_RETRY ? GATHER_DISTURBED : r;
 }

@@ -17,8 +17,10 @@ size_t gather_part_max(const struct fs *fs)
 
 struct run {
         struct gather_commit *c;
-        size_t first, count;
+        struct gather_block **at;
+        size_t count;
         gather_part_fn fn;
+        void *arg;
 };
 
 static int run_body(struct kv_txn *t, void *arg)
@@ -28,7 +30,8 @@ static int run_body(struct kv_txn *t, void *arg)
         int r;
 
         p.c = run->c;
-        p.at = run->c->batch->blocks.at + run->first;
+        p.arg = run->arg;
+        p.at = run->at;
         p.count = (unsigned)run->count;
         p.merged = NULL;
         r = run->fn(t, &p);
@@ -36,12 +39,14 @@ static int run_body(struct kv_txn *t, void *arg)
         return r;
 }
 
-int gather_part_run(struct gather_commit *c, size_t first, size_t count, unsigned flags, gather_part_fn fn)
+int gather_part_run(struct gather_commit *c, struct gather_block **at, size_t count, unsigned flags,
+                    kv_moment *moment, gather_part_fn fn, void *arg)
 {
-        struct run run = { .c = c, .first = first, .count = count, .fn = fn };
+        struct run run = { .c = c, .at = at, .count = count, .fn = fn, .arg = arg };
+        kv_moment unknown = 0;
 
         assert(count <= GATHER_PART_BLOCKS);
-        return fs_run_write(c->fs, flags, run_body, &run);
+        return fs_run_since(c->fs, flags | KV_RECENT, moment ? moment : &unknown, run_body, &run);
 }
 
 static bool is_whole(const struct gather_part *p, unsigned i)
@@ -135,7 +140,8 @@ int gather_check_file(const struct fs_inode *inode)
         return S_ISDIR(inode->rec.mode) ? -EISDIR : -EINVAL;
 }
 
-int gather_store_inode(struct kv_txn *t, const struct gather_commit *c, struct fs_inode *inode, uint64_t end)
+int gather_store_inode(struct kv_txn *t, const struct gather_change *change, struct fs_inode *inode,
+                       uint64_t end)
 {
         unsigned changed = 0;
 
@@ -143,12 +149,12 @@ int gather_store_inode(struct kv_txn *t, const struct gather_commit *c, struct f
                 inode->rec.size = end;
                 changed |= FS_CHANGED_SIZE;
         }
-        if (c->batch->kill_priv && fs_priv_kill_mode(&inode->rec.mode))
+        if (change->kill_priv && fs_priv_kill_mode(&inode->rec.mode))
                 changed |= FS_CHANGED_OWNER;
-        if (c->batch->times) {
-                inode->rec.mtime = c->batch->time;
-                if (fs_time_before(inode->rec.ctime, c->batch->time))
-                        inode->rec.ctime = c->batch->time;
+        if (change->times) {
+                inode->rec.mtime = change->time;
+                if (fs_time_before(inode->rec.ctime, change->time))
+                        inode->rec.ctime = change->time;
         }
         return fs_inode_store(t, inode, changed);
 }

@@ -18,17 +18,21 @@ struct gather_commit {
         struct fs_workers *workers;
         uint64_t ino;
         const struct gather_batch *batch;
+        const struct gather_feed *feed;
         const struct gather_writer *writer;
+        struct gather_change change; /* the batch's, as of when it last changed */
         /* Found by the first transaction of those in parallel. */
         bool announced;
         /* Blocks within the size, and from the first block behind it on; what is between, the block with the
-         * end, goes with the last one. */
+         * end, goes with the size. */
         size_t inside_end, outside_begin;
+        kv_moment announced_at; /* 0: not known */
 };
 
-/* COUNT blocks from the FIRST on, while a transaction writes them. */
+/* COUNT blocks while a transaction writes them. */
 struct gather_part {
         struct gather_commit *c;
+        void *arg; /* of its function */
         struct gather_block **at;
         unsigned count;
         struct fs_block_read reads[GATHER_PART_BLOCKS];
@@ -39,14 +43,12 @@ struct gather_part {
         size_t len[GATHER_PART_BLOCKS];
 };
 
-/* As many blocks as are planned for one. */
-size_t gather_part_max(const struct fs *fs);
-
 /* What a transaction does with its part: a kv_body. */
 typedef int (*gather_part_fn)(struct kv_txn *t, struct gather_part *p);
 
-/* Runs FN with COUNT blocks from the FIRST on. FLAGS: KV_IDEMPOTENT or 0. */
-int gather_part_run(struct gather_commit *c, size_t first, size_t count, unsigned flags, gather_part_fn fn);
+/* Runs FN with the COUNT blocks at AT. FLAGS: KV_IDEMPOTENT or 0. MOMENT: as kv_run_since; NULL: none. */
+int gather_part_run(struct gather_commit *c, struct gather_block **at, size_t count, unsigned flags,
+                    kv_moment *moment, gather_part_fn fn, void *arg);
 
 /* Starts reading the first N blocks as they are in the store. */
 void gather_part_start(struct gather_part *p, struct kv_txn *t, unsigned n);
@@ -64,9 +66,30 @@ unsigned gather_part_below(const struct gather_part *p, uint64_t end);
 /* 0, EISDIR or EINVAL. */
 int gather_check_file(const struct fs_inode *inode);
 /* Puts size, times and privileges into the record, as they are when [.., END) is written. */
-int gather_store_inode(struct kv_txn *t, const struct gather_commit *c, struct fs_inode *inode, uint64_t end);
+int gather_store_inode(struct kv_txn *t, const struct gather_change *change, struct fs_inode *inode,
+                       uint64_t end);
 
 /* Of what does not fit into a few transactions (gather_parallel.c): 0, GATHER_DISTURBED or an error. */
 int gather_commit_in_parallel(struct gather_commit *c);
+
+/* ---- the transactions of gather_parallel.c (gather_bodies.c) -------------------------------------- */
+
+/* A step: the size follows over blocks that are committed. */
+struct gather_step {
+        uint64_t end;       /* of them */
+        struct gather_change change;
+        uint64_t allocated; /* what they added to the counter beside the record, for now */
+        bool last;          /* nothing is under way any more: takes the announcement out */
+};
+
+/* Announces that blocks behind the size will be written, if there are any, or finds that it cannot:
+ * FS_TRIM_FIRST, GATHER_DISTURBED. ARG: the struct gather_commit. */
+int gather_announce(struct kv_txn *t, void *arg);
+/* Writes blocks within the size, or those behind it, which was announced: 0 or GATHER_DISTURBED. ARG: a
+ * uint64_t for what those behind it take. */
+int gather_write_inside(struct kv_txn *t, struct gather_part *p);
+int gather_write_outside(struct kv_txn *t, struct gather_part *p);
+/* Writes the block with the old end, if it is in the batch, and does the struct gather_step at ARG. */
+int gather_write_step(struct kv_txn *t, struct gather_part *p);
 
 #endif

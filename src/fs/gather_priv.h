@@ -32,9 +32,10 @@ struct gather_entry {
         pthread_mutex_t lock;    /* protects what follows */
         struct fs_waitlist flushed;
         bool checked;            /* that it is a file */
-        struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; not changed while
-                                            * it is FLUSHING */
+        struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; while it is
+                                            * FLUSHING changed by that alone */
         bool flushing, again;    /* again: asked for meanwhile */
+        bool full;               /* the flush under way takes nothing more */
         uint64_t freezes, retires;
         uint64_t attempts;       /* to commit */
         int last_result;         /* of the last one */

@@ -25,19 +25,19 @@ static uint64_t blocks_behind(const struct fs *fs, const struct gather_entry *e,
 static void attr_over(const struct fs *fs, const struct gather_entry *e, struct fs_attr *a)
 {
         uint64_t end = gather_blocks_end(&e->frozen.blocks), dirty_end = gather_blocks_end(&e->dirty.blocks);
-        const struct gather_batch *b = e->dirty.times ? &e->dirty : &e->frozen;
+        const struct gather_change *c = e->dirty.change.times ? &e->dirty.change : &e->frozen.change;
 
         a->blocks += blocks_behind(fs, e, a->size);
         if (dirty_end > end)
                 end = dirty_end;
         if (end > a->size)
                 a->size = end;
-        if (e->frozen.kill_priv || e->dirty.kill_priv)
+        if (e->frozen.change.kill_priv || e->dirty.change.kill_priv)
                 (void)fs_priv_kill_mode(&a->mode);
-        if (b->times) {
-                a->mtime = b->time;
-                if (fs_time_before(a->ctime, b->time))
-                        a->ctime = b->time;
+        if (c->times) {
+                a->mtime = c->time;
+                if (fs_time_before(a->ctime, c->time))
+                        a->ctime = c->time;
         }
 }
 

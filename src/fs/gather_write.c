@@ -83,11 +83,11 @@ static int write_pieces(struct gather *g, struct gather_entry *e, uint64_t offse
                 *ret_done += len;
                 /* With each block, because the lock may have been released for a flush. */
                 if (!(flags & FS_WRITE_KEEP_TIMES)) {
-                        e->dirty.times = true;
-                        e->dirty.time = fs_now(fs);
+                        e->dirty.change.times = true;
+                        e->dirty.change.time = fs_now(fs);
                 }
                 if (flags & FS_WRITE_KILL_PRIV)
-                        e->dirty.kill_priv = true;
+                        e->dirty.change.kill_priv = true;
         }
         return r;
 }

@@ -78,6 +78,7 @@ int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         t->flags = flags;
         t->open_ranges = 0;
         t->committed = false;
+        t->moment = 0;
         t->written_bytes = t->written_keys = t->largest_value = 0;
         t->fence = NULL;
         atomic_fetch_add_explicit(&s->open_txns, 1, memory_order_relaxed);
@@ -107,9 +108,15 @@ void kv_end(struct kv_txn *t)
         atomic_fetch_sub_explicit(&s->open_txns, 1, memory_order_relaxed);
 }
 
+bool kv_is_blind(const struct kv_txn *t)
+{
+        return t->flags & KV_BLIND;
+}
+
 void kv_get_start(struct kv_txn *t, struct kv_read *r, struct slice key, unsigned flags)
 {
         check_key(t, key);
+        assert(!kv_is_blind(t));
         *r = (struct kv_read){ .key = key, .flags = flags };
         t->store->ops->get_start(t, r);
 }
@@ -135,6 +142,7 @@ void kv_range_start(struct kv_txn *t, struct kv_range *r, const struct kv_range_
 {
         check_key(t, opts->begin);
         check_key(t, opts->end);
+        assert(!kv_is_blind(t));
         *r = (struct kv_range){ .txn = t, .opts = *opts };
         t->open_ranges++;
         t->store->ops->range_start(t, r);

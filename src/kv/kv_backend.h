@@ -43,6 +43,10 @@ struct kv_ops {
         int (*begin)(struct kv_store *s, unsigned flags, struct kv_txn **ret);
         int (*commit)(struct kv_txn *t);
         void (*end)(struct kv_txn *t); /* frees T */
+        /* T, which began with KV_BLIND and will read nothing, conflicts with what was committed after MOMENT,
+         * or fails with a transient error if that is too long ago to tell. NULL: there are no moments, nor is
+         * t->moment ever set. */
+        int (*since)(struct kv_txn *t, kv_moment moment);
 
         /* Stores without round trips do the read in get_start and leave get_wait NULL; result in
          * r->err and r->value. */
@@ -69,6 +73,9 @@ struct kv_ops {
         void (*unwatch)(struct kv_watch *w);
 };
 
+/* A flag of `begin` beside enum kv_txn_flags: `since` follows. */
+#define KV_BLIND (1u << 16)
+
 struct kv_session; /* fence and markers of kv_run: run.c */
 
 /* First member of every implementation's store. */
@@ -85,6 +92,7 @@ struct kv_txn {
         unsigned flags;
         unsigned open_ranges;
         bool committed; /* commit was called, whatever came of it */
+        kv_moment moment; /* of the commit, if it is known; set by `commit` */
         size_t written_bytes;
         size_t written_keys;  /* at least as many as differ */
         size_t largest_value; /* written */

@@ -203,25 +203,60 @@ static int marker_put(struct kv_txn *t, const struct marker *m)
         return r < 0 ? r : kv_set(t, marker_key(m), slice_of(m->value, sizeof(m->value)));
 }
 
-/* Attempt N: 0 when committed, or an error, after the back-off if it is a transient one. *RET_VALUE is the
- * body's value. */
-static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, const struct marker *m,
-                   unsigned n, int *ret_value)
+/* What a call of kv_run runs. */
+struct run {
+        struct kv_store *s;
+        unsigned flags; /* of the next attempt */
+        kv_body body;
+        void *arg;
+        struct marker marker;
+        kv_moment moment; /* that a blind attempt begins with; then, of the commit */
+        int value;        /* the body's */
+};
+
+/* Not as a whole: the marker is large. */
+static void run_init(struct run *run, struct kv_store *s, unsigned flags, kv_body body, void *arg)
 {
-        struct kv_session *session = s->session;
+        run->s = s;
+        run->flags = flags;
+        run->body = body;
+        run->arg = arg;
+        run->marker.session = NULL;
+        run->moment = 0;
+        run->value = 0;
+}
+
+/* The fence, started before the body's reads and waited for after them: no round trip of its own. FENCE: where
+ * its read is kept. */
+static int fence_start(struct kv_txn *t, const struct kv_session *session, struct kv_read *fence)
+{
+        struct slice key = slice_of(session->fence, session->fence_len);
+
+        if (kv_is_blind(t))
+                return kv_conflict_key(t, KV_CONFLICT_READ, key);
+        kv_get_start(t, fence, key, 0);
+        t->fence = fence;
+        return 0;
+}
+
+/* Attempt N: 0 when committed, or an error, after the back-off if it is a transient one. */
+static int attempt(struct run *run, unsigned n)
+{
+        struct kv_store *s = run->s;
+        const struct marker *m = &run->marker;
         struct kv_read fence;
         struct kv_txn *t;
         int r, q;
 
-        r = kv_begin(s, flags, &t);
+        r = kv_begin(s, run->flags, &t);
         if (r < 0)
                 return backoff(s, NULL, r, n);
-        /* Started before the body's reads and waited for after them: no round trip of its own. */
-        if (session && session->fenced) {
-                kv_get_start(t, &fence, slice_of(session->fence, session->fence_len), 0);
-                t->fence = &fence;
-        }
-        r = *ret_value = body(t, arg);
+        if (kv_is_blind(t))
+                r = s->ops->since(t, run->moment);
+        if (r >= 0 && s->session && s->session->fenced)
+                r = fence_start(t, s->session, &fence);
+        if (r >= 0)
+                r = run->value = run->body(t, run->arg);
         q = kv_confirm(t);
         if (q == -ERR_FENCED || (q < 0 && r >= 0))
                 r = q;
@@ -234,6 +269,7 @@ static int attempt(struct kv_store *s, unsigned flags, kv_body body, void *arg, 
                 r = -ERR_RETRY;
         if (r >= 0)
                 r = kv_commit(t);
+        run->moment = t->moment;
         r = backoff(s, t, r, n);
         kv_end(t);
         return r < 0 ? r : 0;
@@ -285,31 +321,22 @@ static int marker_settle(struct kv_store *s, const struct marker *m)
         }
 }
 
-int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
+static int run_to_the_end(struct run *run)
 {
-        struct marker m;
-        int r, value = 0;
+        struct kv_store *s = run->s;
+        int r;
 
-        m.session = NULL;
-        if ((flags & KV_RECENT) && (!s->limits.remote || !s->limits.optimistic))
-                flags &= ~(unsigned)KV_RECENT; /* nothing to gain */
-        if (s->limits.unknown_results && (flags & KV_WRITE) && !(flags & KV_IDEMPOTENT)) {
-                /* Without a marker an unknown result could not be decided. */
-                assert(s->session && s->session->marked);
-                r = marker_take(&m, s->session);
-                if (r < 0)
-                        return r;
-        }
         for (unsigned n = 0;; n++) {
-                r = attempt(s, flags, body, arg, &m, n, &value);
+                r = attempt(run, n);
                 if (!is_transient(r))
                         break;
-                flags &= ~(unsigned)KV_RECENT;
-                if (r == -ERR_UNKNOWN_RESULT && m.session) {
-                        r = marker_settle(s, &m);
+                run->flags &= ~(unsigned)(KV_RECENT | KV_BLIND);
+                if (r == -ERR_UNKNOWN_RESULT && run->marker.session) {
+                        r = marker_settle(s, &run->marker);
                         if (r < 0)
                                 break;
                         if (r > 0) {
+                                run->moment = 0;
                                 r = 0;
                                 break;
                         }
@@ -317,6 +344,48 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
                 }
         }
         kv_patience_deafen(false);
-        marker_release(&m);
-        return r < 0 ? r : value;
+        return r < 0 ? r : run->value;
+}
+
+static int run_marked(struct run *run)
+{
+        struct kv_store *s = run->s;
+        int r;
+
+        if ((run->flags & KV_RECENT) && (!s->limits.remote || !s->limits.optimistic))
+                run->flags &= ~(unsigned)KV_RECENT; /* nothing to gain */
+        if (s->limits.unknown_results && (run->flags & KV_WRITE) && !(run->flags & KV_IDEMPOTENT)) {
+                /* Without a marker an unknown result could not be decided. */
+                assert(s->session && s->session->marked);
+                r = marker_take(&run->marker, s->session);
+                if (r < 0)
+                        return r;
+        }
+        r = run_to_the_end(run);
+        marker_release(&run->marker);
+        return r;
+}
+
+int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
+{
+        struct run r;
+
+        run_init(&r, s, flags, body, arg);
+        return run_marked(&r);
+}
+
+int kv_run_since(struct kv_store *s, unsigned flags, kv_moment *moment, kv_body body, void *arg)
+{
+        struct run r;
+        int result;
+
+        assert(flags & KV_WRITE);
+        if (*moment != 0 && s->ops->since)
+                flags = (flags & ~(unsigned)KV_RECENT) | KV_BLIND;
+        run_init(&r, s, flags, body, arg);
+        r.moment = *moment;
+        result = run_marked(&r);
+        if (result >= 0)
+                *moment = r.moment;
+        return result;
 }

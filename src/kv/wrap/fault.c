@@ -155,13 +155,13 @@ static int fault_commit(struct kv_txn *t)
         int r = pass(t->store, false);
 
         if (!(t->flags & KV_WRITE))
-                return r < 0 ? r : kv_commit(filter_below(t));
+                return r < 0 ? r : filter_commit(t);
         pthread_mutex_lock(&f->lock);
         fate = commit_fate(f);
         pthread_mutex_unlock(&f->lock);
         if (!fate.done)
                 return fate.told;
-        r = kv_commit(filter_below(t));
+        r = filter_commit(t);
         return r < 0 ? r : fate.told;
 }
 

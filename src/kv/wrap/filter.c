@@ -71,9 +71,19 @@ static int filter_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         return filter_begin_sized(s, flags, sizeof(struct filter_txn), ret);
 }
 
-static int filter_commit(struct kv_txn *t)
+int filter_commit(struct kv_txn *t)
 {
-        return kv_commit(filter_below(t));
+        int r = kv_commit(filter_below(t));
+
+        t->moment = filter_below(t)->moment;
+        return r;
+}
+
+static int filter_since(struct kv_txn *t, kv_moment moment)
+{
+        struct kv_txn *below = filter_below(t);
+
+        return below->store->ops->since(below, moment);
 }
 
 void filter_end(struct kv_txn *t)
@@ -197,6 +207,7 @@ void filter_init(struct filter *f, const char *name, struct kv_store *below)
                 .begin = filter_begin,
                 .commit = filter_commit,
                 .end = filter_end,
+                .since = below->ops->since ? filter_since : NULL,
                 .get_start = filter_get_start,
                 .get_wait = filter_get_wait,
                 .range_start = filter_range_start,

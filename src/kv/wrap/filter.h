@@ -38,6 +38,7 @@ int filter_close(struct kv_store *s);
 int filter_begin_sized(struct kv_store *s, unsigned flags, size_t size, struct kv_txn **ret);
 
 /* What filter_init puts into f->ops where it takes more than one call below. */
+int filter_commit(struct kv_txn *t);
 void filter_end(struct kv_txn *t);
 void filter_get_start(struct kv_txn *t, struct kv_read *r);
 void filter_get_wait(struct kv_txn *t, struct kv_read *r);

@@ -88,7 +88,7 @@ static int stats_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
 static int stats_commit(struct kv_txn *t)
 {
         struct kv_stats *n = stats_of(t->store);
-        int r = kv_commit(filter_below(t));
+        int r = filter_commit(t);
 
         count(r >= 0 ? &n->commits : r == -ERR_CONFLICT ? &n->conflicts : &n->commit_errors, 1);
         return r;

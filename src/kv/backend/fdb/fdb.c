@@ -159,6 +159,7 @@ static const struct kv_ops fdb_ops = {
         .begin = fdb_begin,
         .commit = fdb_commit,
         .end = fdb_end,
+        .since = fdb_since,
         .get_start = fdb_get_start,
         .get_wait = fdb_get_wait,
         .range_start = fdb_range_start,

@@ -147,6 +147,7 @@ void fdb_quiet_and_unlock(struct fdb_store *s);
 int fdb_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret);
 int fdb_commit(struct kv_txn *t);
 void fdb_end(struct kv_txn *t);
+int fdb_since(struct kv_txn *t, kv_moment moment);
 int fdb_backoff(struct kv_store *s, struct kv_txn *t, int err, unsigned attempt);
 /* Makes the client's transaction if there is none yet. */
 int fdb_need(struct fdb_txn *t, struct fdb_store *s);

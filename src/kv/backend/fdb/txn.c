@@ -82,7 +82,9 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
         t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
-        if ((flags & KV_RECENT) && !(flags & KV_WRITE)) {
+        if (flags & KV_BLIND) {
+                r = 0; /* fdb_since does it */
+        } else if ((flags & KV_RECENT) && !(flags & KV_WRITE)) {
                 r = fdb_version_recent(s, &t->version);
         } else {
                 if (flags & KV_RECENT)
@@ -97,6 +99,15 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
         }
         *ret = &t->base;
         return 0;
+}
+
+/* It reads nothing, so the storage servers need not have come that far, or still know it. */
+int fdb_since(struct kv_txn *txn, kv_moment moment)
+{
+        struct fdb_txn *t = (struct fdb_txn *)txn;
+
+        t->version = moment;
+        return fdb_need(t, fdb_store_of(t));
 }
 
 void fdb_end(struct kv_txn *txn)
@@ -147,15 +158,17 @@ struct commit {
         bool came, alone;
 };
 
-/* Takes note of the outcome; returns FoundationDB's error. */
-static fdb_error_t commit_outcome(const struct commit *c)
+/* Takes note of the outcome; returns FoundationDB's error. *RET_VERSION: of the commit, if it is known. */
+static fdb_error_t commit_outcome(const struct commit *c, kv_moment *ret_version)
 {
         const struct fdb_api *api = c->s->api;
         fdb_error_t e = api->future_get_error(c->future);
         int64_t version = 0;
 
-        if (e == 0 && api->transaction_get_committed_version(c->tr, &version) == 0 && version > 0)
+        if (e == 0 && api->transaction_get_committed_version(c->tr, &version) == 0 && version > 0) {
+                *ret_version = version;
                 fdb_version_committed(c->s, version, c->sent_ns);
+        }
         if (fdb_commit_error(api, e) == -ERR_UNKNOWN_RESULT)
                 fdb_version_note(c->s, 0, c->sent_ns);
         return e;
@@ -173,6 +186,7 @@ static void on_committed(FDBFuture *f, void *arg)
 {
         struct commit *c = arg;
         struct fdb_store *s = c->s;
+        kv_moment unused;
 
         (void)f;
         pthread_mutex_lock(&s->lock);
@@ -185,7 +199,7 @@ static void on_committed(FDBFuture *f, void *arg)
                 return;
         }
         pthread_mutex_unlock(&s->lock);
-        commit_outcome(c);
+        commit_outcome(c, &unused);
         commit_free(c);
         pthread_mutex_lock(&s->lock);
         s->commits_alone--;
@@ -250,7 +264,7 @@ int fdb_commit(struct kv_txn *txn)
                 t->tr = NULL;
                 return r;
         }
-        e = commit_outcome(c);
+        e = commit_outcome(c, &t->base.moment);
         c->tr = NULL;
         commit_free(c);
         t->committed = e == 0;

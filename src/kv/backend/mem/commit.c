@@ -12,7 +12,7 @@ static const struct mem_version *current(const struct mem_store *s, struct slice
 static bool conflicts(const struct mem_txn *t)
 {
         for (const struct mem_span *s = t->read; s; s = s->next)
-                if (mem_conflicts_since(&t->store->conflicts, s, t->sees))
+                if (mem_conflicts_since(&t->store->conflicts, s, t->since))
                         return true;
         return false;
 }
@@ -126,6 +126,7 @@ static int commit_writes(struct mem_txn *t)
         else
                 publish_conflicts(t);
         apply(t);
+        t->base.moment = (kv_moment)s->committed;
         return 0;
 }
 

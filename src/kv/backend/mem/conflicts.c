@@ -152,6 +152,7 @@ static void sweep(struct mem_conflicts *c, uint64_t oldest)
                 }
                 before = at;
         }
+        c->swept = oldest;
         c->sweep_at = SWEEP_MIN + 2 * c->boundaries.count;
 }
 

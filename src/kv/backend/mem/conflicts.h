@@ -14,6 +14,7 @@
 struct mem_conflicts {
         struct mem_tree boundaries;
         uint64_t floor;  /* everything counts as written by this commit at least */
+        uint64_t swept;  /* of what was written before this commit it is not known in which it was */
         size_t sweep_at; /* number of boundaries at which old ones are swept out */
 };
 

@@ -92,12 +92,26 @@ static int mem_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret
         mem_writes_init(&t->writes);
         mem_list_init(&t->watches);
         pthread_mutex_lock(&s->lock);
-        t->sees = s->committed;
+        t->sees = t->since = s->committed;
         mem_list_append(&s->running, &t->link);
         s->running_writers += t->may_write;
         pthread_mutex_unlock(&s->lock);
         *ret = &t->base;
         return 0;
+}
+
+static int mem_since(struct kv_txn *txn, kv_moment moment)
+{
+        struct mem_txn *t = (struct mem_txn *)txn;
+        int r = 0;
+
+        pthread_mutex_lock(&t->store->lock);
+        if ((uint64_t)moment < t->store->conflicts.swept)
+                r = -ERR_RETRY;
+        else
+                t->since = (uint64_t)moment;
+        pthread_mutex_unlock(&t->store->lock);
+        return r;
 }
 
 static void mem_end(struct kv_txn *txn)
@@ -201,6 +215,7 @@ static const struct kv_ops mem_ops = {
         .begin = mem_begin,
         .commit = mem_commit,
         .end = mem_end,
+        .since = mem_since,
         .get_start = mem_get_start,
         .range_start = mem_range_start,
         .range_next = mem_range_next,

@@ -32,6 +32,7 @@ struct mem_txn {
         struct mem_store *store;
         struct mem_link link; /* in store->running */
         uint64_t sees;        /* the last commit that it sees */
+        uint64_t since;       /* commits after this one may conflict */
         uint64_t begun_ns;
         bool may_write;
         bool failed; /* memory ran out where no error could be returned: it must not commit */
