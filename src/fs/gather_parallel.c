@@ -46,7 +46,7 @@ static bool get_more(struct flush *f)
 {
         struct gather_commit *c = f->c;
 
-        if (f->closed || !c->announced || !c->feed->more(c->feed->entry))
+        if (f->closed || !c->announced || fs_workers_wanted(c->workers) || !c->feed->more(c->feed->entry))
                 return false;
         c->change = c->batch->change;
         return true;

@@ -2,7 +2,6 @@
 
 #include "thread.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* One fs_workers_each, on its caller's stack. Linked while calls of it are left to be begun. */
@@ -149,6 +148,16 @@ void fs_workers_submit(struct fs_workers *w, struct fs_job *job)
         w->last = &job->next;
         wake(w, 1);
         pthread_mutex_unlock(&w->lock);
+}
+
+bool fs_workers_wanted(struct fs_workers *w)
+{
+        bool wanted;
+
+        pthread_mutex_lock(&w->lock);
+        wanted = w->first != NULL;
+        pthread_mutex_unlock(&w->lock);
+        return wanted;
 }
 
 void fs_workers_free(struct fs_workers *w)

@@ -3,6 +3,7 @@
 #ifndef FS_WORKERS_H
 #define FS_WORKERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct fs_workers;
@@ -26,5 +27,7 @@ struct fs_job {
 };
 
 void fs_workers_submit(struct fs_workers *w, struct fs_job *job);
+/* Whether a job waits for a thread: who could go on for ever should come to an end. */
+bool fs_workers_wanted(struct fs_workers *w);
 
 #endif
