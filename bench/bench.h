@@ -226,12 +226,15 @@ int tree_load(struct bench *b, struct err_text *text);
 
 /* ---- special runs, and the report ----------------------------------------------------------------- */
 
-/* Both print tables of their own. Cost of create, lookup and unlink against the size of the file system,
+/* These print tables of their own. Cost of create, lookup and unlink against the size of the file system,
  * on mounts that it makes itself: */
 enum { FLAT_EXTRA_FILES = 1000 }; /* for which there must be names, too */
 int flat_run(struct bench *b, enum target_id id, uint64_t files_max);
 /* Memory of a daemon that writes much and holds many files: */
 int memory_run(struct bench *b, struct target *t, uint64_t data_mib, uint64_t files);
+
+/* How fast metadata requests are, and how long the longest one took, in SECONDS on each file system: */
+int soak_run(struct bench *b, double seconds);
 
 void report_markdown(const struct bench *b, FILE *f);
 void report_json(const struct bench *b, FILE *f);

@@ -128,6 +128,12 @@ static int run_special(struct bench *b, const struct options *o)
 {
         int r = 0;
 
+        if (o->soak_s) {
+                r = soak_run(b, (double)o->soak_s);
+                if (r < 0)
+                        bench_warn("%s", err_str(r));
+                return r;
+        }
         for (int i = 0; i < TARGET_COUNT && r == 0; i++) {
                 struct target *t = &b->targets[i];
 
@@ -234,7 +240,7 @@ int main(int argc, char **argv)
         sigaction(SIGHUP, &sa, NULL);
         if (start(&b, !o.flat_files) < 0)
                 return 1;
-        r = o.flat_files || o.memory_mib ? run_special(&b, &o) : run_compare(&b, &o);
+        r = o.flat_files || o.memory_mib || o.soak_s ? run_special(&b, &o) : run_compare(&b, &o);
         finish(&b);
         return r < 0 ? 1 : 0;
 }

@@ -40,6 +40,7 @@ static const char usage[] =
         "  --json FILE          also writes all samples there\n"
         "  --flat[=N]           instead: cost per operation among 1000 to N (1000000) files\n"
         "  --memory[=MIB]       instead: memory while writing MIB (10240) and holding 1000000 files\n"
+        "  --soak[=SECONDS]     instead: metadata work for so long (300) on each, and the longest request\n"
         "  --list               prints the names of groups and rows\n"
         "The seed is taken from ASHLAR_SEED if that is set.\n";
 
@@ -166,7 +167,7 @@ static void set_defaults(struct bench *b)
 int options_parse(int argc, char **argv, struct bench *b, struct options *o)
 {
         enum { FS = 1000, ROWS, WRITEBACK, ROUNDS, THREADS, QUICK, SIZE, TREE, DIR, ASHLAR, MEMFS, OPTIONS,
-               RINGS, HOGS, JSON, FLAT, MEMORY, LIST, HELP };
+               RINGS, HOGS, JSON, FLAT, MEMORY, SOAK, LIST, HELP };
         static const struct option longs[] = {
                 { "fs", required_argument, NULL, FS }, { "rows", required_argument, NULL, ROWS },
                 { "rings", no_argument, NULL, RINGS }, { "hogs", required_argument, NULL, HOGS },
@@ -177,6 +178,7 @@ int options_parse(int argc, char **argv, struct bench *b, struct options *o)
                 { "memfs", required_argument, NULL, MEMFS }, { "json", required_argument, NULL, JSON },
                 { "ashlar-options", required_argument, NULL, OPTIONS },
                 { "flat", optional_argument, NULL, FLAT }, { "memory", optional_argument, NULL, MEMORY },
+                { "soak", optional_argument, NULL, SOAK },
                 { "list", no_argument, NULL, LIST }, { "help", no_argument, NULL, HELP }, { 0 },
         };
         bool ok = true, rows_given = false, fs_given = false, writeback = false, rings = false;
@@ -247,6 +249,10 @@ int options_parse(int argc, char **argv, struct bench *b, struct options *o)
                         o->memory_mib = 10240;
                         ok = !optarg || number_of(optarg, 1, 1 << 24, &o->memory_mib);
                         break;
+                case SOAK:
+                        o->soak_s = 300;
+                        ok = !optarg || number_of(optarg, 1, 86400, &o->soak_s);
+                        break;
                 case LIST:
                         list_names();
                         exit(0);
@@ -257,15 +263,18 @@ int options_parse(int argc, char **argv, struct bench *b, struct options *o)
                         ok = false;
                 }
         }
-        if (!ok || optind < argc || (o->flat_files && o->memory_mib)) {
+        if (!ok || optind < argc || !!o->flat_files + !!o->memory_mib + !!o->soak_s > 1) {
                 bench_warn("wrong arguments; see --help");
                 return -EINVAL;
         }
         for (int r = 0; r < ROW_COUNT && !rows_given; r++)
                 b->rows_wanted[r] = true;
-        /* The special runs are about ashlar. */
+        /* Two of the special runs are about ashlar, one compares transports. */
         for (int t = TARGET_NATIVE; t <= TARGET_ASHLAR && !fs_given; t++)
-                b->targets[t].wanted = t == TARGET_ASHLAR || (!o->flat_files && !o->memory_mib);
+                b->targets[t].wanted = t == TARGET_ASHLAR ||
+                                       (!o->flat_files && !o->memory_mib && !o->soak_s);
+        if (o->soak_s && !fs_given)
+                b->targets[TARGET_ASHLAR_RINGS].wanted = true;
         if (rings)
                 b->targets[TARGET_MEMFS_RINGS].wanted = b->targets[TARGET_ASHLAR_RINGS].wanted = true;
         if (writeback)

@@ -6,7 +6,7 @@
 
 struct options {
         const char *json;       /* file for all samples, or NULL */
-        uint64_t flat_files, memory_mib; /* 0: not asked for */
+        uint64_t flat_files, memory_mib, soak_s; /* 0: not asked for */
 };
 
 /* Fills O, and B's sizes, rounds, wanted rows and targets, seed and paths (paths.base: the directory that was
