@@ -4,12 +4,13 @@
 #     ASHLAR=build/ashlar tests/fdb/with_cluster.sh 1 bash bench/fdb/measure.sh [BLOCK_SIZE...]
 #
 # With block sizes: only sequential throughput, for each. The build directory is that of ASHLAR. Environment: RUNS
-# (3), MIB (256, of the large file) and SHARE (100, percent of the usual numbers of files).
+# (3), MIB (256, of the large file), SHARE (100, percent of the usual numbers of files) and ONLY (large: no others).
 #
 # Each measurement begins with a mount that has just begun, so that neither the kernel nor the mount has anything
-# of the files. What the servers have in memory stays there: this is no measurement of their disks. Numbers are
-# medians of RUNS, with minimum and maximum where there is room. Commits and conflicts are those that the cluster
-# counts, of all runs of a row with mounting and unmounting, less what it commits by itself when nobody uses it.
+# of the files. What the servers have in memory stays there: this is no measurement of their disks. Before a large
+# file is written they have brought down what came before, because that takes from them. Numbers are medians of
+# RUNS, with minimum and maximum where there is room. Commits and conflicts are those that the cluster counts, of
+# all runs of a row with mounting and unmounting, less what it commits by itself when nobody uses it.
 set -euo pipefail
 
 ASHLAR=$(realpath "${ASHLAR:?the program}")
@@ -104,16 +105,33 @@ cost() {
                 printf "%.2f | %.3f", c < 0 ? 0 : c, r < 0 ? 0 : r }'
 }
 
+# Bytes that the storage server which is behind most has in memory and not on its disk.
+behind() {
+        "$FDBCLI" -C "$FDB_CLUSTER_FILE" --exec 'status json' --timeout 30 | python3 -c 'import json, sys
+qos = json.loads(sys.stdin.read())["cluster"].get("qos", {})
+print(qos.get("worst_queue_bytes_storage_server", 1 << 40))'
+}
+
+# Waits until the servers have brought down what was written.
+settle() {
+        local i
+
+        for ((i = 0; i < 120 && $(behind) > 10000000; i++)); do
+                sleep 1
+        done
+}
+
 # ---- a large file -----------------------------------------------------------------------------------
 
-# One run: appends to $WORK/write, read and umount.
-sequential_once() { # MODE [MKFS OPTIONS...]
-        new_store "${@:2}"
-        mount_at "$1" "$A"
-        rate "$MIB" "$(seconds dd if="$WORK/data" of="$A/data" bs=1M conv=fsync status=none)" >>"$WORK/write"
-        seconds "$ASHLAR" umount "$A" >>"$WORK/umount"
-        mount_at "$1" "$A"
-        rate "$MIB" "$(seconds dd if="$A/data" of=/dev/null bs=1M status=none)" >>"$WORK/read"
+# One run: appends to $WORK/NAME-write, -read and -umount.
+sequential_once() { # NAME MODE [MKFS OPTIONS...]
+        new_store "${@:3}"
+        settle
+        mount_at "$2" "$A"
+        rate "$MIB" "$(seconds dd if="$WORK/data" of="$A/data" bs=1M conv=fsync status=none)" >>"$WORK/$1-write"
+        seconds "$ASHLAR" umount "$A" >>"$WORK/$1-umount"
+        mount_at "$2" "$A"
+        rate "$MIB" "$(seconds dd if="$A/data" of=/dev/null bs=1M status=none)" >>"$WORK/$1-read"
         if ! cmp -s "$WORK/data" "$A/data"; then
                 echo 'measure.sh: what was read is not what was written' >&2
                 exit 1
@@ -121,27 +139,23 @@ sequential_once() { # MODE [MKFS OPTIONS...]
         "$ASHLAR" umount "$A"
 }
 
-sequential() { # NAME MODE [MKFS OPTIONS...]
-        local i
-
-        rm -f "$WORK/write" "$WORK/read" "$WORK/umount"
-        for ((i = 0; i < RUNS; i++)); do
-                sequential_once "${@:2}"
-        done
-        printf '| %s | %s | %s | %s |\n' "$1" "$(spread "$WORK/write")" "$(spread "$WORK/read")" \
-                "$(median %.2f <"$WORK/umount")"
+sequential_row() { # TITLE NAME
+        printf '| %s | %s | %s | %s |\n' "$1" "$(spread "$WORK/$2-write")" "$(spread "$WORK/$2-read")" \
+                "$(median %.2f <"$WORK/$2-umount")"
 }
 
 # The plain program: the same bytes as values of 64 KiB in transactions of 900 KB, eight at a time.
-plain() {
+plain_once() {
         local i
 
-        for ((i = 0; i < RUNS; i++)); do
-                "$BENCH/fdb_bench" mib="$MIB"
-        done >"$WORK/plain"
+        settle
+        "$BENCH/fdb_bench" mib="$MIB" >"$WORK/plain"
         for i in write get range; do
-                awk -v p="$i" '$1 == p { printf "%.0f\n", $2 }' "$WORK/plain" >"$WORK/plain-$i"
+                awk -v p="$i" '$1 == p { printf "%.0f\n", $2 }' "$WORK/plain" >>"$WORK/plain-$i"
         done
+}
+
+plain_rows() {
         printf '| plain program, by gets | %s | %s | |\n' "$(spread "$WORK/plain-write")" \
                 "$(spread "$WORK/plain-get")"
         printf '| plain program, by ranges | | %s | |\n' "$(spread "$WORK/plain-range")"
@@ -207,7 +221,10 @@ if [[ $# -gt 0 ]]; then
         sequential_head "Block sizes"
         for size in "$@"; do
                 for mode in shared exclusive; do
-                        sequential "$mode, blocks of $size" "$mode" -b "$size"
+                        for ((i = 0; i < RUNS; i++)); do
+                                sequential_once "$mode-$size" "$mode" -b "$size"
+                        done
+                        sequential_row "$mode, blocks of $size" "$mode-$size"
                 done
         done
         printf '\nLoad at the end: %s\n' "$(</proc/loadavg)"
@@ -215,10 +232,17 @@ if [[ $# -gt 0 ]]; then
 fi
 
 sequential_head "A large file"
-plain
-for mode in shared exclusive; do
-        sequential "$mode" "$mode"
+for ((i = 0; i < RUNS; i++)); do
+        plain_once
+        sequential_once shared shared
+        sequential_once exclusive exclusive
 done
+plain_rows
+sequential_row shared shared
+sequential_row exclusive exclusive
+if [[ ${ONLY:-} == large ]]; then
+        exit
+fi
 
 new_store
 IDLE=$(idle_rate)
