@@ -20,10 +20,11 @@ static void *timer_main(void *arg)
 
         pthread_mutex_lock(&g->lock);
         while (!g->stop) {
+                struct gather_entry *e;
                 struct timespec until;
                 uint64_t now = gather_now_ns(g);
 
-                for (struct gather_entry *e = g->oldest; e; e = e->newer)
+                list_each(e, &g->all, link)
                         if (e->dirty_since_ns != 0 && now - e->dirty_since_ns >= age_ns)
                                 gather_kick(g, e);
                 if (g->bytes == 0) {
@@ -76,6 +77,7 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
                 g->pid[0] &= 0xf; /* never 'l' */
         }
         pthread_mutex_init(&g->lock, NULL);
+        list_init(&g->all);
         thread_cond_init(&g->tick);
         g->workers = fs_workers_new(opts->threads ? opts->threads : THREADS);
         r = g->workers ? thread_start(&g->timer, timer_main, g) : -ENOMEM;

@@ -24,29 +24,6 @@ static struct gather_entry *find(struct gather *g, uint64_t ino)
         return e;
 }
 
-static void list_add(struct gather *g, struct gather_entry *e)
-{
-        e->older = g->newest;
-        e->newer = NULL;
-        if (g->newest)
-                g->newest->newer = e;
-        else
-                g->oldest = e;
-        g->newest = e;
-}
-
-static void list_remove(struct gather *g, struct gather_entry *e)
-{
-        if (e->older)
-                e->older->newer = e->newer;
-        else
-                g->oldest = e->newer;
-        if (e->newer)
-                e->newer->older = e->older;
-        else
-                g->newest = e->older;
-}
-
 static void entry_free(struct gather_entry *e)
 {
         gather_blocks_free(&e->dirty.blocks);
@@ -63,7 +40,7 @@ static void entry_remove(struct gather *g, struct gather_entry *e)
         while (*at != e)
                 at = &(*at)->next_in_bucket;
         *at = e->next_in_bucket;
-        list_remove(g, e);
+        list_remove(&e->link);
         g->entries--;
         if (e->retired > g->floor)
                 g->floor = e->retired;
@@ -75,13 +52,13 @@ static void entry_remove(struct gather *g, struct gather_entry *e)
 static void sweep(struct gather *g)
 {
         for (unsigned i = 0; i < 4 && g->entries > CLEAN_ENTRIES; i++) {
-                struct gather_entry *e = g->oldest;
+                struct gather_entry *e = list_entry(g->all.next, struct gather_entry, link);
 
                 if (e->refs == 0 && e->bytes == 0 && (!e->lost || e->lost == -ESTALE)) {
                         entry_remove(g, e);
                 } else {
-                        list_remove(g, e);
-                        list_add(g, e);
+                        list_remove(&e->link);
+                        list_append(&g->all, &e->link);
                 }
         }
 }
@@ -128,7 +105,7 @@ struct gather_entry *gather_entry_make(struct gather *g, uint64_t ino)
                 e->retired = g->floor;
                 e->next_in_bucket = *bucket(g, ino);
                 *bucket(g, ino) = e;
-                list_add(g, e);
+                list_append(&g->all, &e->link);
                 g->entries++;
         }
         e->refs++;
@@ -141,8 +118,10 @@ struct gather_entry *gather_entry_make(struct gather *g, uint64_t ino)
 
 void gather_entries_free(struct gather *g)
 {
-        for (struct gather_entry *e = g->oldest, *next; e; e = next) {
-                next = e->newer;
+        while (!list_empty(&g->all)) {
+                struct gather_entry *e = list_entry(g->all.next, struct gather_entry, link);
+
+                list_remove(&e->link);
                 entry_free(e);
         }
 }

@@ -251,7 +251,9 @@ void gather_flush_job(struct fs_job *job)
 
 void gather_kick_all(struct gather *g)
 {
-        for (struct gather_entry *e = g->oldest; e; e = e->newer)
+        struct gather_entry *e;
+
+        list_each(e, &g->all, link)
                 gather_kick(g, e);
 }
 
@@ -349,13 +351,13 @@ int fs_gather_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
 /* References to all of which something is gathered: their number, or ENOMEM. */
 static int get_all(struct gather *g, struct gather_entry ***ret)
 {
-        struct gather_entry **all;
+        struct gather_entry **all, *e;
         int n = 0;
 
         pthread_mutex_lock(&g->lock);
         all = calloc(g->entries + 1, sizeof(*all));
-        for (struct gather_entry *e = g->oldest; all && e; e = e->newer)
-                if (e->bytes > 0) {
+        list_each(e, &g->all, link)
+                if (all && e->bytes > 0) {
                         e->refs++;
                         all[n++] = e;
                         gather_kick(g, e);

@@ -5,6 +5,7 @@
 
 #include "gather.h"
 #include "gather_commit.h"
+#include "list.h"
 #include "waitlist.h"
 #include "workers.h"
 
@@ -19,7 +20,7 @@ struct gather_entry {
 
         /* Under the gather's lock. */
         struct gather_entry *next_in_bucket;
-        struct gather_entry *older, *newer;
+        struct list_link link; /* in g->all */
         unsigned refs;
         size_t bytes;
         uint64_t dirty_since_ns; /* of the oldest write, or the last flush; 0: clean */
@@ -57,7 +58,7 @@ struct gather {
         struct fs_waitlist room; /* there may be some */
         pthread_cond_t tick;     /* for the timer */
         struct gather_entry *buckets[GATHER_BUCKETS];
-        struct gather_entry *oldest, *newest;
+        struct list_link all;    /* entries, the oldest first */
         size_t entries, bytes;
         uint64_t floor;          /* the last `retired` of entries that are gone */
         uint64_t failures;

@@ -33,9 +33,9 @@ static void drop_old(struct cluster *c)
 static void move_back(struct mem_store *s, struct mem_txn *t, struct mem_txn *at)
 {
         pthread_mutex_lock(&s->lock);
-        mem_list_remove(&t->link);
-        t->sees = at->sees;
-        mem_list_append(at->link.next, &t->link); /* before the one behind it */
+        list_remove(&t->link);
+        t->sees = t->since = at->sees;
+        list_append(at->link.next, &t->link); /* before the one behind it */
         pthread_mutex_unlock(&s->lock);
 }
 

@@ -197,6 +197,7 @@ static int store_new(const struct fdb_api *api, struct fdb_store **ret)
         };
         s->api = api;
         pthread_mutex_init(&s->lock, NULL);
+        list_init(&s->waiting);
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
         pthread_cond_init(&s->quiet, &monotonic);

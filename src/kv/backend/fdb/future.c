@@ -10,25 +10,15 @@ int fdb_waiting_begin(struct fdb_store *s, struct fdb_waiting *w)
         w->woken = false;
         pthread_mutex_lock(&s->lock);
         given_up = s->given_up;
-        if (!given_up) {
-                w->prev = NULL;
-                w->next = s->waiting;
-                if (w->next)
-                        w->next->prev = w;
-                s->waiting = w;
-        }
+        if (!given_up)
+                list_append(&s->waiting, &w->link);
         pthread_mutex_unlock(&s->lock);
         return given_up ? -ERR_AWAY : 0;
 }
 
-void fdb_waiting_end(struct fdb_store *s, struct fdb_waiting *w)
+void fdb_waiting_end(struct fdb_waiting *w)
 {
-        if (w->prev)
-                w->prev->next = w->next;
-        else
-                s->waiting = w->next;
-        if (w->next)
-                w->next->prev = w->prev;
+        list_remove(&w->link);
 }
 
 static void on_ready(FDBFuture *f, void *arg)
@@ -68,7 +58,7 @@ int fdb_wait(struct fdb_store *s, FDBFuture *f, enum kv_wait until)
         }
         r = wait_set(s, f, until);
         pthread_mutex_lock(&s->lock);
-        fdb_waiting_end(s, &w);
+        fdb_waiting_end(&w);
         pthread_mutex_unlock(&s->lock);
         if (r == 0 && s->given_up && s->api->future_get_error(f) == FDB_OPERATION_CANCELLED)
                 r = -ERR_AWAY;
@@ -129,7 +119,7 @@ static bool group_start(struct group *g, struct fdb_txn *t, size_t first)
         pthread_mutex_lock(&g->s->lock);
         waits = atomic_fetch_sub(&g->left, 1) > 1;
         if (!waits)
-                fdb_waiting_end(g->s, &g->waiting);
+                fdb_waiting_end(&g->waiting);
         pthread_mutex_unlock(&g->s->lock);
         return waits;
 }
@@ -140,7 +130,7 @@ static int group_end(struct group *g, const struct fdb_txn *t, size_t first, int
         bool came, woken;
 
         pthread_mutex_lock(&g->s->lock);
-        fdb_waiting_end(g->s, &g->waiting);
+        fdb_waiting_end(&g->waiting);
         came = atomic_load(&g->left) == 0;
         woken = g->waiting.woken;
         if (woken && r < 0)
@@ -188,9 +178,10 @@ uint64_t fdb_waiting_ns(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
         uint64_t now = fdb_now_ns(), oldest = older(now, s->failing_since_ns);
+        const struct fdb_waiting *w;
 
         pthread_mutex_lock(&s->lock);
-        for (const struct fdb_waiting *w = s->waiting; w; w = w->next)
+        list_each(w, &s->waiting, link)
                 oldest = older(oldest, w->since_ns);
         if (s->refreshing)
                 oldest = older(oldest, s->refresh_sent_ns);
@@ -203,10 +194,11 @@ uint64_t fdb_waiting_ns(struct kv_store *store)
 void fdb_give_up(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
+        struct fdb_waiting *w;
 
         pthread_mutex_lock(&s->lock);
         s->given_up = true;
-        for (struct fdb_waiting *w = s->waiting; w; w = w->next) {
+        list_each(w, &s->waiting, link) {
                 if (w->future) {
                         s->api->future_cancel(w->future);
                 } else if (!w->woken) {

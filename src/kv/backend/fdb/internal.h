@@ -14,6 +14,7 @@
 
 #include "capi.h"
 #include "kv_backend.h"
+#include "list.h"
 #include "url.h"
 
 #include <pthread.h>
@@ -26,7 +27,7 @@ struct fdb_watch;
 
 /* Somebody who waits for the cluster. */
 struct fdb_waiting {
-        struct fdb_waiting *prev, *next;
+        struct list_link link;    /* in s->waiting */
         uint64_t since_ns;
         FDBFuture *future;        /* which fdb_give_up cancels; NULL: it wakes WAITER, who sees to the rest */
         struct kv_waiter *waiter;
@@ -47,7 +48,7 @@ struct fdb_store {
         pthread_cond_t quiet;   /* one of the counts fell to 0 */
         unsigned commits_alone; /* on their way without a thread that waits for them */
         unsigned watches;       /* that the client may still call back for */
-        struct fdb_waiting *waiting; /* in no order */
+        struct list_link waiting; /* struct fdb_waiting */
         bool left_behind;       /* closed before it was quiet: to be freed when it is */
 
         /* version.c */
@@ -131,7 +132,7 @@ int fdb_wait_gets(struct fdb_txn *t);
 /* W, with how to end it set, waits from now on; ERR_AWAY after fdb_give_up. */
 int fdb_waiting_begin(struct fdb_store *s, struct fdb_waiting *w);
 /* Lock held. */
-void fdb_waiting_end(struct fdb_store *s, struct fdb_waiting *w);
+void fdb_waiting_end(struct fdb_waiting *w);
 
 uint64_t fdb_waiting_ns(struct kv_store *s);
 void fdb_give_up(struct kv_store *s);

@@ -215,7 +215,7 @@ static int commit_wait(struct commit *c)
 
         /* Also so that the callback has let go of the lock before the store can be closed. */
         pthread_mutex_lock(&s->lock);
-        fdb_waiting_end(s, &c->waiting);
+        fdb_waiting_end(&c->waiting);
         woken = c->waiting.woken;
         came = c->came;
         if (!came) {

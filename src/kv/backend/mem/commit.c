@@ -132,7 +132,7 @@ static int commit_writes(struct mem_txn *t)
 
 static void arm_watches(struct mem_txn *t)
 {
-        while (!mem_list_empty(&t->watches)) {
+        while (!list_empty(&t->watches)) {
                 struct mem_watch *w = mem_watch_of(t->watches.next);
 
                 mem_watch_arm(&t->store->watches, w, current(t->store, w->key));

@@ -90,10 +90,10 @@ static int mem_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret
         t->begun_ns = s->clock->monotonic_ns(s->clock);
         t->may_write = flags & KV_WRITE;
         mem_writes_init(&t->writes);
-        mem_list_init(&t->watches);
+        list_init(&t->watches);
         pthread_mutex_lock(&s->lock);
         t->sees = t->since = s->committed;
-        mem_list_append(&s->running, &t->link);
+        list_append(&s->running, &t->link);
         s->running_writers += t->may_write;
         pthread_mutex_unlock(&s->lock);
         *ret = &t->base;
@@ -120,9 +120,9 @@ static void mem_end(struct kv_txn *txn)
         struct mem_store *s = t->store;
 
         pthread_mutex_lock(&s->lock);
-        while (!mem_list_empty(&t->watches))
+        while (!list_empty(&t->watches))
                 mem_watch_fire(&s->watches, mem_watch_of(t->watches.next), -ECANCELED);
-        mem_list_remove(&t->link);
+        list_remove(&t->link);
         s->running_writers -= t->may_write;
         mem_versions_prune(&s->versions, mem_oldest_seen(s));
         pthread_mutex_unlock(&s->lock);
@@ -256,7 +256,7 @@ int kv_mem_open_with(const struct kv_mem_opts *opts, struct kv_store **ret)
         mem_versions_init(&s->versions);
         mem_conflicts_init(&s->conflicts);
         mem_watches_init(&s->watches, &s->lock, opts->watches ? opts->watches : WATCHES);
-        mem_list_init(&s->running);
+        list_init(&s->running);
         *ret = &s->base;
         return 0;
 }

@@ -23,14 +23,14 @@ struct mem_store {
         struct mem_versions versions;
         struct mem_conflicts conflicts;
         struct mem_watches watches;
-        struct mem_link running; /* transactions, in order of what they see */
+        struct list_link running; /* transactions, in order of what they see */
         size_t running_writers;
 };
 
 struct mem_txn {
         struct kv_txn base;
         struct mem_store *store;
-        struct mem_link link; /* in store->running */
+        struct list_link link; /* in store->running */
         uint64_t sees;        /* the last commit that it sees */
         uint64_t since;       /* commits after this one may conflict */
         uint64_t begun_ns;
@@ -39,18 +39,18 @@ struct mem_txn {
         struct mem_writes writes;
         struct mem_span *read;    /* conflicts with what others wrote there; only if it may write */
         struct mem_span *written; /* explicit: conflicts with what others read there */
-        struct mem_link watches;  /* pending */
+        struct list_link watches;  /* pending */
 };
 
-static inline struct mem_txn *mem_txn_of(struct mem_link *l)
+static inline struct mem_txn *mem_txn_of(struct list_link *l)
 {
-        return (struct mem_txn *)((char *)l - offsetof(struct mem_txn, link));
+        return list_entry(l, struct mem_txn, link);
 }
 
 /* The last commit that everybody who runs sees. Under the lock. */
 static inline uint64_t mem_oldest_seen(const struct mem_store *s)
 {
-        return mem_list_empty(&s->running) ? s->committed : mem_txn_of(s->running.next)->sees;
+        return list_empty(&s->running) ? s->committed : mem_txn_of(s->running.next)->sees;
 }
 
 /* 0, or ERR_CONFLICT if T is too old to go on. */

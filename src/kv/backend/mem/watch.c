@@ -6,7 +6,7 @@
 
 struct watched_key {
         struct mem_node node;
-        struct mem_link watches;
+        struct list_link watches;
         uint8_t bytes[];
 };
 
@@ -14,7 +14,7 @@ void mem_watches_init(struct mem_watches *w, pthread_mutex_t *lock, size_t max)
 {
         *w = (struct mem_watches){ .lock = lock, .max = max };
         mem_tree_init(&w->keys);
-        mem_list_init(&w->queue);
+        list_init(&w->queue);
         pthread_cond_init(&w->work, NULL);
         pthread_cond_init(&w->fired, NULL);
 }
@@ -41,12 +41,12 @@ static void *fire_loop(void *arg)
         while (!w->stopping) {
                 struct mem_watch *watch;
 
-                if (mem_list_empty(&w->queue)) {
+                if (list_empty(&w->queue)) {
                         pthread_cond_wait(&w->work, w->lock);
                         continue;
                 }
                 watch = mem_watch_of(w->queue.next);
-                mem_list_remove(&watch->link);
+                list_remove(&watch->link);
                 watch->state = MEM_WATCH_FIRING;
                 pthread_mutex_unlock(w->lock);
                 watch->fn(watch->err, watch->arg);
@@ -75,7 +75,7 @@ static bool sees_change(const struct mem_watch *watch, const struct mem_version 
 }
 
 int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version,
-                  kv_watch_fn fn, void *arg, struct mem_link *pending, struct mem_watch **ret)
+                  kv_watch_fn fn, void *arg, struct list_link *pending, struct mem_watch **ret)
 {
         size_t value_len = version ? version->len : 0;
         struct mem_watch *watch;
@@ -101,7 +101,7 @@ int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_vers
                 memcpy(watch->bytes, key.data, key.len);
         if (version)
                 memcpy(watch->bytes + key.len, version->data, value_len);
-        mem_list_append(pending, &watch->link);
+        list_append(pending, &watch->link);
         w->count++;
         w->allocated++;
         *ret = watch;
@@ -120,7 +120,7 @@ static struct watched_key *watched_key_for(struct mem_watches *w, struct slice k
         k->node.key = slice_of(k->bytes, key.len);
         if (key.len > 0)
                 memcpy(k->bytes, key.data, key.len);
-        mem_list_init(&k->watches);
+        list_init(&k->watches);
         mem_tree_insert(&w->keys, &k->node);
         return k;
 }
@@ -130,8 +130,8 @@ static void disarm(struct mem_watches *w, struct mem_watch *watch)
 {
         struct watched_key *k = (struct watched_key *)mem_tree_find(&w->keys, watch->key);
 
-        mem_list_remove(&watch->link);
-        if (mem_list_empty(&k->watches)) {
+        list_remove(&watch->link);
+        if (list_empty(&k->watches)) {
                 mem_tree_remove(&w->keys, &k->node);
                 free(k);
         }
@@ -148,8 +148,8 @@ void mem_watch_arm(struct mem_watches *w, struct mem_watch *watch, const struct 
                 mem_watch_fire(w, watch, 0);
                 return;
         }
-        mem_list_remove(&watch->link);
-        mem_list_append(&k->watches, &watch->link);
+        list_remove(&watch->link);
+        list_append(&k->watches, &watch->link);
         watch->state = MEM_WATCH_ARMED;
 }
 
@@ -159,8 +159,8 @@ void mem_watch_fire(struct mem_watches *w, struct mem_watch *watch, int err)
         if (watch->state == MEM_WATCH_ARMED)
                 disarm(w, watch);
         else
-                mem_list_remove(&watch->link);
-        mem_list_append(&w->queue, &watch->link);
+                list_remove(&watch->link);
+        list_append(&w->queue, &watch->link);
         watch->state = MEM_WATCH_QUEUED;
         watch->err = err;
         w->count--;
@@ -170,7 +170,7 @@ void mem_watch_fire(struct mem_watches *w, struct mem_watch *watch, int err)
 void mem_watches_check(struct mem_watches *w, struct slice key, const struct mem_version *version)
 {
         struct watched_key *k = (struct watched_key *)mem_tree_find(&w->keys, key);
-        struct mem_link *l, *next;
+        struct list_link *l, *next;
         bool more = k != NULL;
 
         /* Firing the last one frees K, so the end is found before. */
@@ -193,10 +193,10 @@ void mem_watch_free(struct mem_watches *w, struct mem_watch *watch)
                 break;
         case MEM_WATCH_PENDING:
                 w->count--;
-                mem_list_remove(&watch->link);
+                list_remove(&watch->link);
                 break;
         case MEM_WATCH_QUEUED:
-                mem_list_remove(&watch->link);
+                list_remove(&watch->link);
                 break;
         case MEM_WATCH_FIRING:
         case MEM_WATCH_FIRED:

@@ -22,7 +22,7 @@ enum mem_watch_state {
 
 struct mem_watch {
         struct kv_watch base;
-        struct mem_link link; /* in its transaction's list, its key's, or the queue */
+        struct list_link link; /* in its transaction's list, its key's, or the queue */
         enum mem_watch_state state;
         kv_watch_fn fn;
         void *arg;
@@ -32,15 +32,15 @@ struct mem_watch {
         uint8_t bytes[];
 };
 
-static inline struct mem_watch *mem_watch_of(struct mem_link *l)
+static inline struct mem_watch *mem_watch_of(struct list_link *l)
 {
-        return (struct mem_watch *)((char *)l - offsetof(struct mem_watch, link));
+        return list_entry(l, struct mem_watch, link);
 }
 
 struct mem_watches {
         pthread_mutex_t *lock;  /* the owner's */
         struct mem_tree keys;   /* of struct watched_key (watch.c) */
-        struct mem_link queue;  /* to be fired */
+        struct list_link queue;  /* to be fired */
         size_t count, max;      /* not fired yet */
         size_t allocated;
         pthread_cond_t work, fired;
@@ -55,7 +55,7 @@ void mem_watches_stop(struct mem_watches *w);
 /* A watch for a transaction that sees VERSION (NULL: absent) under KEY, appended to its list PENDING.
  * Errors: EMFILE, ENOMEM, or why no thread could be started. */
 int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version,
-                  kv_watch_fn fn, void *arg, struct mem_link *pending, struct mem_watch **ret);
+                  kv_watch_fn fn, void *arg, struct list_link *pending, struct mem_watch **ret);
 /* Frees it, after FN returned if it is running. */
 void mem_watch_free(struct mem_watches *w, struct mem_watch *watch);
 

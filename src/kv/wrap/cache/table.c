@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include "list.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,7 +17,7 @@
 
 struct entry {
         struct entry *next;            /* in its bucket */
-        struct entry *newer, *older;   /* in its shard, by when they were put there */
+        struct list_link link;         /* in its shard */
         uint64_t hash;
         bool present, used;            /* used since it was last looked at for eviction */
         uint32_t key_len, value_len;
@@ -25,7 +27,7 @@ struct entry {
 struct shard {
         pthread_mutex_t lock; /* protects what follows */
         size_t bytes;
-        struct entry *newest, *oldest;
+        struct list_link all; /* by when they were put there */
         struct entry *buckets[BUCKETS];
         uint64_t marks[MARKS];
 };
@@ -43,8 +45,10 @@ struct cache_table *cache_table_new(size_t bytes)
         if (!t)
                 return NULL;
         t->shard_bytes = bytes / SHARDS;
-        for (unsigned i = 0; i < SHARDS; i++)
+        for (unsigned i = 0; i < SHARDS; i++) {
                 pthread_mutex_init(&t->shards[i].lock, NULL);
+                list_init(&t->shards[i].all);
+        }
         return t;
 }
 
@@ -79,29 +83,6 @@ static struct entry *find(struct shard *s, uint64_t hash, struct slice key)
         return e;
 }
 
-static void list_remove(struct shard *s, struct entry *e)
-{
-        if (e->newer)
-                e->newer->older = e->older;
-        else
-                s->newest = e->older;
-        if (e->older)
-                e->older->newer = e->newer;
-        else
-                s->oldest = e->newer;
-}
-
-static void list_add(struct shard *s, struct entry *e)
-{
-        e->newer = NULL;
-        e->older = s->newest;
-        if (s->newest)
-                s->newest->newer = e;
-        else
-                s->oldest = e;
-        s->newest = e;
-}
-
 static void drop(struct shard *s, struct entry *e)
 {
         struct entry **at = bucket(s, e->hash);
@@ -109,7 +90,7 @@ static void drop(struct shard *s, struct entry *e)
         while (*at != e)
                 at = &(*at)->next;
         *at = e->next;
-        list_remove(s, e);
+        list_remove(&e->link);
         s->bytes -= entry_bytes(e);
         free(e);
 }
@@ -117,16 +98,16 @@ static void drop(struct shard *s, struct entry *e)
 /* The oldest go first, but for those that were used meanwhile. */
 static void evict(struct shard *s, size_t bytes)
 {
-        while (s->bytes > bytes && s->oldest) {
-                struct entry *e = s->oldest;
+        while (s->bytes > bytes && !list_empty(&s->all)) {
+                struct entry *e = list_entry(s->all.next, struct entry, link);
 
                 if (!e->used) {
                         drop(s, e);
                         continue;
                 }
                 e->used = false;
-                list_remove(s, e);
-                list_add(s, e);
+                list_remove(&e->link);
+                list_append(&s->all, &e->link);
         }
 }
 
@@ -215,7 +196,7 @@ void cache_table_put(struct cache_table *t, uint64_t hash, struct slice key, con
         if (e && *mark(s, hash) <= since) {
                 e->next = *bucket(s, hash);
                 *bucket(s, hash) = e;
-                list_add(s, e);
+                list_append(&s->all, &e->link);
                 s->bytes += entry_bytes(e);
                 evict(s, t->shard_bytes);
                 e = NULL;
