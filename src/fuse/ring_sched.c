@@ -30,6 +30,9 @@
 
 #define STACK_BYTES (64u << 10)
 
+/* The kernel's own limit is no higher. */
+#define CPUS_MAX 8192u
+
 /* sched_setattr(2), which has no wrapper yet. */
 struct attributes {
         uint32_t size, policy;
@@ -61,6 +64,15 @@ void af_sched_pin(unsigned cpu)
         CPU_SET_S(cpu, size, set);
         sched_setaffinity(0, size, set);
         CPU_FREE(set);
+}
+
+void af_sched_unpin(void)
+{
+        cpu_set_t sets[CPUS_MAX / CPU_SETSIZE];
+
+        /* What cpusets and taskset say may change while the mount lives. */
+        if (sched_getaffinity(getpid(), sizeof(sets), sets) == 0)
+                sched_setaffinity(0, sizeof(sets), sets);
 }
 
 static void *try_return(void *arg)

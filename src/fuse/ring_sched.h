@@ -30,6 +30,9 @@ int af_sched_set(pid_t tid, enum af_sched_class class);
 /* Keeps the calling thread on CPU; without effect if it may not run there. */
 void af_sched_pin(unsigned cpu);
 
+/* Lets the calling thread run wherever the process's first thread, which nobody pins, may run now. */
+void af_sched_unpin(void);
+
 /* Whether a thread of the idle class may come back from there: root may, and others with a limit of
  * RLIMIT_NICE of 20 or more. Tries it out. */
 bool af_sched_may_return(void);

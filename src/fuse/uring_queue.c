@@ -1,12 +1,10 @@
-#include "uring_queue.h"
+#include "uring_worker.h"
 
 #include "cleanup.h"
 #include "futex.h"
-#include "kernel_abi.h"
 #include "log.h"
 #include "mapped.h"
 #include "policy.h"
-#include "ring.h"
 
 #include <poll.h>
 #include <string.h>
@@ -23,34 +21,6 @@
 #define STACK_BYTES (512u << 10)
 
 enum { TAG_ENTRY = 1, TAG_STOP };
-
-#define DRIVER_NONE  (-1)
-#define FIRST_DRIVER 0
-
-/* One of a worker's threads. */
-struct uring_thread {
-        struct uring_worker *worker;
-        int number;
-};
-
-struct uring_worker {
-        struct af_channel channel;
-        struct af_uring_queue *queue;
-        struct af_ring ring;
-        struct af_uring_header header __attribute__((aligned(8))); /* what the kernel writes and reads */
-        struct iovec iov[2]; /* the buffers, as the kernel is told */
-        void *buffer;        /* ROOM_BYTES, and payload */
-        uint8_t *payload;    /* of AF_IO_BYTES */
-        atomic_int replied;  /* a futex */
-        pthread_t threads[2]; /* by class; without pairs only the first, whatever its class */
-        bool started[2];
-        atomic_int driver;    /* which of them drives the entry; DRIVER_NONE: the end has come. A futex */
-        bool has_request;     /* which the other thread took and left to this one */
-        pthread_t self;       /* the one that serves a request */
-        atomic_bool used;     /* since the class of the queue changed last */
-        pid_t tid;            /* of the only thread; 0: does not run; protected by the queue's lock */
-        struct uring_thread thread_args[2];
-};
 
 /* ---- a reply --------------------------------------------------------------------------------------- */
 
@@ -88,56 +58,7 @@ static void wait_for_reply(struct uring_worker *w)
                 futex_wait(&w->replied, 0, NULL);
 }
 
-/* ---- the scheduling class ---------------------------------------------------------------------------- */
-
-/* With the lock held. */
-static void set_class_of(struct af_uring_queue *q, bool used)
-{
-        for (unsigned i = 0; i < q->n_workers; i++) {
-                struct uring_worker *w = &q->workers[i];
-
-                if (w->tid != 0 && atomic_load_explicit(&w->used, memory_order_relaxed) == used)
-                        af_sched_set(w->tid, q->class);
-        }
-}
-
-/* First those that probably have a request or get the next one: this thread may be kept from running, too. */
-void af_uring_queue_set_class(struct af_uring_queue *q, enum af_sched_class class)
-{
-        pthread_mutex_lock(&q->lock);
-        q->class = class;
-        if (!q->in_pairs) {
-                set_class_of(q, true);
-                set_class_of(q, false);
-        }
-        for (unsigned i = 0; i < q->n_workers; i++)
-                atomic_store_explicit(&q->workers[i].used, false, memory_order_relaxed);
-        pthread_mutex_unlock(&q->lock);
-}
-
-/* A thread that cannot leave the idle class while it serves must not do what takes long there: others would
- * keep it from running for as long as they like, and it may hold locks. */
-static bool takes_long(const struct uring_worker *w)
-{
-        const struct fuse_in_header *in = (const void *)w->header.in_out;
-
-        switch (in->opcode) {
-        case FUSE_FSYNC:
-        case FUSE_FSYNCDIR:
-        case FUSE_SYNCFS:
-        case FUSE_FALLOCATE:
-                return true;
-        }
-        return false;
-}
-
-/* Whether the request that has come is for the other thread of the pair. */
-static bool is_for_other(struct uring_worker *w, int number)
-{
-        int wanted = takes_long(w) ? AF_SCHED_NORMAL : (int)atomic_load(&w->queue->class);
-
-        return w->queue->in_pairs && number != wanted;
-}
+/* ---- pairs of threads -------------------------------------------------------------------------------- */
 
 /* False: the end. */
 static bool wait_for_turn(struct uring_worker *w, int number)
@@ -288,21 +209,35 @@ static int register_entry(struct uring_worker *w)
         return 0;
 }
 
+/* As next_request; the one that was left to this thread first. */
+static int take_request(struct uring_worker *w)
+{
+        int r;
+
+        if (w->has_request)
+                return 1;
+        r = next_request(w);
+        if (r > 0)
+                af_uring_note_request(w);
+        return r;
+}
+
 /* Serves until the end. Negative: the ring failed. */
 static int drive(struct uring_worker *w, int number)
 {
         int r;
 
         for (;;) {
-                r = w->has_request ? 1 : next_request(w);
+                r = take_request(w);
                 if (r <= 0)
                         return r;
-                w->has_request = is_for_other(w, number);
+                w->has_request = af_uring_is_for_other(w, number);
                 if (w->has_request) {
                         if (!hand_over(w, number))
                                 return 0;
                         continue;
                 }
+                af_uring_choose_place(w, number);
                 w->self = pthread_self();
                 serve_request(w);
                 command(w, AF_URING_COMMIT_AND_FETCH, w->header.in_out_sizes.commit_id);

@@ -1,0 +1,177 @@
+/* Where ring threads run: pinned to the CPU of whoever calls, but while they read a stream. Once with threads
+ * that may leave the idle class, once with pairs of threads, because they may not. */
+#include "fixture.h"
+#include "ring_sched.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/fuse.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Several requests for each entry of a CPU, so that some are not their thread's first. */
+#define MIB    64
+#define ROUNDS 4
+#define NAMES  2000
+
+static atomic_uint n_roaming, n_pinned;
+static unsigned n_allowed; /* CPUs on which this process may run */
+
+/* In the thread that serves the request. */
+static void look(uint32_t opcode, void *m)
+{
+        cpu_set_t set;
+
+        if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT)
+                return; /* not by rings */
+        if (sched_getaffinity(0, sizeof(set), &set) < 0)
+                abort(); /* an assertion would end another thread */
+        atomic_fetch_add(CPU_COUNT(&set) == 1 ? &n_pinned : &n_roaming, 1);
+}
+
+static void forget_what_was_seen(void)
+{
+        atomic_store(&n_roaming, 0);
+        atomic_store(&n_pinned, 0);
+}
+
+static void expect_roaming(void)
+{
+        assert_true(n_allowed == 1 || atomic_load(&n_roaming) > 0);
+        forget_what_was_seen();
+}
+
+static void expect_pinned(void)
+{
+        assert_int_equal(atomic_load(&n_roaming), 0);
+        assert_true(atomic_load(&n_pinned) > 0);
+        forget_what_was_seen();
+}
+
+static void ask_for_names(const struct mounted *m, int round)
+{
+        struct stat st;
+        char name[32];
+
+        for (int i = 0; i < NAMES; i++) {
+                snprintf(name, sizeof(name), "missing%d.%d", round, i);
+                assert_int_equal(stat(at(m, name), &st), -1);
+        }
+}
+
+static void write_stream(int fd)
+{
+        static char data[1 << 20];
+
+        for (int i = 0; i < MIB; i++)
+                assert_int_equal(pwrite(fd, data, sizeof(data), (off_t)i << 20), sizeof(data));
+}
+
+static void read_stream(int fd)
+{
+        static char data[1 << 20];
+
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        for (int i = 0; i < MIB; i++)
+                assert_int_equal(pread(fd, data, sizeof(data), (off_t)i << 20), sizeof(data));
+}
+
+static void read_pieces(int fd)
+{
+        char data[4096];
+
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
+        for (int i = 0; i < MIB; i++)
+                assert_int_equal(pread(fd, data, sizeof(data), (off_t)i << 20), sizeof(data));
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL), 0);
+}
+
+static void watch_threads(void)
+{
+        struct mounted *m = mounted_new(&(struct af_opts){ .debug = false });
+        int fd = open(at(m, "file"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+        assert_true(fd >= 0);
+        forget_what_was_seen();
+        m->hook = look;
+        for (int round = 0; round < ROUNDS; round++) {
+                write_stream(fd);
+                expect_pinned();
+                ask_for_names(m, round);
+                expect_pinned();
+                read_stream(fd);
+                expect_roaming();
+                read_pieces(fd);
+                expect_pinned();
+        }
+        assert_int_equal(close(fd), 0);
+        mounted_free(m);
+}
+
+static void test_single(void **state)
+{
+        if (!af_sched_may_return())
+                skip();
+        watch_threads();
+}
+
+/* From here on no thread may leave the idle class. */
+static void give_priorities_up(void)
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2];
+
+        assert_int_equal(setrlimit(RLIMIT_NICE, &(struct rlimit){ 0, 0 }), 0);
+        assert_int_equal(syscall(SYS_capget, &header, data), 0);
+        data[0].effective &= ~(1u << CAP_SYS_NICE);
+        assert_int_equal(syscall(SYS_capset, &header, data), 0);
+}
+
+static void test_pairs(void **state)
+{
+        give_priorities_up();
+        assert_false(af_sched_may_return());
+        watch_threads();
+}
+
+/* The calling thread stays on one of the CPUs on which it may run, so that one queue gets all requests and
+ * its threads can be pinned. The first thread is left alone: it says where the process may run. */
+static void *call(void *arg)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_single),
+                cmocka_unit_test(test_pairs),
+        };
+        cpu_set_t set;
+        unsigned cpu = 0;
+
+        sched_getaffinity(0, sizeof(set), &set);
+        n_allowed = (unsigned)CPU_COUNT(&set);
+        while (!CPU_ISSET(cpu, &set))
+                cpu++;
+        af_sched_pin(cpu);
+        *(int *)arg = cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
+        return NULL;
+}
+
+int main(void)
+{
+        pthread_t thread;
+        int result = 1;
+
+        require_fuse();
+        if (pthread_create(&thread, NULL, call, &result) == 0)
+                pthread_join(thread, NULL);
+        return result;
+}
