@@ -1,5 +1,5 @@
-/* Metadata work for minutes on several file systems, in short turns: how fast each kind of request was over all
- * of the time, and how long the longest one took. */
+/* Metadata work for minutes on several file systems, in short turns: how fast each kind of request was over
+ * all of the time, and how long the longest one took. */
 #include "bench.h"
 
 #include <fcntl.h>

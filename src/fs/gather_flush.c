@@ -87,8 +87,8 @@ static void kick_again(struct gather *g, struct gather_entry *e)
         pthread_mutex_unlock(&g->lock);
 }
 
-/* How many of the dirty blocks a flush under way takes. Not the one that is being written, and only as many as
- * are worth it, but all of them once somebody waits. */
+/* How many of the dirty blocks a flush under way takes. Not the one that is being written, and only as many
+ * as are worth it, but all of them once somebody waits. */
 static size_t wanted_by_flush(const struct gather_entry *e, bool waited_for)
 {
         const struct gather_blocks *dirty = &e->dirty.blocks;

@@ -129,11 +129,12 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg);
 /* That of a commit, in the history of one store; 0: not known. */
 typedef int64_t kv_moment;
 
-/* kv_run for a body with KV_WRITE that may know what it would read: what held at *MOMENT, when an earlier call
- * committed. Where the store can, its first attempt is blind: it reads nothing (asserted), not even the fence,
- * which stood then, but conflicts with what changed since *MOMENT of all that it declares. So it declares
- * whatever it takes for granted, and what it writes unless nobody else writes that. All other attempts read.
- * On success *MOMENT is that of the commit, at which all still held that the body read or declared. */
+/* kv_run for a body with KV_WRITE that may know what it would read: what held at *MOMENT, when an earlier
+ * call committed. Where the store can, its first attempt is blind: it reads nothing (asserted), not even the
+ * fence, which stood then, but conflicts with what changed since *MOMENT of all that it declares. So it
+ * declares whatever it takes for granted, and what it writes unless nobody else writes that. All other
+ * attempts read. On success *MOMENT is that of the commit, at which all still held that the body read or
+ * declared. */
 int kv_run_since(struct kv_store *s, unsigned flags, kv_moment *moment, kv_body body, void *arg);
 bool kv_is_blind(const struct kv_txn *t);
 

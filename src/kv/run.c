@@ -226,8 +226,8 @@ static void run_init(struct run *run, struct kv_store *s, unsigned flags, kv_bod
         run->value = 0;
 }
 
-/* The fence, started before the body's reads and waited for after them: no round trip of its own. FENCE: where
- * its read is kept. */
+/* The fence, started before the body's reads and waited for after them: no round trip of its own. FENCE:
+ * where its read is kept. */
 static int fence_start(struct kv_txn *t, const struct kv_session *session, struct kv_read *fence)
 {
         struct slice key = slice_of(session->fence, session->fence_len);
