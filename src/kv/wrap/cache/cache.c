@@ -373,6 +373,7 @@ int kv_cache_open(struct kv_store *below, const struct kv_cache_opts *opts, stru
         c->filter.ops.begin = cache_begin;
         c->filter.ops.end = cache_end;
         c->filter.ops.commit = cache_commit;
+        c->filter.ops.since = NULL; /* its commits have no moments */
         c->filter.ops.get_start = cache_get_start;
         c->filter.ops.get_wait = cache_get_wait;
         c->filter.ops.range_next = cache_range_next;
