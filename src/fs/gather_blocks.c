@@ -162,7 +162,8 @@ static bool cut_block(struct gather_block *b, uint64_t end)
 static void close_gap(struct gather_blocks *b, size_t n)
 {
         b->count -= n;
-        memmove(&b->at[0], &b->at[n], b->count * sizeof(b->at[0]));
+        if (b->count > 0) /* or there may be no array yet */
+                memmove(&b->at[0], &b->at[n], b->count * sizeof(b->at[0]));
 }
 
 int gather_blocks_move(struct gather_blocks *b, struct gather_blocks *from, size_t n)
