@@ -79,11 +79,18 @@ static void flush_done(struct gather *g, struct gather_entry *e, int r)
 /* Under E's lock, behind a flush: has done what was asked for meanwhile. */
 static void kick_again(struct gather *g, struct gather_entry *e)
 {
-        if (!e->again)
-                return;
-        e->again = false;
         pthread_mutex_lock(&g->lock);
-        gather_kick(g, e);
+        if (e->again)
+                gather_kick(g, e);
+        e->again = false;
+        pthread_mutex_unlock(&g->lock);
+}
+
+/* Under E's lock. */
+static void set_flushing(struct gather *g, struct gather_entry *e, bool flushing)
+{
+        pthread_mutex_lock(&g->lock);
+        e->flushing = flushing;
         pthread_mutex_unlock(&g->lock);
 }
 
@@ -159,12 +166,12 @@ static int flush_once(struct gather *g, struct gather_entry *e)
         }
         memcpy(writer.pid, g->pid, sizeof(writer.pid));
         writer.writing = atomic_fetch_add(&g->writing, 1) + 1;
-        e->flushing = true;
+        set_flushing(g, e, true);
         e->full = false;
         pthread_mutex_unlock(&e->lock);
         r = gather_commit(g->fs, g->workers, e->ino, &e->frozen, &feed, &writer, in_order, &contended);
         pthread_mutex_lock(&e->lock);
-        e->flushing = false;
+        set_flushing(g, e, false);
         if (contended)
                 e->in_order_until_ns = gather_now_ns(g) + CONTENDED_NS;
         flush_done(g, e, r);
@@ -179,6 +186,10 @@ void gather_kick(struct gather *g, struct gather_entry *e)
 {
         if (e->queued || e->bytes == 0)
                 return;
+        if (e->flushing) {
+                e->again = true;
+                return;
+        }
         e->queued = true;
         e->refs++;
         fs_workers_submit(g->workers, &e->job);
@@ -240,10 +251,9 @@ void gather_flush_job(struct fs_job *job)
          * commit what is written later as soon as that is there. */
         pthread_mutex_lock(&g->lock);
         e->queued = false;
+        e->again |= e->flushing; /* threads are few: they do not wait for each other */
         pthread_mutex_unlock(&g->lock);
-        if (e->flushing)
-                e->again = true; /* threads are few: they do not wait for each other */
-        else
+        if (!e->flushing)
                 (void)gather_flush(g, e, GATHER_HERE); /* the error is kept */
         pthread_mutex_unlock(&e->lock);
         gather_entry_put(g, e);

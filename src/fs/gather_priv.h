@@ -26,7 +26,9 @@ struct gather_entry {
         uint64_t dirty_since_ns; /* of the oldest write, or the last flush; 0: clean */
         bool queued;             /* JOB is submitted and holds a reference */
         struct fs_job job;
+        bool again;              /* asked for while it was FLUSHING */
         /* Changed under both locks. */
+        bool flushing;
         uint64_t retired;        /* when something of it was last committed or cut */
         int failing;             /* why FROZEN could not be committed */
 
@@ -35,7 +37,6 @@ struct gather_entry {
         bool checked;            /* that it is a file */
         struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; while it is
                                             * FLUSHING changed by that alone */
-        bool flushing, again;    /* again: asked for meanwhile */
         bool full;               /* the flush under way takes nothing more */
         uint64_t freezes, retires;
         uint64_t attempts;       /* to commit */
@@ -96,7 +97,8 @@ enum gather_flusher {
 
 /* Commits what is there now. Under E's lock, which is released meanwhile. */
 int gather_flush(struct gather *g, struct gather_entry *e, enum gather_flusher who);
-/* Under the gather's lock: has it flushed soon, by a thread of ours; all that there is. */
+/* Under the gather's lock: has it flushed soon, by a thread of ours; all that there is. Behind a flush that
+ * is under way: a job that waits for a thread would have it come to an end, and then find nothing to do. */
 void gather_kick(struct gather *g, struct gather_entry *e);
 void gather_kick_all(struct gather *g);
 /* The job of an entry. */
