@@ -107,6 +107,7 @@ struct test_table tests_own_writes(void);
 struct test_table tests_conflicts(void);
 struct test_table tests_snapshots(void);
 struct test_table tests_run(void);
+struct test_table tests_since(void);
 struct test_table tests_watches(void);
 struct test_table tests_model(void);
 struct test_table tests_threads(void);

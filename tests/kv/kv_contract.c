@@ -9,7 +9,7 @@ int main(int argc, char **argv)
 {
         static struct test_table (*const tables[])(void) = {
                 tests_basic,     tests_keys, tests_own_writes, tests_conflicts, tests_snapshots,
-                tests_run,       tests_watches, tests_model,   tests_threads,
+                tests_run,       tests_since, tests_watches,   tests_model,     tests_threads,
         };
         struct CMUnitTest tests[256];
         size_t n = 0;

@@ -146,6 +146,82 @@ static void test_seed_replays(void **state)
         assert_memory_not_equal(first, other, sizeof(first));
 }
 
+/* A body that counts "n", and is run by kv_run_since. */
+struct counted {
+        struct kv_store *fault;
+        unsigned runs, blind;
+        bool reading_helps; /* an attempt that reads meets no more faults */
+};
+
+static int count_blindly(struct kv_txn *t, void *arg)
+{
+        struct counted *c = arg;
+        struct slice value;
+        int r;
+
+        c->runs++;
+        if (kv_is_blind(t)) {
+                c->blind++;
+                r = kv_conflict_key(t, KV_CONFLICT_READ, slice_str("n"));
+        } else {
+                if (c->reading_helps)
+                        kv_fault_set(c->fault, &(struct kv_fault_opts){ 0 });
+                r = kv_get(t, slice_str("n"), 0, &value);
+                r = r == -ENOENT ? 0 : r;
+        }
+        return r < 0 ? r : kv_atomic(t, KV_ADD, slice_str("n"), slice_of("\1\0", 2));
+}
+
+/* As often as N was counted. */
+static void expect_count(struct kv_store *s, unsigned n)
+{
+        struct slice value;
+        struct kv_txn *t;
+
+        assert_int_equal(kv_begin(s, KV_READ, &t), 0);
+        assert_int_equal(kv_get(t, slice_str("n"), 0, &value), 0);
+        assert_int_equal(value.len, 2);
+        assert_int_equal(value.data[0] | value.data[1] << 8, n);
+        kv_end(t);
+}
+
+/* A blind commit with an unknown result: its marker decides, or, if that is no matter, it is run again and
+ * reads. */
+static void test_blind_unknown(void **state)
+{
+        const struct kv_fault_opts none = { 0 }, done = { .unknown_done_ppm = CERTAIN };
+        struct kv_store *mem = open_mem(), *s = open_fault(mem, done);
+        struct counted c = { .fault = s };
+        kv_moment m = 0;
+
+        (void)state;
+        assert_int_equal(kv_set_markers(s, slice_str("marker")), 0);
+        kv_fault_set(s, &none);
+        assert_int_equal(kv_run_since(s, KV_WRITE, &m, count_blindly, &c), 0);
+        assert_true(m > 0 && c.runs == 1 && c.blind == 0);
+        assert_int_equal(kv_run_since(s, KV_WRITE, &m, count_blindly, &c), 0);
+        assert_true(m > 0 && c.runs == 2 && c.blind == 1);
+        kv_fault_set(s, &done);
+        assert_int_equal(kv_run_since(s, KV_WRITE, &m, count_blindly, &c), 0);
+        assert_true(m == 0 && c.runs == 3 && c.blind == 2); /* it is not known when that was */
+        expect_count(mem, 3);
+        kv_fault_set(s, &none);
+        assert_int_equal(kv_run_since(s, KV_WRITE, &m, count_blindly, &c), 0);
+        c = (struct counted){ .fault = s, .reading_helps = true };
+        kv_fault_set(s, &done);
+        assert_int_equal(kv_run_since(s, KV_WRITE | KV_IDEMPOTENT, &m, count_blindly, &c), 0);
+        assert_true(m > 0 && c.runs == 2 && c.blind == 1);
+        expect_count(mem, 6);
+        /* Not done, or perhaps; until it is. */
+        for (unsigned i = 0; i < 200; i++) {
+                kv_fault_set(s, &(struct kv_fault_opts){ .unknown_not_done_ppm = 300000,
+                                                         .unknown_done_ppm = 300000 });
+                assert_int_equal(kv_run_since(s, KV_WRITE, &m, count_blindly, &c), 0);
+                expect_count(mem, 7 + i);
+        }
+        kv_close(s);
+}
+
 static void test_crash(void **state)
 {
         (void)state;
@@ -352,7 +428,8 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_fault),   cmocka_unit_test(test_readers_are_spared),
-                cmocka_unit_test(test_seed_replays), cmocka_unit_test(test_crash),
+                cmocka_unit_test(test_seed_replays), cmocka_unit_test(test_blind_unknown),
+                cmocka_unit_test(test_crash),
                 cmocka_unit_test(test_counts),       cmocka_unit_test(test_rounds),
                 cmocka_unit_test(test_batch_rounds),
         };
