@@ -103,6 +103,8 @@ static void store_open(struct fixture *f)
         }
         if (strstr(f->spec, "+remote"))
                 fixture_make_remote(f->store);
+        if (strstr(f->spec, "+small"))
+                ((struct kv_limits *)(uintptr_t)kv_limits(f->store))->txn_plan_bytes = 40000;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

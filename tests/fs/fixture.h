@@ -33,7 +33,8 @@ struct fixture {
         const char *spec;            /* "mem", "lmdb", "fdb" (the stand-in), with "+fault", "+stats",
                                       * "+writebehind" behind; "+odd": blocks of a size that is no power of 2;
                                       * "+remote": as if reads cost round trips; "+gather": writes are
-                                      * gathered, as fixture_gather says */
+                                      * gathered, as fixture_gather says; "+small": transactions of few
+                                      * blocks, so that much is written in parallel */
         char dir[64];                /* of an lmdb store; "" otherwise */
         struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */
         struct kv_store *store;      /* the whole stack */

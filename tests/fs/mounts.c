@@ -51,8 +51,7 @@ static void choose_url(struct site *s)
                  (unsigned long long)name);
 }
 
-/* Of the stand-in, which the backend has loaded; a real client has no such thing. */
-static void set_standin_faults(bool on)
+void site_standin_faults(bool on)
 {
         const struct standin_faults faults = {
                 .seed = fixture_number("ASHLAR_SEED", 1) | 1,
@@ -96,7 +95,7 @@ void site_open(struct site *s, const char *spec)
                 fixture_make_remote(s->bottom);
         site_format(s);
         if (s->dir[0])
-                set_standin_faults(true);
+                site_standin_faults(true);
 }
 
 static void print_violation(const char *violation, void *arg)
@@ -127,7 +126,7 @@ void site_close(struct site *s)
 
         site_check(s, NULL);
         if (s->dir[0]) {
-                set_standin_faults(false);
+                site_standin_faults(false);
                 assert_ok(kv_run(s->bottom, KV_WRITE | KV_IDEMPOTENT, clear_body, NULL));
                 snprintf(path, sizeof(path), "%s/cluster", s->dir);
                 unlink(path);

@@ -50,6 +50,9 @@ void mount_close(struct mount *m);
 /* As a crash: nothing of it reaches the store any more, and its entry stays. */
 void mount_crash(struct mount *m);
 
+/* Faults of the stand-in for FoundationDB's client, which the backend has loaded; a real client has none. */
+void site_standin_faults(bool on);
+
 /* A fingerprint of everything in the store. */
 uint64_t site_sum(struct site *s);
 

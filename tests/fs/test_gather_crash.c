@@ -1,7 +1,9 @@
 /* A mount dies at any of the commits of a flush, with others in flight beside it: the store is clean for
  * the checker, the file shows no zeros where data came before what is there, and nothing of what was in
- * flight ever appears when another mount makes the file longer. */
+ * flight ever appears when another mount makes the file longer. The same while the file is still written,
+ * and the size follows in steps. */
 #include "fixture.h"
+#include "gather_blocks.h"
 
 #include <linux/falloc.h>
 
@@ -31,19 +33,31 @@ static const struct way ways[] = {
 
 static const struct fs_gather_opts lazy = { .age_ms = 1000000, .threads = 3, .pid = "the dying mount" };
 
-static void write_all(struct fs *fs, uint64_t ino, uint64_t from, uint64_t to, const uint8_t *data)
+/* A quarter of it is a step. */
+static const struct fs_gather_opts little = { .age_ms = 1000000, .threads = 3, .pid = "the dying mount",
+                                              .inode_bytes = 32 * (sizeof(struct gather_block) + BLOCK) };
+
+/* In requests of at most so many bytes, until one fails. */
+static void write_all(struct fs *fs, uint64_t ino, uint64_t from, uint64_t to, const uint8_t *data,
+                      size_t most)
 {
-        if (from < to)
-                (void)fs_write(fs, ino, from, slice_of(data + from, to - from), 0);
+        ssize_t n;
+
+        for (; from < to; from += (uint64_t)n) {
+                n = fs_write(fs, ino, from, slice_of(data + from, to - from < most ? to - from : most), 0);
+                if (n <= 0)
+                        return;
+        }
 }
 
-/* Whether block after block is as it was or as it was to be; behind the old end only as it was to be. */
-static void check_bytes(const struct way *w, const uint8_t *got, uint64_t size)
+/* Whether block after block is as it was or as it was to be; behind the old end only as it was to be. UNIT:
+ * of what is written at once; requests that end within blocks may be there up to their end. */
+static void check_bytes(const struct way *w, const uint8_t *got, uint64_t size, uint64_t unit)
 {
-        for (uint64_t block = 0; block < size; block += BLOCK) {
+        for (uint64_t block = 0; block < size; block += unit) {
                 bool is_old = true, is_new = true;
 
-                for (uint64_t i = block; i < block + BLOCK && i < size; i++) {
+                for (uint64_t i = block; i < block + unit && i < size; i++) {
                         bool written = i >= w->from && i < w->to && !(i >= w->hole_from && i < w->hole_to);
                         uint8_t old = i < w->old ? before[i] : 0;
 
@@ -66,8 +80,16 @@ static int register_body(struct kv_txn *t, void *arg)
         return kv_set(t, fmt_slice(&k), slice_of(value, fmt_process_encode(&process, value)));
 }
 
+static int unregister_body(struct kv_txn *t, void *arg)
+{
+        struct fmt_key k;
+
+        fmt_key_process(&k, lazy.pid);
+        return kv_clear(t, fmt_slice(&k));
+}
+
 /* Another mount goes on with what is left. */
-static void check_left(struct fixture *f, const struct way *w, uint64_t ino, unsigned n)
+static void check_left(struct fixture *f, const struct way *w, uint64_t ino, uint64_t unit, unsigned n)
 {
         static uint8_t got[2 * NEW];
         struct err_text text;
@@ -88,7 +110,7 @@ static void check_left(struct fixture *f, const struct way *w, uint64_t ino, uns
         size = attr(f, ino).size;
         assert_true(size >= w->old && size <= (w->to > w->old ? w->to : w->old));
         assert_int_equal(get(f, ino, 0, got, sizeof(got)), size);
-        check_bytes(w, got, size);
+        check_bytes(w, got, size, unit);
         /* Nothing of what was in flight comes to light. */
         switch (n % 4) {
         case 0:
@@ -114,8 +136,9 @@ static void check_left(struct fixture *f, const struct way *w, uint64_t ino, uns
         fixture_close(f);
 }
 
-/* False: it did not come to commit N. */
-static bool crash_at(const struct way *w, unsigned n, bool after_commit)
+/* False: it did not come to commit N. MOST: bytes of a request. */
+static bool crash_at(const struct way *w, const struct fs_gather_opts *gather, size_t most, unsigned n,
+                     bool after_commit)
 {
         struct fixture f;
         struct fs *fs;
@@ -129,44 +152,64 @@ static bool crash_at(const struct way *w, unsigned n, bool after_commit)
         fixture_open(&f, "mem+remote");
         ((struct kv_limits *)(uintptr_t)kv_limits(f.store))->txn_plan_bytes = PLAN;
         ino = new_file(&f, ROOT, "file");
-        write_all(f.fs, ino, 0, w->old, before);
+        write_all(f.fs, ino, 0, w->old, before, NEW);
         fs_close(f.fs);
+        /* Collectors leave alone what it is writing, as long as it lives. */
+        if (gather == &little)
+                assert_ok(kv_run(f.store, KV_WRITE, register_body, NULL));
 
         opts.keep_below = true;
         assert_ok(kv_fault_open(f.store, &opts, &mount));
         kv_fault_set(mount, &(struct kv_fault_opts){ .slow_ppm = 300000, .slow_us = 100 });
         fmt_key_status(&markers, lazy.pid);
         assert_ok(kv_set_markers(mount, fmt_slice(&markers)));
-        f.opts.gather = &lazy;
+        f.opts.gather = gather;
         assert_ok(fs_open(mount, &f.opts, &fs, &text));
         f.opts.gather = NULL;
         kv_fault_crash_at(mount, n, after_commit);
-        write_all(fs, ino, w->from, w->hole_from > 0 ? w->hole_from : w->to, after);
+        write_all(fs, ino, w->from, w->hole_from > 0 ? w->hole_from : w->to, after, most);
         if (w->hole_to > 0)
-                write_all(fs, ino, w->hole_to, w->to, after);
+                write_all(fs, ino, w->hole_to, w->to, after, most);
         crashed = fs_flush(fs, ino) < 0;
         fs_close(fs);
         kv_close(mount);
-        check_left(&f, w, ino, n);
+        if (gather == &little)
+                assert_ok(kv_run(f.store, KV_WRITE, unregister_body, NULL));
+        check_left(&f, w, ino, most % BLOCK == 0 || most == NEW ? BLOCK : 1, n);
         return crashed;
 }
 
-static void test_every_commit(void **state)
+static void every_commit(const struct fs_gather_opts *gather, size_t most)
 {
         for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
                 unsigned n = 0;
 
                 for (bool crashed = true; crashed; n++) {
-                        crashed = crash_at(&ways[i], n, false);
-                        crashed = crash_at(&ways[i], n, true) || crashed;
+                        crashed = crash_at(&ways[i], gather, most, n, false);
+                        crashed = crash_at(&ways[i], gather, most, n, true) || crashed;
                 }
                 print_message("%s: %u commits\n", ways[i].name, n - 1);
         }
 }
 
+static void test_every_commit(void **state)
+{
+        every_commit(&lazy, NEW);
+}
+
+/* Requests that end within blocks, and others. */
+static void test_every_commit_of_a_stream(void **state)
+{
+        every_commit(&little, 7000);
+        every_commit(&little, 2 * BLOCK);
+}
+
 int main(int argc, char **argv)
 {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_every_commit) };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_every_commit),
+                cmocka_unit_test(test_every_commit_of_a_stream),
+        };
 
         for (size_t i = 0; i < NEW; i++) {
                 before[i] = (uint8_t)(1 + i % 97);
