@@ -94,43 +94,72 @@ static void set_flushing(struct gather *g, struct gather_entry *e, bool flushing
         pthread_mutex_unlock(&g->lock);
 }
 
-/* How many of the dirty blocks a flush under way takes. Not the one that is being written, and only as many
- * as are worth it, but all of them once somebody waits. */
-static size_t wanted_by_flush(const struct gather_entry *e, bool waited_for)
+/* How many of the dirty blocks are not being written any more: a file that is written from the beginning to
+ * the end fills one after the other. */
+static size_t filled(const struct gather_entry *e)
 {
         const struct gather_blocks *dirty = &e->dirty.blocks;
         const struct gather_block *last = gather_blocks_last(dirty);
-        const struct fs *fs = e->gather->fs;
-        size_t n = dirty->count;
 
-        if (n == 0 || dirty->at[0]->offset <= gather_blocks_last(&e->frozen.blocks)->offset ||
-            (e->dirty.change.kill_priv && !e->frozen.change.kill_priv))
-                return 0;
-        if (waited_for)
-                return n;
-        if (!gather_block_solid(last) || gather_block_end(last) < fs->block_size)
-                n--;
-        return n < gather_part_max(fs) ? 0 : n;
+        if (!last || (gather_block_solid(last) && gather_block_end(last) == e->gather->fs->block_size))
+                return dirty->count;
+        return dirty->count - 1;
 }
 
-/* Under E's lock: moves what is dirty to what is frozen. */
+/* Moves the first N of the dirty blocks to the frozen ones, which lie before them: 0, or ENOMEM unless it is
+ * all and there are none. */
+static int freeze(struct gather_entry *e, size_t n)
+{
+        struct gather_blocks *dirty = &e->dirty.blocks, *frozen = &e->frozen.blocks;
+
+        if (frozen->count == 0 && n == dirty->count) {
+                *frozen = *dirty;
+                *dirty = (struct gather_blocks){ .count = 0 };
+        } else if (gather_blocks_move(frozen, dirty, n) < 0) {
+                return -ENOMEM;
+        }
+        if (e->dirty.change.times) {
+                e->frozen.change.times = true;
+                e->frozen.change.time = e->dirty.change.time;
+        }
+        e->frozen.change.kill_priv |= e->dirty.change.kill_priv;
+        if (dirty->count == 0) {
+                batch_end(&e->dirty);
+                e->freezes++;
+        }
+        return 0;
+}
+
+/* Begins a batch: with all that is dirty, if somebody waits or it is little. */
+static void freeze_first(struct gather_entry *e)
+{
+        bool all = fs_is_waited_for(&e->flushed) || gather_is_small(e->gather->fs, &e->dirty);
+
+        if (all || freeze(e, filled(e)) < 0)
+                (void)freeze(e, e->dirty.blocks.count);
+}
+
+/* How many of the dirty blocks a flush under way takes: as many as are worth it, but all of them once
+ * somebody waits. */
+static size_t wanted_by_flush(const struct gather_entry *e, bool waited_for)
+{
+        const struct gather_blocks *dirty = &e->dirty.blocks;
+        size_t n = waited_for ? dirty->count : filled(e);
+
+        if (dirty->count == 0 || dirty->at[0]->offset <= gather_blocks_last(&e->frozen.blocks)->offset ||
+            (e->dirty.change.kill_priv && !e->frozen.change.kill_priv))
+                return 0;
+        return waited_for || n >= gather_part_max(e->gather->fs) ? n : 0;
+}
+
+/* Under E's lock. */
 static bool freeze_more(struct gather_entry *e)
 {
         bool waited_for = fs_is_waited_for(&e->flushed);
         size_t n = e->full ? 0 : wanted_by_flush(e, waited_for);
 
         e->full = waited_for; /* or it would have to wait for whatever others write meanwhile */
-        if (n == 0 || gather_blocks_move(&e->frozen.blocks, &e->dirty.blocks, n) < 0)
-                return false;
-        if (e->dirty.change.times) {
-                e->frozen.change.times = true;
-                e->frozen.change.time = e->dirty.change.time;
-        }
-        if (e->dirty.blocks.count == 0) {
-                batch_end(&e->dirty);
-                e->freezes++;
-        }
-        return true;
+        return n > 0 && freeze(e, n) >= 0;
 }
 
 static bool feed_more(struct gather_entry *e)
@@ -159,11 +188,8 @@ static int flush_once(struct gather *g, struct gather_entry *e)
         bool in_order = gather_now_ns(g) < e->in_order_until_ns, contended;
         int r;
 
-        if (e->frozen.blocks.count == 0) {
-                e->frozen = e->dirty;
-                e->dirty = (struct gather_batch){ .blocks.count = 0 };
-                e->freezes++;
-        }
+        if (e->frozen.blocks.count == 0)
+                freeze_first(e);
         memcpy(writer.pid, g->pid, sizeof(writer.pid));
         writer.writing = atomic_fetch_add(&g->writing, 1) + 1;
         set_flushing(g, e, true);
@@ -253,8 +279,8 @@ void gather_flush_job(struct fs_job *job)
         e->queued = false;
         e->again |= e->flushing; /* threads are few: they do not wait for each other */
         pthread_mutex_unlock(&g->lock);
-        if (!e->flushing)
-                (void)gather_flush(g, e, GATHER_HERE); /* the error is kept */
+        if (!e->flushing && (e->frozen.blocks.count > 0 || e->dirty.blocks.count > 0))
+                (void)flush_once(g, e); /* the error is kept; who waits asks again for what is left */
         pthread_mutex_unlock(&e->lock);
         gather_entry_put(g, e);
 }

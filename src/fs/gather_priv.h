@@ -89,7 +89,6 @@ bool gather_gone_since(struct gather *g, fs_gather_mark mark);
 
 /* Who does the work of a flush. */
 enum gather_flusher {
-        GATHER_HERE,       /* the caller: a thread of ours, which may take as long as it takes */
         GATHER_SMALL_HERE, /* the caller, who may lose patience, if it can stop at any moment; else one of
                             * ours */
         GATHER_ELSEWHERE,  /* one of ours, and the caller waits */
@@ -97,8 +96,9 @@ enum gather_flusher {
 
 /* Commits what is there now. Under E's lock, which is released meanwhile. */
 int gather_flush(struct gather *g, struct gather_entry *e, enum gather_flusher who);
-/* Under the gather's lock: has it flushed soon, by a thread of ours; all that there is. Behind a flush that
- * is under way: a job that waits for a thread would have it come to an end, and then find nothing to do. */
+/* Under the gather's lock: has it flushed soon, by a thread of ours; of much, all but a last block that is
+ * still being filled. Behind a flush that is under way: a job that waits for a thread would have it come to
+ * an end, and then find nothing to do. */
 void gather_kick(struct gather *g, struct gather_entry *e);
 void gather_kick_all(struct gather *g);
 /* The job of an entry. */
