@@ -19,6 +19,35 @@ static bool is_of_others(const struct gather_commit *c, const struct fmt_inode *
         return rec->writer.len > 0 && !slice_eq(rec->writer, slice_of(c->writer->pid, FMT_PID_SIZE));
 }
 
+/* What is counted beside the record of what blocks take. */
+struct counted_read {
+        struct fmt_key key;
+        struct kv_read read;
+};
+
+static void counted_start(struct kv_txn *t, struct counted_read *r, uint64_t ino)
+{
+        fmt_key_attr(&r->key, ino, FMT_ATTR_BLOCKS);
+        kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
+}
+
+/* Takes it over into the record. The transaction writes from here on. */
+static int fold_blocks(struct kv_txn *t, struct counted_read *read, struct fmt_inode *rec)
+{
+        struct slice value;
+        int64_t n;
+        int r = kv_get_wait(t, &read->read, &value);
+
+        if (r == -ENOENT)
+                return 0;
+        if (r == 0)
+                r = fmt_counter_decode(value, &n);
+        if (r < 0)
+                return r;
+        rec->allocated += (uint64_t)n;
+        return kv_clear(t, fmt_slice(&read->key));
+}
+
 int gather_announce(struct kv_txn *t, void *arg)
 {
         struct gather_commit *c = arg;
@@ -26,6 +55,7 @@ int gather_announce(struct kv_txn *t, void *arg)
         const struct gather_blocks *blocks = &c->batch->blocks;
         struct fs_inode_read inode_read;
         struct fs_epoch_read epoch_read;
+        struct counted_read counted;
         struct fs_priv_read priv_read;
         struct fs_inode inode;
         uint64_t epoch, outside;
@@ -33,6 +63,7 @@ int gather_announce(struct kv_txn *t, void *arg)
 
         fs_inode_start(fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
         fs_epoch_start(t, &epoch_read);
+        counted_start(t, &counted, c->ino);
         if (c->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
         r = fs_inode_wait(t, &inode_read, &inode);
@@ -54,6 +85,9 @@ int gather_announce(struct kv_txn *t, void *arg)
                 if (r >= 0 && fs_priv_kill_mode(&inode.rec.mode))
                         r = fs_inode_disturb(t, c->ino, FMT_ATTR_OWNER);
         }
+        /* What a flush has left that did not come to its end. */
+        if (r >= 0 && c->announced)
+                r = fold_blocks(t, &counted, &inode.rec);
         if (r >= 0 && c->announced) {
                 inode.rec.trim_from = outside;
                 inode.rec.writer = slice_of(c->writer->pid, FMT_PID_SIZE);
@@ -63,6 +97,8 @@ int gather_announce(struct kv_txn *t, void *arg)
         }
         if (r < 0 || (!c->announced && !c->change.kill_priv))
                 return r < 0 ? r : 0;
+        c->was_empty = inode.rec.size == 0;
+        c->record = inode.rec;
         /* Nothing that others see has changed: the change counter stays. */
         return fs_inode_store_new(t, c->ino, &inode.rec);
 }
@@ -149,24 +185,6 @@ int gather_write_outside(struct kv_txn *t, struct gather_part *p)
 
 /* ---- the size ----------------------------------------------------------------------------------- */
 
-/* Takes over into the record what was added to `allocated` beside it. */
-static int fold_blocks(struct kv_txn *t, struct kv_read *read, const struct fmt_key *key,
-                       struct fmt_inode *rec)
-{
-        struct slice value;
-        int64_t n;
-        int r = kv_get_wait(t, read, &value);
-
-        if (r == -ENOENT)
-                return 0;
-        if (r == 0)
-                r = fmt_counter_decode(value, &n);
-        if (r < 0)
-                return r;
-        rec->allocated += (uint64_t)n;
-        return kv_clear(t, fmt_slice(key));
-}
-
 static int withdraw(struct kv_txn *t, struct fs_inode *inode)
 {
         struct fmt_key garbage;
@@ -180,41 +198,69 @@ static int withdraw(struct kv_txn *t, struct fs_inode *inode)
         return kv_clear(t, fmt_slice(&garbage));
 }
 
-int gather_write_step(struct kv_txn *t, struct gather_part *p)
+/* The record, as it is or is known to be, and the blocks of the part. */
+static int step_begin(struct kv_txn *t, struct gather_part *p, struct fs_inode *inode)
 {
         struct gather_commit *c = p->c;
         const struct gather_step *step = p->arg;
         struct fs_inode_read inode_read;
-        struct kv_read blocks_read;
-        struct fmt_key blocks_key;
-        struct fs_inode inode;
+        struct counted_read counted;
         int r;
 
         fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
-        fmt_key_attr(&blocks_key, c->ino, FMT_ATTR_BLOCKS);
         if (step->last)
-                kv_get_start(t, &blocks_read, fmt_slice(&blocks_key), 0);
+                counted_start(t, &counted, c->ino);
         gather_part_start(p, t, p->count);
-        r = fs_inode_wait(t, &inode_read, &inode);
+        r = fs_inode_wait(t, &inode_read, inode);
         if (r < 0)
                 return r;
-        if (c->announced ? !is_ours(c, &inode.rec) : fs_trim_blocks(&inode, step->end))
+        if (c->announced ? !is_ours(c, &inode->rec) : fs_trim_blocks(inode, step->end))
                 return GATHER_DISTURBED;
         r = gather_part_wait(p, t, p->count);
-        if (r >= 0 && step->last)
-                r = fold_blocks(t, &blocks_read, &blocks_key, &inode.rec);
+        return r >= 0 && step->last ? fold_blocks(t, &counted, &inode->rec) : r;
+}
+
+static int step_begin_blind(struct kv_txn *t, struct gather_part *p, struct fs_inode *inode)
+{
+        struct gather_commit *c = p->c;
+        const struct gather_step *step = p->arg;
+        int r = fs_inode_depend_record(t, c->ino);
+
+        if (r >= 0 && p->count > 0)
+                r = fs_block_depend(t, c->ino, p->at[0]->offset,
+                                    p->at[p->count - 1]->offset + c->fs->block_size);
         if (r >= 0)
-                r = gather_part_put(p, t, &inode.rec.allocated);
+                r = gather_part_wait(p, t, 0);
         if (r < 0)
                 return r;
-        if (!step->last) {
+        inode->ino = c->ino;
+        inode->dir_times = false;
+        inode->rec = c->record;
+        if (!step->last)
+                return 0;
+        inode->rec.allocated += step->allocated;
+        return fs_inode_add(t, c->ino, FMT_ATTR_BLOCKS, -(int64_t)step->allocated);
+}
+
+int gather_write_step(struct kv_txn *t, struct gather_part *p)
+{
+        struct gather_commit *c = p->c;
+        struct gather_step *step = p->arg;
+        struct fs_inode inode;
+        int r = kv_is_blind(t) ? step_begin_blind(t, p, &inode) : step_begin(t, p, &inode);
+
+        if (r != 0)
+                return r;
+        r = gather_part_put(p, t, &inode.rec.allocated);
+        if (!step->last)
                 inode.rec.trim_from = fs_block_up(c->fs, step->end);
-                inode.rec.allocated += step->allocated;
-                /* Not read, so that those under way do not conflict with it. */
-                r = fs_inode_add(t, c->ino, FMT_ATTR_BLOCKS, -(int64_t)step->allocated);
-        } else if (c->announced) {
+        else if (r >= 0 && c->announced)
                 r = withdraw(t, &inode);
-        }
-        return r < 0 ? r : gather_store_inode(t, &step->change, &inode,
-                                              c->announced || p->count > 0 ? step->end : 0);
+        if (r >= 0)
+                r = gather_store_inode(t, &step->change, &inode,
+                                       c->announced || p->count > 0 ? step->end : 0);
+        step->record = inode.rec;
+        if (!step->last)
+                step->record.writer = slice_of(c->writer->pid, FMT_PID_SIZE); /* not where it was read */
+        return r;
 }

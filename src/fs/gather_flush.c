@@ -172,9 +172,10 @@ static bool feed_more(struct gather_entry *e)
         return more;
 }
 
-static void feed_done(struct gather_entry *e, size_t n)
+static void feed_done(struct gather_entry *e, size_t n, uint64_t allocated)
 {
         pthread_mutex_lock(&e->lock);
+        e->uncounted += allocated;
         blocks_retire(e->gather, e, &e->frozen, n);
         pthread_mutex_unlock(&e->lock);
 }
@@ -198,6 +199,7 @@ static int flush_once(struct gather *g, struct gather_entry *e)
         r = gather_commit(g->fs, g->workers, e->ino, &e->frozen, &feed, &writer, in_order, &contended);
         pthread_mutex_lock(&e->lock);
         set_flushing(g, e, false);
+        e->uncounted = 0;
         if (contended)
                 e->in_order_until_ns = gather_now_ns(g) + CONTENDED_NS;
         flush_done(g, e, r);

@@ -27,6 +27,8 @@ struct flush {
         pthread_mutex_t lock;        /* protects what follows, and the batch */
         struct piece *first, **last; /* what was begun and no step has passed, in order */
         size_t begun;                /* blocks of the batch in pieces; counts the one with the old end */
+        uint64_t allocated, passed;  /* by pieces that were not inside; by those of them in steps */
+        bool any_inside;             /* those are counted beside the record, and nobody knows how much */
         bool stepping;
         bool closed;                 /* takes nothing more */
         int result;
@@ -78,6 +80,7 @@ static struct piece *begin_piece(struct flush *f)
         f->begun += p->count;
         *f->last = p;
         f->last = &p->next;
+        f->any_inside |= p->inside;
         return p;
 }
 
@@ -97,6 +100,8 @@ static void commit_piece(struct flush *f, struct piece *p)
         if (r != 0 && f->result == 0)
                 f->result = outcome(r);
         p->done = true;
+        if (!p->inside)
+                f->allocated += p->allocated;
         if (moment > f->moment)
                 f->moment = moment;
 }
@@ -119,8 +124,8 @@ static void free_pieces(struct flush *f, size_t n)
 
 /* ---- steps -------------------------------------------------------------------------------------- */
 
-/* Under the lock: how many blocks are committed from the beginning of the batch on, and what they take. The
- * block with the old end counts, if others behind it do: the step writes it. */
+/* Under the lock: how many blocks are committed from the beginning of the batch on, and in RET_ALLOCATED what
+ * they take. The block with the old end counts, if others behind it do: the step writes it. */
 static size_t committed(const struct flush *f, uint64_t *ret_allocated)
 {
         const struct gather_commit *c = f->c;
@@ -138,30 +143,45 @@ static size_t committed(const struct flush *f, uint64_t *ret_allocated)
         return n;
 }
 
+/* Commits STEP with the N blocks at MIDDLE, which lie where the old end was. */
+static int run_step(struct gather_commit *c, struct gather_block **middle, size_t n, struct gather_step *step,
+                    bool may_be_blind)
+{
+        kv_moment moment = may_be_blind && (n == 0 || c->was_empty) ? c->record_at : 0;
+        int r = gather_part_run(c, middle, n, step->last ? 0 : KV_IDEMPOTENT, &moment, gather_write_step,
+                                step);
+
+        if (r == 0) {
+                c->record = step->record;
+                c->record_at = moment;
+        }
+        return outcome(r);
+}
+
 /* Under the lock, which is released meanwhile: lets the size follow over the first N blocks. */
-static void take_step(struct flush *f, size_t n, struct gather_step *step)
+static void take_step(struct flush *f, size_t n, uint64_t allocated)
 {
         struct gather_commit *c = f->c;
         struct gather_block *middle = NULL, *last = c->batch->blocks.at[n - 1];
+        struct gather_step step = { .end = last->offset + gather_block_end(last), .change = c->change };
         size_t n_middle = c->outside_begin - c->inside_end;
         int r;
 
         if (n_middle > 0)
                 middle = c->batch->blocks.at[c->inside_end];
-        step->end = last->offset + gather_block_end(last);
-        step->change = c->change;
         f->stepping = true;
         pthread_mutex_unlock(&f->lock);
-        r = gather_part_run(c, &middle, n_middle, 0, NULL, gather_write_step, step);
+        r = run_step(c, &middle, n_middle, &step, true);
         pthread_mutex_lock(&f->lock);
         f->stepping = false;
-        if (r != 0) {
+        if (r < 0) {
                 if (f->result == 0)
-                        f->result = outcome(r);
+                        f->result = r;
                 return;
         }
         free_pieces(f, n - n_middle);
-        c->feed->done(c->feed->entry, n);
+        c->feed->done(c->feed->entry, n, allocated);
+        f->passed += allocated;
         c->inside_end = c->outside_begin = 0;
         f->begun -= n;
 }
@@ -172,12 +192,12 @@ static void take_steps(struct flush *f)
         const struct gather_commit *c = f->c;
 
         while (f->result == 0 && c->announced && !f->stepping) {
-                struct gather_step step = { .last = false };
-                size_t n = committed(f, &step.allocated);
+                uint64_t allocated;
+                size_t n = committed(f, &allocated);
 
                 if (n < c->feed->step || n <= c->outside_begin || n == c->batch->blocks.count)
                         break;
-                take_step(f, n, &step);
+                take_step(f, n, allocated);
         }
 }
 
@@ -202,18 +222,23 @@ static int work(void *arg, size_t i)
 }
 
 /* When nothing is under way any more. */
-static int take_last_step(struct gather_commit *c)
+static int take_last_step(const struct flush *f)
 {
+        struct gather_commit *c = f->c;
         const struct gather_blocks *blocks = &c->batch->blocks;
-        struct gather_step step = { .last = true, .change = c->change, .end = gather_blocks_end(blocks) };
+        struct gather_step step = { .last = true, .change = c->change, .end = gather_blocks_end(blocks),
+                                    .allocated = f->allocated };
 
-        return gather_part_run(c, blocks->at + c->inside_end, c->outside_begin - c->inside_end, 0, NULL,
-                               gather_write_step, &step);
+        /* Before the record shows them: readers must not count them twice. */
+        if (f->passed > 0)
+                c->feed->done(c->feed->entry, 0, -f->passed);
+        return run_step(c, blocks->at + c->inside_end, c->outside_begin - c->inside_end, &step,
+                        c->announced && !f->any_inside);
 }
 
 static int write_all(struct gather_commit *c)
 {
-        struct flush f = { .c = c, .moment = c->announced_at };
+        struct flush f = { .c = c, .moment = c->record_at };
         int r;
 
         pthread_mutex_init(&f.lock, NULL);
@@ -223,14 +248,14 @@ static int write_all(struct gather_commit *c)
         pthread_mutex_destroy(&f.lock);
         if (r >= 0)
                 r = f.result;
-        return r < 0 ? r : outcome(take_last_step(c));
+        return r < 0 ? r : take_last_step(&f);
 }
 
 int gather_commit_in_parallel(struct gather_commit *c)
 {
         int r;
 
-        while ((r = fs_run_since(c->fs, KV_IDEMPOTENT, &c->announced_at, gather_announce, c)) ==
+        while ((r = fs_run_since(c->fs, KV_IDEMPOTENT, &c->record_at, gather_announce, c)) ==
                FS_TRIM_FIRST) {
                 r = fs_trim_finish(c->fs, c->ino);
                 if (r < 0)

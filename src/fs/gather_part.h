@@ -26,7 +26,11 @@ struct gather_commit {
         /* Blocks within the size, and from the first block behind it on; what is between, the block with the
          * end, goes with the size. */
         size_t inside_end, outside_begin;
-        kv_moment announced_at; /* 0: not known */
+        bool was_empty;
+        /* The record as this flush committed it last, and when: what the next step starts from, if nobody has
+         * changed it since. */
+        struct fmt_inode record;
+        kv_moment record_at;
 };
 
 /* COUNT blocks while a transaction writes them. */
@@ -78,8 +82,10 @@ int gather_commit_in_parallel(struct gather_commit *c);
 struct gather_step {
         uint64_t end;       /* of them */
         struct gather_change change;
-        uint64_t allocated; /* what they added to the counter beside the record, for now */
-        bool last;          /* nothing is under way any more: takes the announcement out */
+        bool last;          /* nothing is under way any more: takes the announcement out, and what was counted
+                             * beside the record over into it */
+        uint64_t allocated; /* by this flush; only for a blind attempt */
+        struct fmt_inode record; /* as it was written */
 };
 
 /* Announces that blocks behind the size will be written, if there are any, or finds that it cannot:
@@ -89,7 +95,8 @@ int gather_announce(struct kv_txn *t, void *arg);
  * uint64_t for what those behind it take. */
 int gather_write_inside(struct kv_txn *t, struct gather_part *p);
 int gather_write_outside(struct kv_txn *t, struct gather_part *p);
-/* Writes the block with the old end, if it is in the batch, and does the struct gather_step at ARG. */
+/* Writes the block with the old end, if it is in the batch, and does the struct gather_step at ARG. A blind
+ * attempt knows the record, and that there was no block. */
 int gather_write_step(struct kv_txn *t, struct gather_part *p);
 
 #endif

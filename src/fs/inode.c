@@ -138,6 +138,14 @@ int fs_inode_depend(struct kv_txn *t, uint64_t ino, enum fmt_attr attr)
         return conflict(t, KV_CONFLICT_READ, ino, attr);
 }
 
+int fs_inode_depend_record(struct kv_txn *t, uint64_t ino)
+{
+        struct fmt_key k;
+
+        fmt_key_inode(&k, ino);
+        return kv_conflict_key(t, KV_CONFLICT_READ, fmt_slice(&k));
+}
+
 int fs_inode_disturb(struct kv_txn *t, uint64_t ino, enum fmt_attr attr)
 {
         return conflict(t, KV_CONFLICT_WRITE, ino, attr);

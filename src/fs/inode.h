@@ -67,6 +67,9 @@ int fs_inode_store_new(struct kv_txn *t, uint64_t ino, const struct fmt_inode *r
  * snapshot read of the record that is a dependence on this part of the inode alone. */
 int fs_inode_depend(struct kv_txn *t, uint64_t ino, enum fmt_attr attr);
 
+/* The same for the record as a whole. */
+int fs_inode_depend_record(struct kv_txn *t, uint64_t ino);
+
 /* This transaction changes what ATTR stands for. */
 int fs_inode_disturb(struct kv_txn *t, uint64_t ino, enum fmt_attr attr);
 

@@ -77,13 +77,19 @@ static int collect_written(struct mem_txn *t)
         return 0;
 }
 
-/* Tells the other writers that run now; whoever begins later sees what was written. */
+/* Commits after whose moments a blind transaction can still ask. */
+#define MOMENTS 1000u
+
+/* Tells the other writers that run now, and blind ones that may come. */
 static void publish_conflicts(struct mem_txn *t)
 {
         struct mem_store *s = t->store;
+        uint64_t oldest = s->committed > MOMENTS ? s->committed - MOMENTS : 0;
 
+        if (mem_oldest_seen(s) < oldest)
+                oldest = mem_oldest_seen(s);
         for (const struct mem_span *w = t->written; w; w = w->next)
-                mem_conflicts_add(&s->conflicts, w, s->committed, mem_oldest_seen(s));
+                mem_conflicts_add(&s->conflicts, w, s->committed, oldest);
 }
 
 /* Moves the entries into the store. */
@@ -109,7 +115,6 @@ static void apply(struct mem_txn *t)
 static int commit_writes(struct mem_txn *t)
 {
         struct mem_store *s = t->store;
-        bool alone = s->running_writers == 1;
         int r;
 
         if (conflicts(t))
@@ -119,15 +124,12 @@ static int commit_writes(struct mem_txn *t)
         r = expand_cleared(t);
         if (r >= 0)
                 r = fold_operations(t);
-        if (r >= 0 && !alone)
+        if (r >= 0)
                 r = collect_written(t);
         if (r < 0)
                 return r;
         s->committed++;
-        if (alone)
-                mem_conflicts_forget(&s->conflicts, s->committed);
-        else
-                publish_conflicts(t);
+        publish_conflicts(t);
         apply(t);
         t->base.moment = (kv_moment)s->committed;
         return 0;

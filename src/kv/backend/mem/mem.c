@@ -94,7 +94,6 @@ static int mem_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret
         pthread_mutex_lock(&s->lock);
         t->sees = t->since = s->committed;
         list_append(&s->running, &t->link);
-        s->running_writers += t->may_write;
         pthread_mutex_unlock(&s->lock);
         *ret = &t->base;
         return 0;
@@ -123,7 +122,6 @@ static void mem_end(struct kv_txn *txn)
         while (!list_empty(&t->watches))
                 mem_watch_fire(&s->watches, mem_watch_of(t->watches.next), -ECANCELED);
         list_remove(&t->link);
-        s->running_writers -= t->may_write;
         mem_versions_prune(&s->versions, mem_oldest_seen(s));
         pthread_mutex_unlock(&s->lock);
         mem_writes_free(&t->writes);

@@ -24,7 +24,6 @@ struct mem_store {
         struct mem_conflicts conflicts;
         struct mem_watches watches;
         struct list_link running; /* transactions, in order of what they see */
-        size_t running_writers;
 };
 
 struct mem_txn {
