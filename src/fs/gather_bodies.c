@@ -23,6 +23,8 @@ static bool is_of_others(const struct gather_commit *c, const struct fmt_inode *
 struct counted_read {
         struct fmt_key key;
         struct kv_read read;
+        bool there;
+        int64_t n;
 };
 
 static void counted_start(struct kv_txn *t, struct counted_read *r, uint64_t ino)
@@ -31,21 +33,35 @@ static void counted_start(struct kv_txn *t, struct counted_read *r, uint64_t ino
         kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
 }
 
-/* Takes it over into the record. The transaction writes from here on. */
-static int fold_blocks(struct kv_txn *t, struct counted_read *read, struct fmt_inode *rec)
+static int counted_wait(struct kv_txn *t, struct counted_read *r)
 {
         struct slice value;
-        int64_t n;
-        int r = kv_get_wait(t, &read->read, &value);
+        int q = kv_get_wait(t, &r->read, &value);
 
-        if (r == -ENOENT)
+        r->there = q == 0;
+        if (q == 0)
+                q = fmt_counter_decode(value, &r->n);
+        return q == -ENOENT ? 0 : q;
+}
+
+/* Takes it over into the record. */
+static int counted_fold(struct kv_txn *t, const struct counted_read *r, struct fmt_inode *rec)
+{
+        if (!r->there)
                 return 0;
-        if (r == 0)
-                r = fmt_counter_decode(value, &n);
-        if (r < 0)
-                return r;
-        rec->allocated += (uint64_t)n;
-        return kv_clear(t, fmt_slice(&read->key));
+        rec->allocated += (uint64_t)r->n;
+        return kv_clear(t, fmt_slice(&r->key));
+}
+
+/* A blind step that begins with this transaction does not see what others commit at the same moment behind
+ * it. The record is written here, so that whoever would write it, too, conflicts; and whoever evicts the
+ * mount reads its status. */
+static int be_met_by_evictors(struct kv_txn *t, const struct gather_commit *c)
+{
+        struct fmt_key k;
+
+        fmt_key_status(&k, c->writer->pid);
+        return kv_conflict_key(t, KV_CONFLICT_WRITE, fmt_slice(&k));
 }
 
 int gather_announce(struct kv_txn *t, void *arg)
@@ -71,6 +87,8 @@ int gather_announce(struct kv_txn *t, void *arg)
                 r = gather_check_file(&inode);
         if (r >= 0)
                 r = fs_epoch_wait(t, &epoch_read, &epoch);
+        if (r >= 0)
+                r = counted_wait(t, &counted);
         if (r < 0)
                 return r;
         /* A mark of 0 would mean none, so the first block always goes with the size. */
@@ -87,12 +105,13 @@ int gather_announce(struct kv_txn *t, void *arg)
         }
         /* What a flush has left that did not come to its end. */
         if (r >= 0 && c->announced)
-                r = fold_blocks(t, &counted, &inode.rec);
+                r = counted_fold(t, &counted, &inode.rec);
         if (r >= 0 && c->announced) {
                 inode.rec.trim_from = outside;
                 inode.rec.writer = slice_of(c->writer->pid, FMT_PID_SIZE);
                 inode.rec.writing = c->writer->writing;
-                if (inode.rec.nlink > 0)
+                r = be_met_by_evictors(t, c);
+                if (r >= 0 && inode.rec.nlink > 0)
                         r = fs_garbage_set(t, c->ino, epoch);
         }
         if (r < 0 || (!c->announced && !c->change.kill_priv))
@@ -198,32 +217,64 @@ static int withdraw(struct kv_txn *t, struct fs_inode *inode)
         return kv_clear(t, fmt_slice(&garbage));
 }
 
-/* The record, as it is or is known to be, and the blocks of the part. */
+/* A step that is run again because nobody knows what became of it may have been done. */
+static bool is_done(const struct gather_commit *c, const struct gather_step *step,
+                    const struct fs_inode *inode)
+{
+        return !step->last && inode->rec.trim_from >= fs_block_up(c->fs, step->end);
+}
+
+/* Moves N of what is counted beside the record to it, without reading that, so that parts do not conflict. */
+static int move_counted(struct kv_txn *t, struct fs_inode *inode, uint64_t n)
+{
+        inode->rec.allocated += n;
+        return n == 0 ? 0 : fs_inode_add(t, inode->ino, FMT_ATTR_BLOCKS, -(int64_t)n);
+}
+
+#define STEP_IS_DONE 1
+
+/* Begins a step by reading the record and the blocks of the part: 0, STEP_IS_DONE or GATHER_DISTURBED. */
 static int step_begin(struct kv_txn *t, struct gather_part *p, struct fs_inode *inode)
 {
         struct gather_commit *c = p->c;
-        const struct gather_step *step = p->arg;
+        struct gather_step *step = p->arg;
         struct fs_inode_read inode_read;
         struct counted_read counted;
+        struct fs_priv_read priv_read;
         int r;
 
         fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
         if (step->last)
                 counted_start(t, &counted, c->ino);
+        if (step->change.kill_priv)
+                fs_priv_start(t, &priv_read, c->ino);
         gather_part_start(p, t, p->count);
         r = fs_inode_wait(t, &inode_read, inode);
         if (r < 0)
                 return r;
         if (c->announced ? !is_ours(c, &inode->rec) : fs_trim_blocks(inode, step->end))
                 return GATHER_DISTURBED;
+        if (c->announced && is_done(c, step, inode))
+                return STEP_IS_DONE;
         r = gather_part_wait(p, t, p->count);
-        return r >= 0 && step->last ? fold_blocks(t, &counted, &inode->rec) : r;
+        if (r >= 0 && step->last)
+                r = counted_wait(t, &counted);
+        if (r >= 0 && step->change.kill_priv)
+                r = fs_priv_wait_clear(t, &priv_read);
+        if (r < 0)
+                return r;
+        if (step->last)
+                return counted_fold(t, &counted, &inode->rec);
+        step->surprised = inode->rec.allocated != c->record.allocated;
+        return move_counted(t, inode, step->surprised ? 0 : step->allocated);
 }
 
+/* The same knowing them: the record is as this flush has left it, and there were no blocks. Who sets a
+ * capability writes the record. */
 static int step_begin_blind(struct kv_txn *t, struct gather_part *p, struct fs_inode *inode)
 {
         struct gather_commit *c = p->c;
-        const struct gather_step *step = p->arg;
+        struct gather_step *step = p->arg;
         int r = fs_inode_depend_record(t, c->ino);
 
         if (r >= 0 && p->count > 0)
@@ -236,10 +287,16 @@ static int step_begin_blind(struct kv_txn *t, struct gather_part *p, struct fs_i
         inode->ino = c->ino;
         inode->dir_times = false;
         inode->rec = c->record;
-        if (!step->last)
-                return 0;
-        inode->rec.allocated += step->allocated;
-        return fs_inode_add(t, c->ino, FMT_ATTR_BLOCKS, -(int64_t)step->allocated);
+        step->surprised = false;
+        return move_counted(t, inode, step->allocated);
+}
+
+/* What the next step starts from. */
+static void keep_record(const struct gather_commit *c, const struct fs_inode *inode, struct gather_step *step)
+{
+        step->record = inode->rec;
+        if (step->record.writer.len > 0)
+                step->record.writer = slice_of(c->writer->pid, FMT_PID_SIZE); /* not where it was read */
 }
 
 int gather_write_step(struct kv_txn *t, struct gather_part *p)
@@ -249,18 +306,20 @@ int gather_write_step(struct kv_txn *t, struct gather_part *p)
         struct fs_inode inode;
         int r = kv_is_blind(t) ? step_begin_blind(t, p, &inode) : step_begin(t, p, &inode);
 
+        if (r == STEP_IS_DONE)
+                keep_record(c, &inode, step);
         if (r != 0)
-                return r;
+                return r == STEP_IS_DONE ? 0 : r;
         r = gather_part_put(p, t, &inode.rec.allocated);
         if (!step->last)
                 inode.rec.trim_from = fs_block_up(c->fs, step->end);
         else if (r >= 0 && c->announced)
                 r = withdraw(t, &inode);
         if (r >= 0)
+                r = be_met_by_evictors(t, c);
+        if (r >= 0)
                 r = gather_store_inode(t, &step->change, &inode,
                                        c->announced || p->count > 0 ? step->end : 0);
-        step->record = inode.rec;
-        if (!step->last)
-                step->record.writer = slice_of(c->writer->pid, FMT_PID_SIZE); /* not where it was read */
+        keep_record(c, &inode, step);
         return r;
 }

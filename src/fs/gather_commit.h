@@ -30,9 +30,8 @@ struct gather_feed {
         size_t step; /* so many blocks are worth a transaction that makes them part of the file */
         /* Adds to the batch what was written behind it meanwhile. False: nothing, or not worth it. */
         bool (*more)(struct gather_entry *e);
-        /* The first N blocks of the batch are part of the file: takes them out. The file's record does not
-         * show yet that they take ALLOCATED (modulo 2^64). */
-        void (*done)(struct gather_entry *e, size_t n, uint64_t allocated);
+        /* The first N blocks of the batch are part of the file: takes them out. */
+        void (*done)(struct gather_entry *e, size_t n);
 };
 
 struct gather_writer {

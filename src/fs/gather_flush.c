@@ -172,10 +172,9 @@ static bool feed_more(struct gather_entry *e)
         return more;
 }
 
-static void feed_done(struct gather_entry *e, size_t n, uint64_t allocated)
+static void feed_done(struct gather_entry *e, size_t n)
 {
         pthread_mutex_lock(&e->lock);
-        e->uncounted += allocated;
         blocks_retire(e->gather, e, &e->frozen, n);
         pthread_mutex_unlock(&e->lock);
 }
@@ -199,7 +198,6 @@ static int flush_once(struct gather *g, struct gather_entry *e)
         r = gather_commit(g->fs, g->workers, e->ino, &e->frozen, &feed, &writer, in_order, &contended);
         pthread_mutex_lock(&e->lock);
         set_flushing(g, e, false);
-        e->uncounted = 0;
         if (contended)
                 e->in_order_until_ns = gather_now_ns(g) + CONTENDED_NS;
         flush_done(g, e, r);
@@ -347,8 +345,12 @@ static size_t cut_batch(struct gather_batch *b, uint64_t size)
 /* Under E's lock, and nothing is being flushed. */
 static void cut(struct gather *g, struct gather_entry *e, uint64_t size)
 {
+        bool had_dirty = e->dirty.blocks.count > 0;
         size_t n = cut_batch(&e->frozen, size) + cut_batch(&e->dirty, size);
 
+        /* Or what is frozen would not be waited for: its freeze counts when nothing is left behind it. */
+        if (had_dirty && e->dirty.blocks.count == 0)
+                e->freezes++;
         gather_room_give_back(g, e, n);
         pthread_mutex_lock(&g->lock);
         /* Who is reading may have seen how long it was. */

@@ -27,8 +27,8 @@ struct flush {
         pthread_mutex_t lock;        /* protects what follows, and the batch */
         struct piece *first, **last; /* what was begun and no step has passed, in order */
         size_t begun;                /* blocks of the batch in pieces; counts the one with the old end */
-        uint64_t allocated, passed;  /* by pieces that were not inside; by those of them in steps */
-        bool any_inside;             /* those are counted beside the record, and nobody knows how much */
+        uint64_t counted;            /* what pieces that no step has passed take, beside the record */
+        bool unsure;                 /* that it is so much */
         bool stepping;
         bool closed;                 /* takes nothing more */
         int result;
@@ -80,7 +80,7 @@ static struct piece *begin_piece(struct flush *f)
         f->begun += p->count;
         *f->last = p;
         f->last = &p->next;
-        f->any_inside |= p->inside;
+        f->unsure |= p->inside; /* what those take is not known if they had to run again */
         return p;
 }
 
@@ -94,14 +94,14 @@ static void commit_piece(struct flush *f, struct piece *p)
         if (p->inside)
                 r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT, NULL, gather_write_inside, NULL);
         else
-                r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT, &moment, gather_write_outside,
-                                    &p->allocated);
+                r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT | KV_BEFORE, &moment,
+                                    gather_write_outside, &p->allocated);
         pthread_mutex_lock(&f->lock);
         if (r != 0 && f->result == 0)
                 f->result = outcome(r);
         p->done = true;
         if (!p->inside)
-                f->allocated += p->allocated;
+                f->counted += p->allocated;
         if (moment > f->moment)
                 f->moment = moment;
 }
@@ -163,7 +163,8 @@ static void take_step(struct flush *f, size_t n, uint64_t allocated)
 {
         struct gather_commit *c = f->c;
         struct gather_block *middle = NULL, *last = c->batch->blocks.at[n - 1];
-        struct gather_step step = { .end = last->offset + gather_block_end(last), .change = c->change };
+        struct gather_step step = { .end = last->offset + gather_block_end(last), .change = c->change,
+                                    .allocated = f->unsure ? 0 : allocated };
         size_t n_middle = c->outside_begin - c->inside_end;
         int r;
 
@@ -179,9 +180,10 @@ static void take_step(struct flush *f, size_t n, uint64_t allocated)
                         f->result = r;
                 return;
         }
+        f->unsure |= step.surprised;
+        f->counted -= allocated;
         free_pieces(f, n - n_middle);
-        c->feed->done(c->feed->entry, n, allocated);
-        f->passed += allocated;
+        c->feed->done(c->feed->entry, n);
         c->inside_end = c->outside_begin = 0;
         f->begun -= n;
 }
@@ -227,13 +229,10 @@ static int take_last_step(const struct flush *f)
         struct gather_commit *c = f->c;
         const struct gather_blocks *blocks = &c->batch->blocks;
         struct gather_step step = { .last = true, .change = c->change, .end = gather_blocks_end(blocks),
-                                    .allocated = f->allocated };
+                                    .allocated = f->counted };
 
-        /* Before the record shows them: readers must not count them twice. */
-        if (f->passed > 0)
-                c->feed->done(c->feed->entry, 0, -f->passed);
         return run_step(c, blocks->at + c->inside_end, c->outside_begin - c->inside_end, &step,
-                        c->announced && !f->any_inside);
+                        c->announced && !f->unsure);
 }
 
 static int write_all(struct gather_commit *c)
@@ -265,7 +264,7 @@ int gather_commit_in_parallel(struct gather_commit *c)
                 return r;
         r = write_all(c);
         /* What is left of an announcement would stand in the way until the session ends. */
-        if (r < 0 && c->announced)
+        if (r < 0 && r != -ERR_RETRY && c->announced)
                 (void)fs_trim_finish(c->fs, c->ino);
         return r == -ERR_RETRY ? GATHER_DISTURBED : r;
 }

@@ -82,10 +82,11 @@ int gather_commit_in_parallel(struct gather_commit *c);
 struct gather_step {
         uint64_t end;       /* of them */
         struct gather_change change;
-        bool last;          /* nothing is under way any more: takes the announcement out, and what was counted
-                             * beside the record over into it */
-        uint64_t allocated; /* by this flush; only for a blind attempt */
+        bool last;          /* nothing is under way any more: takes the announcement out */
+        uint64_t allocated; /* what they take, which was counted beside the record and is taken over into it;
+                             * if it is the last one and looks, all that is counted there */
         struct fmt_inode record; /* as it was written */
+        bool surprised;     /* somebody else took over some of it */
 };
 
 /* Announces that blocks behind the size will be written, if there are any, or finds that it cannot:

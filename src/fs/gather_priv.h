@@ -38,7 +38,6 @@ struct gather_entry {
         struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; while it is
                                             * FLUSHING changed by that alone */
         bool full;               /* the flush under way takes nothing more */
-        uint64_t uncounted;      /* bytes that blocks take which are part of the file already */
         uint64_t freezes, retires;
         uint64_t attempts;       /* to commit */
         int last_result;         /* of the last one */

@@ -27,7 +27,7 @@ static void attr_over(const struct fs *fs, const struct gather_entry *e, struct 
         uint64_t end = gather_blocks_end(&e->frozen.blocks), dirty_end = gather_blocks_end(&e->dirty.blocks);
         const struct gather_change *c = e->dirty.change.times ? &e->dirty.change : &e->frozen.change;
 
-        a->blocks += blocks_behind(fs, e, a->size) + e->uncounted / 512;
+        a->blocks += blocks_behind(fs, e, a->size);
         if (dirty_end > end)
                 end = dirty_end;
         if (end > a->size)

@@ -111,6 +111,7 @@ enum kv_txn_flags {
                                  * which saves a round trip. To read: for whoever is the only one to
                                  * write. To write: what others wrote since conflicts, and kv_run finds
                                  * out again what was found without writing anything */
+        KV_BEFORE = 1 << 5,     /* kv_run_since: what was committed at the moment itself conflicts, too */
         KV_LATE = 1 << 4,       /* to read: the snapshot is fixed when the first read is waited for, not
                                  * before, which saves a wait */
 };
@@ -133,8 +134,10 @@ typedef int64_t kv_moment;
  * call committed. Where the store can, its first attempt is blind: it reads nothing (asserted), not even the
  * fence, which stood then, but conflicts with what changed since *MOMENT of all that it declares. So it
  * declares whatever it takes for granted, and what it writes unless nobody else writes that. All other
- * attempts read. On success *MOMENT is that of the commit, at which all still held that the body read or
- * declared. */
+ * attempts read. On success *MOMENT is that of the commit (0: nothing was written, or it is not known), at
+ * which all still held that the body read or declared. But others may have committed at the same moment,
+ * behind it: whoever relies on what that commit only read uses KV_BEFORE; whoever relies on what it wrote
+ * cannot, and sees to it that those others would have conflicted with that. */
 int kv_run_since(struct kv_store *s, unsigned flags, kv_moment *moment, kv_body body, void *arg);
 bool kv_is_blind(const struct kv_txn *t);
 

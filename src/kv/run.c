@@ -120,8 +120,9 @@ static int wait_for_slot(struct kv_session *session)
         return kv_patience_check();
 }
 
-/* Waits for a free slot; EINTR, ERR_AWAY: as long as the thread's patience lasted. */
-static int marker_take(struct marker *m, struct kv_session *session)
+/* Waits for a free slot; EINTR, ERR_AWAY: as long as the thread's patience lasted. BLIND: what was written to
+ * the slot lately is a conflict, so one that is used rarely. */
+static int marker_take(struct marker *m, struct kv_session *session, bool blind)
 {
         uint64_t sequence;
         int r = 0;
@@ -134,7 +135,8 @@ static int marker_take(struct marker *m, struct kv_session *session)
                 return r;
         }
         m->session = session;
-        m->slot = (unsigned)__builtin_ctzll(~session->slots_used);
+        m->slot = blind ? MARKER_SLOTS - 1 - (unsigned)__builtin_clzll(~session->slots_used)
+                        : (unsigned)__builtin_ctzll(~session->slots_used);
         session->slots_used |= UINT64_C(1) << m->slot;
         sequence = ++session->sequence;
         pthread_mutex_unlock(&session->lock);
@@ -252,7 +254,7 @@ static int attempt(struct run *run, unsigned n)
         if (r < 0)
                 return backoff(s, NULL, r, n);
         if (kv_is_blind(t))
-                r = s->ops->since(t, run->moment);
+                r = s->ops->since(t, run->flags & KV_BEFORE ? run->moment - 1 : run->moment);
         if (r >= 0 && s->session && s->session->fenced)
                 r = fence_start(t, s->session, &fence);
         if (r >= 0)
@@ -357,7 +359,7 @@ static int run_marked(struct run *run)
         if (s->limits.unknown_results && (run->flags & KV_WRITE) && !(run->flags & KV_IDEMPOTENT)) {
                 /* Without a marker an unknown result could not be decided. */
                 assert(s->session && s->session->marked);
-                r = marker_take(&run->marker, s->session);
+                r = marker_take(&run->marker, s->session, run->flags & KV_BLIND);
                 if (r < 0)
                         return r;
         }

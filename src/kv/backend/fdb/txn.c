@@ -270,7 +270,7 @@ int fdb_commit(struct kv_txn *txn)
         t->committed = e == 0;
         if (t->committed)
                 s->failing_since_ns = 0;
-        if (e == FDB_NOT_COMMITTED && t->version > 0)
+        if (e == FDB_NOT_COMMITTED && t->version > 0 && !kv_is_blind(txn))
                 fdb_version_doubt(s);
         fdb_failed(t, e);
         return t->writes ? fdb_commit_error(s->api, e) : fdb_error(s->api, e);
