@@ -769,6 +769,30 @@ static void test_cut_without_room(void **state)
         close_pair(&p);
 }
 
+/* A flush without anybody who waits leaves the block that is being filled behind. When that is cut, what the
+ * flush could not commit is still to be committed. */
+static void test_cut_behind_flush(void **state)
+{
+        static const struct fs_gather_opts small = { .age_ms = FOREVER, .inode_bytes = 300000 };
+        struct pair p;
+        uint64_t ino;
+
+        fill_big();
+        open_pair(&p, "mem+fault+remote", &small);
+        kv_fault_set(p.a.fault, &none);
+        ino = new_file(&p.a, ROOT, "file");
+        kv_fault_set(p.a.fault, &no_room);
+        write_at(&p.a, ino, 0, big, 40 * BLOCK + 10);
+        usleep(100000); /* enough for the flush that begins by itself, to fail */
+        assert_fails(truncate_to(&p.a, ino, 20 * BLOCK), ENOSPC);
+        assert_fails(fs_flush(p.a.fs, ino), ENOSPC);
+        kv_fault_set(p.a.fault, &none);
+        assert_ok(fs_fsync(p.a.fs, ino));
+        assert_int_equal(attr(&p.b, ino).size, 20 * BLOCK);
+        assert_data(&p.b, ino, 0, big, 20 * BLOCK);
+        close_pair(&p);
+}
+
 /* Nothing is written for an inode that is gone. */
 static void test_inode_gone(void **state)
 {
@@ -937,6 +961,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_error_behind_loss),
                 cmocka_unit_test(test_patience),
                 cmocka_unit_test(test_cut_without_room),
+                cmocka_unit_test(test_cut_behind_flush),
                 cmocka_unit_test(test_inode_gone),
                 cmocka_unit_test(test_evicted),
                 cmocka_unit_test(test_pieces),
