@@ -272,8 +272,13 @@ static int attempt(struct run *run, unsigned n)
         if (r >= 0)
                 r = kv_commit(t);
         run->moment = t->moment;
-        r = backoff(s, t, r, n);
+        /* Where the store does not need it for that, the transaction does not keep the writer's lock
+         * meanwhile: what it waits for may need that. */
+        if (s->ops->backoff)
+                r = backoff(s, t, r, n);
         kv_end(t);
+        if (!s->ops->backoff)
+                r = backoff(s, NULL, r, n);
         return r < 0 ? r : 0;
 }
 
