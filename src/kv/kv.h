@@ -111,9 +111,9 @@ enum kv_txn_flags {
                                  * which saves a round trip. To read: for whoever is the only one to
                                  * write. To write: what others wrote since conflicts, and kv_run finds
                                  * out again what was found without writing anything */
-        KV_BEFORE = 1 << 5,     /* kv_run_since: what was committed at the moment itself conflicts, too */
         KV_LATE = 1 << 4,       /* to read: the snapshot is fixed when the first read is waited for, not
                                  * before, which saves a wait */
+        KV_BEFORE = 1 << 5,     /* kv_run_since: what was committed at the moment itself conflicts, too */
 };
 
 /* Runs BODY in a transaction, as often as it takes. A body returns >= 0 to commit, or a negative error
