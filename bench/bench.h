@@ -4,7 +4,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
-#include "err.h"
+#include "base/err.h"
 
 #include <limits.h>
 #include <stdbool.h>

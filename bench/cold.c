@@ -3,7 +3,7 @@
  * not the question. So the pages go file by file, and then the rest. */
 #include "bench.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * of its own, and the batches go through them in turn, so that a noisy moment hits all sizes alike. */
 #include "bench.h"
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Processes that want all of the CPU all of the time, so that everything else has to share. */
 #include "bench.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <sched.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 /* ashlar-bench: the rounds, and what comes before and after them. See bench.h. */
 #include "options.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <fcntl.h>
 #include <ftw.h>

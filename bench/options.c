@@ -1,7 +1,7 @@
 /* The command line of ashlar-bench. */
 #include "options.h"
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <getopt.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Bytes: streams, random access, appends, fsync. What is written is brought to the disk within the time. */
 #include "bench.h"
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <fcntl.h>
 #include <unistd.h>

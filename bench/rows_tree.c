@@ -1,7 +1,7 @@
 /* A tree of small files: unpacked by tar, removed by rm, looked at by git. */
 #include "bench.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <fcntl.h>
 #include <ftw.h>

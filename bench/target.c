@@ -1,7 +1,7 @@
 /* The file systems that are compared: making, mounting, settling and unmounting them. */
 #include "bench.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <fcntl.h>
 #include <signal.h>

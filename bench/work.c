@@ -1,7 +1,7 @@
 /* One pass: worker threads that start together, and the clock around them. */
 #include "bench.h"
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <assert.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Whether io_uring can be used here (with_rings.sh asks): kernels, sysctls and containers may forbid it. */
-#include "err.h"
-#include "ring.h"
+#include "base/err.h"
+#include "fuse/ring.h"
 
 #include <stdio.h>
 

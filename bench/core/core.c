@@ -1,10 +1,10 @@
 /* What the core costs in one process, without FUSE: names and small data over a store, with the committer's
  * thread included. Prints a Markdown table. */
-#include "cleanup.h"
-#include "clock.h"
-#include "fs.h"
-#include "rng.h"
-#include "wrap.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "fs/fs.h"
+#include "base/rng.h"
+#include "kv/wrap/wrap.h"
 
 #include <fcntl.h>
 #include <ftw.h>

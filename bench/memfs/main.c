@@ -2,10 +2,10 @@
  * it in the foreground until it is unmounted. A yardstick for ashlar-bench; see memfs.h. */
 #include "memfs_ops.h"
 
-#include "cleanup.h"
-#include "mountinfo.h"
-#include "mountpoint.h"
-#include "server.h"
+#include "base/cleanup.h"
+#include "fuse/mountinfo.h"
+#include "fuse/mountpoint.h"
+#include "fuse/server.h"
 
 #include <fcntl.h>
 #include <getopt.h>

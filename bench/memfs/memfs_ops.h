@@ -3,7 +3,7 @@
 #define MEMFS_OPS_H
 
 #include "memfs.h"
-#include "ops.h"
+#include "fuse/ops.h"
 
 /* What a server is given as its core. */
 struct memfs {

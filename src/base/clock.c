@@ -1,4 +1,4 @@
-#include "clock.h"
+#include "base/clock.h"
 
 static struct timespec system_now(const struct clock *c)
 {

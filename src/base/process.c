@@ -1,6 +1,6 @@
-#include "process.h"
+#include "base/process.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #ifndef CMD_H
 #define CMD_H
 
-#include "err.h"
+#include "base/err.h"
 
 #include <stddef.h>
 

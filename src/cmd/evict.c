@@ -1,8 +1,8 @@
 /* ashlar evict: ends the registration of mounts that are dead. */
-#include "clock.h"
-#include "cmd.h"
-#include "fs.h"
-#include "mount_table.h"
+#include "base/clock.h"
+#include "cmd/cmd.h"
+#include "fs/fs.h"
+#include "cmd/mount_table.h"
 
 #include <getopt.h>
 #include <inttypes.h>

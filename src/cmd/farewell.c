@@ -1,4 +1,4 @@
-#include "farewell.h"
+#include "cmd/farewell.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -4,7 +4,7 @@
 #ifndef CMD_FAREWELL_H
 #define CMD_FAREWELL_H
 
-#include "err.h"
+#include "base/err.h"
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -1,8 +1,8 @@
 /* ashlar fsck: checks a store, changes nothing. */
-#include "cmd.h"
-#include "fs.h"
-#include "json.h"
-#include "mount_table.h"
+#include "cmd/cmd.h"
+#include "fs/fs.h"
+#include "cmd/json.h"
+#include "cmd/mount_table.h"
 
 #include <getopt.h>
 #include <inttypes.h>

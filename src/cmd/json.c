@@ -1,4 +1,4 @@
-#include "json.h"
+#include "cmd/json.h"
 
 void json_string(FILE *f, struct slice s)
 {

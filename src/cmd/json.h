@@ -2,7 +2,7 @@
 #ifndef CMD_JSON_H
 #define CMD_JSON_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdio.h>
 

@@ -1,9 +1,9 @@
 /* ashlar keys: prints keys and values, decoded. */
-#include "cleanup.h"
-#include "cmd.h"
-#include "format.h"
-#include "fs.h"
-#include "json.h"
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "format/format.h"
+#include "fs/fs.h"
+#include "cmd/json.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Finds the subcommand, also by the name under which mount(8) and umount(8) call us. */
-#include "cmd.h"
+#include "cmd/cmd.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* ashlar mkfs: makes an empty file system. */
-#include "cmd.h"
-#include "format.h"
-#include "fs.h"
+#include "cmd/cmd.h"
+#include "format/format.h"
+#include "fs/fs.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,13 +1,13 @@
 /* ashlar mount: checks what it is asked for and starts the process that serves (serve.c), in the
  * background unless told otherwise. Returns only when the directory answers.
  */
-#include "cleanup.h"
-#include "cmd.h"
-#include "log.h"
-#include "mountinfo.h"
-#include "mountpoint.h"
-#include "serve.h"
-#include "store_url.h"
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "base/log.h"
+#include "fuse/mountinfo.h"
+#include "fuse/mountpoint.h"
+#include "cmd/serve.h"
+#include "cmd/store_url.h"
 
 #include <fcntl.h>
 #include <getopt.h>

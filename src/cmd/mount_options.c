@@ -1,7 +1,7 @@
-#include "mount_options.h"
+#include "cmd/mount_options.h"
 
-#include "cleanup.h"
-#include "store_url.h"
+#include "base/cleanup.h"
+#include "cmd/store_url.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef CMD_MOUNT_OPTIONS_H
 #define CMD_MOUNT_OPTIONS_H
 
-#include "af.h"
+#include "fuse/af.h"
 
 /* Whether other mounts of the store may be there at the same time. */
 enum mount_mode {

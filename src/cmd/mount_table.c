@@ -1,6 +1,6 @@
-#include "mount_table.h"
+#include "cmd/mount_table.h"
 
-#include "session.h"
+#include "fs/session.h"
 
 #include <errno.h>
 #include <stdio.h>

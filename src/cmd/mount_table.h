@@ -2,7 +2,7 @@
 #ifndef CMD_MOUNT_TABLE_H
 #define CMD_MOUNT_TABLE_H
 
-#include "registry.h"
+#include "fs/registry.h"
 
 #include <stdbool.h>
 

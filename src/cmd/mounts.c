@@ -1,7 +1,7 @@
 /* ashlar mounts: lists who is registered in a store. */
-#include "cmd.h"
-#include "json.h"
-#include "mount_table.h"
+#include "cmd/cmd.h"
+#include "cmd/json.h"
+#include "cmd/mount_table.h"
 
 #include <getopt.h>
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 #ifndef CMD_SERVE_H
 #define CMD_SERVE_H
 
-#include "mount_options.h"
+#include "cmd/mount_options.h"
 
 struct mount_job {
         const char *url; /* absolute (store_url.h) */

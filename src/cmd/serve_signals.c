@@ -1,8 +1,8 @@
-#include "serve_signals.h"
+#include "cmd/serve_signals.h"
 
-#include "clock.h"
-#include "log.h"
-#include "mountpoint.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "fuse/mountpoint.h"
 
 #include <fcntl.h>
 #include <poll.h>

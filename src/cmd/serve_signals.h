@@ -11,8 +11,8 @@
 #ifndef CMD_SERVE_SIGNALS_H
 #define CMD_SERVE_SIGNALS_H
 
-#include "af.h"
-#include "kv.h"
+#include "fuse/af.h"
+#include "kv/kv.h"
 
 struct serve_signals;
 

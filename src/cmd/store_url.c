@@ -1,6 +1,6 @@
-#include "store_url.h"
+#include "cmd/store_url.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
-#include "tune.h"
+#include "cmd/tune.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <fcntl.h>
 #include <malloc.h>

@@ -5,15 +5,15 @@
  * store, which names the process: when that is gone, it is over. Or it holds the store alone until it is
  * done: when the store can be had, or when somebody else has it, that is over.
  */
-#include "cleanup.h"
-#include "cmd.h"
-#include "farewell.h"
-#include "kv.h"
-#include "mount_table.h"
-#include "mountinfo.h"
-#include "mountpoint.h"
-#include "process.h"
-#include "store_url.h"
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "cmd/farewell.h"
+#include "kv/kv.h"
+#include "cmd/mount_table.h"
+#include "fuse/mountinfo.h"
+#include "fuse/mountpoint.h"
+#include "base/process.h"
+#include "cmd/store_url.h"
 
 #include <getopt.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* What the subcommands share: one-line messages and exit codes. */
-#include "cmd.h"
-#include "fs.h"
+#include "cmd/cmd.h"
+#include "fs/fs.h"
 
 #include <getopt.h>
 #include <limits.h>

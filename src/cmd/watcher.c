@@ -1,6 +1,6 @@
-#include "watcher.h"
+#include "cmd/watcher.h"
 
-#include "mountpoint.h"
+#include "fuse/mountpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* 'f' inode offset ... -> the bytes of a block. */
-#include "format.h"
+#include "format/format.h"
 
 #include <assert.h>
 #include <limits.h>

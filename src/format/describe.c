@@ -1,6 +1,6 @@
 /* Keys and values as text. */
-#include "format.h"
-#include "line.h"
+#include "format/format.h"
+#include "format/line.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* 'd' inode name -> DirectoryEntry. */
-#include "message.h"
-#include "type.h"
+#include "format/message.h"
+#include "format/type.h"
 
 #include <assert.h>
 

@@ -10,8 +10,8 @@
 #ifndef FORMAT_H
 #define FORMAT_H
 
-#include "err.h"
-#include "slice.h"
+#include "base/err.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* 'g' inode -> GarbageRecord. */
-#include "message.h"
+#include "format/message.h"
 
 size_t fmt_garbage_encode(const struct fmt_garbage *g, uint8_t *out)
 {

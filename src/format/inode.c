@@ -1,8 +1,8 @@
 /* 'i' inode -> INodeRecord. */
-#include "message.h"
-#include "tags.h"
-#include "timestamp.h"
-#include "type.h"
+#include "format/message.h"
+#include "format/tags.h"
+#include "format/timestamp.h"
+#include "format/type.h"
 
 #include <assert.h>
 

@@ -1,8 +1,8 @@
 /* Taking keys apart. Strict: what is parsed is exactly what keys.c builds (or a later version's block forms),
  * so that a parsed key and the key stand for one another. */
-#include "bytes.h"
-#include "format.h"
-#include "tags.h"
+#include "format/bytes.h"
+#include "format/format.h"
+#include "format/tags.h"
 
 /* The key's bytes that are not yet parsed. Each take_ function fails without taking when too few are left. */
 struct cursor {

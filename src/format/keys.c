@@ -1,7 +1,7 @@
 /* Building keys. key_parse.c is the other direction. */
-#include "bytes.h"
-#include "format.h"
-#include "tags.h"
+#include "format/bytes.h"
+#include "format/format.h"
+#include "format/tags.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "line.h"
+#include "format/line.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 #ifndef FORMAT_LINE_H
 #define FORMAT_LINE_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <time.h>
 

@@ -1,5 +1,5 @@
 /* 'i' inode \x00 pid, anything -> LockRecord. */
-#include "message.h"
+#include "format/message.h"
 
 #include <assert.h>
 #include <fcntl.h>

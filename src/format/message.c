@@ -1,7 +1,7 @@
 /* Why protobuf-c and not a codec written for these few messages: with the allocator below an inode record
  * takes about 100 ns to encode and 160 ns to decode and a directory entry 17 and 34 (gcc -O2 on a 2-core
  * virtual machine, tests/format/bench_values.c), a tenth of the 5 us that a create may take. */
-#include "message.h"
+#include "format/message.h"
 
 #include <assert.h>
 

@@ -2,8 +2,8 @@
 #ifndef FORMAT_MESSAGE_H
 #define FORMAT_MESSAGE_H
 
-#include "ashlar.pb-c.h"
-#include "format.h"
+#include "format/ashlar.pb-c.h"
+#include "format/format.h"
 
 /* Unpacks VALUE, of at most MAX bytes, as a message of type D. The message and all that it points to live in
  * SCRATCH, whose earlier content is gone. NULL if VALUE is too long, no such message, or has more unknown

@@ -1,6 +1,6 @@
 /* 'M' -> MetaBlock. */
-#include "message.h"
-#include "timestamp.h"
+#include "format/message.h"
+#include "format/timestamp.h"
 
 #include <assert.h>
 

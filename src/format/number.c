@@ -1,7 +1,7 @@
 /* The values that atomic operations of the store change: counters (addition) and times (byte-max). */
-#include "bytes.h"
-#include "format.h"
-#include "timestamp.h"
+#include "format/bytes.h"
+#include "format/format.h"
+#include "format/timestamp.h"
 
 #include <assert.h>
 

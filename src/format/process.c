@@ -1,6 +1,6 @@
 /* 'p' pid -> ProcessTableEntry. */
-#include "message.h"
-#include "timestamp.h"
+#include "format/message.h"
+#include "format/timestamp.h"
 
 #include <assert.h>
 

@@ -1,5 +1,5 @@
 /* 'p' 'l' pid -> ProcessStatus. */
-#include "message.h"
+#include "format/message.h"
 
 size_t fmt_status_encode(const struct fmt_status *s, uint8_t *out)
 {

@@ -1,5 +1,5 @@
 /* Access times. What the kernel serves from its caches is not seen here, so they are approximate. */
-#include "inode.h"
+#include "fs/inode.h"
 
 /* relatime: an access time this old is renewed although nothing changed since. */
 #define STALE_SECONDS (24 * 60 * 60)

@@ -1,5 +1,5 @@
 /* Reading, replacing and clearing blocks. */
-#include "block.h"
+#include "fs/block.h"
 
 #include <assert.h>
 

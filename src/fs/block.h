@@ -4,7 +4,7 @@
 #ifndef FS_BLOCK_H
 #define FS_BLOCK_H
 
-#include "core.h"
+#include "fs/core.h"
 
 /* As long as the largest block. */
 extern const uint8_t fs_zeros[FMT_BLOCK_SIZE_MAX];

@@ -7,8 +7,8 @@
  * All of it in one read transaction, so that changes meanwhile are not seen. On a store whose transactions
  * have an age limit that is tried first, with what is found kept back; if it takes too long, the walk begins
  * again and reads in many transactions. */
-#include "check.h"
-#include "cleanup.h"
+#include "fs/check.h"
+#include "base/cleanup.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 #ifndef FS_CHECK_H
 #define FS_CHECK_H
 
-#include "format.h"
-#include "fs.h"
+#include "format/format.h"
+#include "fs/fs.h"
 
 /* What is kept of each inode between the passes: 24 bytes, so that 10 million inodes take 240 MB. */
 struct check_node {

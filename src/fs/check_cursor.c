@@ -1,7 +1,7 @@
 /* How the checker walks over keys: by one range read of the check's transaction, or, where no transaction
  * lasts long enough, by chunks that are read in a transaction each and copied. */
-#include "check.h"
-#include "cleanup.h"
+#include "fs/check.h"
+#include "base/cleanup.h"
 
 #define PROGRESS_KEYS 65536u
 

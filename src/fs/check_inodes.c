@@ -1,7 +1,7 @@
 /* The middle pass of the checker: inodes with everything that hangs on them. The ranges 'i', 'f' and 'g' all
  * sort by inode number, so one walk over the three side by side sees each inode whole and keeps only what
  * the names will be compared with. */
-#include "check.h"
+#include "fs/check.h"
 
 #include <inttypes.h>
 

@@ -1,6 +1,6 @@
 /* The last pass of the checker: names, compared with the inodes that were found before, and the tree that
  * they make. */
-#include "check.h"
+#include "fs/check.h"
 
 #include <inttypes.h>
 

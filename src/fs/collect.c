@@ -1,13 +1,13 @@
 /* The collector's thread, its queue, and how it clears inodes: many small ones in one transaction, a large
  * one in many. */
-#include "collect.h"
+#include "fs/collect.h"
 
-#include "block.h"
-#include "cleanup.h"
-#include "inuse.h"
-#include "log.h"
-#include "thread.h"
-#include "truncate.h"
+#include "fs/block.h"
+#include "base/cleanup.h"
+#include "fs/inuse.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "fs/truncate.h"
 
 #include <assert.h>
 #include <stdatomic.h>

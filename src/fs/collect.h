@@ -3,7 +3,7 @@
 #ifndef FS_COLLECT_H
 #define FS_COLLECT_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 /* Starts the collector and has it look for what earlier mounts left. 0 or a negative errno. */
 int fs_collector_start(struct fs *fs);

@@ -2,9 +2,9 @@
 #ifndef FS_CORE_H
 #define FS_CORE_H
 
-#include "format.h"
-#include "fs.h"
-#include "session.h"
+#include "format/format.h"
+#include "fs/fs.h"
+#include "fs/session.h"
 
 #include <pthread.h>
 

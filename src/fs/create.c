@@ -1,8 +1,8 @@
 /* New inodes with their first name. */
-#include "collect.h"
-#include "gather.h"
-#include "hints.h"
-#include "inuse.h"
+#include "fs/collect.h"
+#include "fs/gather.h"
+#include "fs/hints.h"
+#include "fs/inuse.h"
 
 struct create {
         struct fs *fs;

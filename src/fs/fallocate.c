@@ -1,9 +1,9 @@
 /* fallocate(2): nothing is reserved, because an overwritten block needs new room anyway; ranges are zeroed by
  * taking their blocks away. */
-#include "block.h"
-#include "gather.h"
-#include "readahead.h"
-#include "truncate.h"
+#include "fs/block.h"
+#include "fs/gather.h"
+#include "fs/readahead.h"
+#include "fs/truncate.h"
 
 #include <linux/falloc.h>
 

@@ -1,11 +1,11 @@
 /* Opening and closing a file system, and what concerns it as a whole. */
-#include "cleanup.h"
-#include "collect.h"
-#include "gather.h"
-#include "hints.h"
-#include "inuse.h"
-#include "readahead.h"
-#include "session.h"
+#include "base/cleanup.h"
+#include "fs/collect.h"
+#include "fs/gather.h"
+#include "fs/hints.h"
+#include "fs/inuse.h"
+#include "fs/readahead.h"
+#include "fs/session.h"
 
 /* What fs_open reads. */
 struct superblock {

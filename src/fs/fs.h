@@ -10,10 +10,10 @@
 #ifndef FS_H
 #define FS_H
 
-#include "clock.h"
-#include "err.h"
-#include "kv.h"
-#include "slice.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "kv/kv.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 /* The life of what gathers: its bounds, and the timer. */
-#include "gather_priv.h"
+#include "fs/gather_priv.h"
 
-#include "log.h"
-#include "rng.h"
-#include "session.h"
-#include "thread.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "fs/session.h"
+#include "base/thread.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #ifndef FS_GATHER_H
 #define FS_GATHER_H
 
-#include "core.h"
+#include "fs/core.h"
 
 struct gather;
 

@@ -1,4 +1,4 @@
-#include "gather_blocks.h"
+#include "fs/gather_blocks.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef FS_GATHER_BLOCKS_H
 #define FS_GATHER_BLOCKS_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 

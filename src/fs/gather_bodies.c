@@ -1,9 +1,9 @@
 /* The transactions of a flush in parallel: the announcement, blocks, and steps of the size. */
-#include "gather_part.h"
+#include "fs/gather_part.h"
 
-#include "collect.h"
-#include "priv.h"
-#include "truncate.h"
+#include "fs/collect.h"
+#include "fs/priv.h"
+#include "fs/truncate.h"
 
 /* ---- announcing --------------------------------------------------------------------------------- */
 

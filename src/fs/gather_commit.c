@@ -7,10 +7,10 @@
  * whoever finds the writer gone clears what it left. Whoever has to change the size meanwhile takes the
  * announcement out; the writer notices in its next transaction, and begins again, in order: one
  * transaction after the other, each with the size up to its end. docs/DESIGN.md has the interleavings. */
-#include "gather_part.h"
+#include "fs/gather_part.h"
 
-#include "priv.h"
-#include "truncate.h"
+#include "fs/priv.h"
+#include "fs/truncate.h"
 
 /* So many transactions are as fast one after the other. */
 #define PARTS_IN_ORDER 2u

@@ -3,9 +3,9 @@
 #ifndef FS_GATHER_COMMIT_H
 #define FS_GATHER_COMMIT_H
 
-#include "core.h"
-#include "gather_blocks.h"
-#include "workers.h"
+#include "fs/core.h"
+#include "fs/gather_blocks.h"
+#include "fs/workers.h"
 
 /* What writes change beside the data. */
 struct gather_change {

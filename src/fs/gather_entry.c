@@ -1,5 +1,5 @@
 /* What is remembered of inodes, as long as something of them is gathered, and some time longer. */
-#include "gather_priv.h"
+#include "fs/gather_priv.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* When and by whom what is gathered is committed, and what becomes of it then. */
-#include "gather_priv.h"
+#include "fs/gather_priv.h"
 
 #include <stdlib.h>
 

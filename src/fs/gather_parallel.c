@@ -4,9 +4,9 @@
  * Each of some threads takes what comes next of the batch as a piece, commits it, and takes another one. When
  * enough of the batch is committed from its beginning on, one of them lets the size follow (a step), so that
  * this memory is free for what is written meanwhile, and the flush goes on. */
-#include "gather_part.h"
+#include "fs/gather_part.h"
 
-#include "truncate.h"
+#include "fs/truncate.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* Some of the blocks of a flush in a transaction. */
-#include "gather_part.h"
+#include "fs/gather_part.h"
 
-#include "priv.h"
+#include "fs/priv.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 #ifndef FS_GATHER_PART_H
 #define FS_GATHER_PART_H
 
-#include "block.h"
-#include "gather_commit.h"
-#include "inode.h"
+#include "fs/block.h"
+#include "fs/gather_commit.h"
+#include "fs/inode.h"
 
 /* Blocks in one transaction at most. */
 #define GATHER_PART_BLOCKS 80u

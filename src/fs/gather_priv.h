@@ -3,11 +3,11 @@
 #ifndef FS_GATHER_PRIV_H
 #define FS_GATHER_PRIV_H
 
-#include "gather.h"
-#include "gather_commit.h"
-#include "list.h"
-#include "waitlist.h"
-#include "workers.h"
+#include "fs/gather.h"
+#include "fs/gather_commit.h"
+#include "base/list.h"
+#include "fs/waitlist.h"
+#include "fs/workers.h"
 
 #include <stdatomic.h>
 

@@ -1,8 +1,8 @@
 /* What reads in this mount looks through what is gathered. */
-#include "gather_priv.h"
+#include "fs/gather_priv.h"
 
-#include "block.h"
-#include "priv.h"
+#include "fs/block.h"
+#include "fs/priv.h"
 
 fs_gather_mark fs_gather_now(struct fs *fs)
 {

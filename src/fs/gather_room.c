@@ -1,5 +1,5 @@
 /* The memory that gathered writes may take, of one inode and of all. */
-#include "gather_priv.h"
+#include "fs/gather_priv.h"
 
 /* Under the gather's lock. Whoever has nothing may have one block. */
 static bool has_room(const struct gather *g, const struct gather_entry *e)

@@ -1,8 +1,8 @@
 /* Taking writes into memory. */
-#include "gather_priv.h"
+#include "fs/gather_priv.h"
 
-#include "block.h"
-#include "inode.h"
+#include "fs/block.h"
+#include "fs/inode.h"
 
 #include <assert.h>
 

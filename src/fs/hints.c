@@ -1,4 +1,4 @@
-#include "hints.h"
+#include "fs/hints.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #ifndef FS_HINTS_H
 #define FS_HINTS_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 struct fs_hints *fs_hints_new(void);
 /* Takes NULL. */

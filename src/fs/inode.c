@@ -1,5 +1,5 @@
 /* Loading and storing inodes. */
-#include "inode.h"
+#include "fs/inode.h"
 
 #include <assert.h>
 

@@ -2,7 +2,7 @@
 #ifndef FS_INODE_H
 #define FS_INODE_H
 
-#include "core.h"
+#include "fs/core.h"
 
 /* How much of an inode is read. */
 enum fs_inode_want {

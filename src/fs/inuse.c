@@ -1,6 +1,6 @@
 /* Open addressing with linear probing, in shards that each have a lock and grow by themselves, so that no
  * growth stalls the mount or needs the whole table twice. */
-#include "inuse.h"
+#include "fs/inuse.h"
 
 #include <assert.h>
 #include <errno.h>

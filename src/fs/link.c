@@ -1,10 +1,10 @@
 /* Names that come and go on inodes that exist: link, unlink, rmdir. */
-#include "link.h"
+#include "fs/link.h"
 
-#include "collect.h"
-#include "gather.h"
-#include "hints.h"
-#include "inuse.h"
+#include "fs/collect.h"
+#include "fs/gather.h"
+#include "fs/hints.h"
+#include "fs/inuse.h"
 
 /* ---- link --------------------------------------------------------------------------------------- */
 

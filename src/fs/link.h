@@ -2,7 +2,7 @@
 #ifndef FS_LINK_H
 #define FS_LINK_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 /* Takes one name from INODE (loaded without KV_SNAPSHOT, nlink > 0) and stores it. With the last one it goes
  * under 'g', tagged EPOCH; after the commit the caller tells the collector. */

@@ -1,7 +1,7 @@
 /* Making a file system: the metadata block, the counters and the root directory. */
-#include "inode.h"
-#include "registry.h"
-#include "rng.h"
+#include "fs/inode.h"
+#include "fs/registry.h"
+#include "base/rng.h"
 
 /* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
  * fills eight pages of LMDB. */

@@ -1,8 +1,8 @@
 /* Directory entries, lookup, and the parent of a directory. */
-#include "collect.h"
-#include "gather.h"
-#include "hints.h"
-#include "inuse.h"
+#include "fs/collect.h"
+#include "fs/gather.h"
+#include "fs/hints.h"
+#include "fs/inuse.h"
 
 static bool is_dot(struct slice name)
 {

@@ -5,7 +5,7 @@
  * an inode and its blocks: each mount has a range so large that it hardly needs another one, far from
  * those of others, and hands it out from several places in turn, so that what one mount makes in a row
  * goes to several servers as soon as the cluster has split the range. */
-#include "core.h"
+#include "fs/core.h"
 
 /* Numbers per range: what a mount may lose each time, against a transaction per this many creates. */
 #define RANGE_LOCAL 4096u

@@ -1,5 +1,5 @@
 /* Taking privileges away, as Linux' file_remove_privs does. */
-#include "priv.h"
+#include "fs/priv.h"
 
 #define CAPABILITY "security.capability"
 

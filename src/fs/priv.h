@@ -2,7 +2,7 @@
 #ifndef FS_PRIV_H
 #define FS_PRIV_H
 
-#include "core.h"
+#include "fs/core.h"
 
 /* Takes setuid, and setgid where it is one (group-executable), from a MODE. True if that changed it. */
 bool fs_priv_kill_mode(uint32_t *mode);

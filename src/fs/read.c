@@ -1,9 +1,9 @@
 /* Reading files: straight out of the store's memory, or with what is gathered laid over it in a copy. */
-#include "block.h"
-#include "cleanup.h"
-#include "gather.h"
-#include "inode.h"
-#include "readahead.h"
+#include "fs/block.h"
+#include "base/cleanup.h"
+#include "fs/gather.h"
+#include "fs/inode.h"
+#include "fs/readahead.h"
 
 /* Blocks that need no allocation to be read: 1 MiB in blocks of 16 KiB, and an edge. */
 #define BLOCKS_ON_STACK 65u

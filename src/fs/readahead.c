@@ -1,12 +1,12 @@
-#include "readahead.h"
+#include "fs/readahead.h"
 
-#include "block.h"
-#include "cleanup.h"
-#include "gather.h"
-#include "inode.h"
-#include "session.h"
-#include "waitlist.h"
-#include "workers.h"
+#include "fs/block.h"
+#include "base/cleanup.h"
+#include "fs/gather.h"
+#include "fs/inode.h"
+#include "fs/session.h"
+#include "fs/waitlist.h"
+#include "fs/workers.h"
 
 #include <assert.h>
 #include <stdlib.h>

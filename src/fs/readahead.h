@@ -7,7 +7,7 @@
 #ifndef FS_READAHEAD_H
 #define FS_READAHEAD_H
 
-#include "core.h"
+#include "fs/core.h"
 
 #define READAHEAD_MS 300u
 

@@ -1,9 +1,9 @@
 /* Listing directories. Entries are handed out while the transaction that read them is open, and a
  * transaction that has to be run again goes on behind the last entry that was taken. */
-#include "collect.h"
-#include "gather.h"
-#include "hints.h"
-#include "inuse.h"
+#include "fs/collect.h"
+#include "fs/gather.h"
+#include "fs/hints.h"
+#include "fs/inuse.h"
 
 /* Entries whose inodes are read together. On a local store this only costs what the caller then has no
  * room for. */

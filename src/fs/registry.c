@@ -1,7 +1,7 @@
-#include "registry.h"
+#include "fs/registry.h"
 
-#include "cleanup.h"
-#include "core.h"
+#include "base/cleanup.h"
+#include "fs/core.h"
 
 #include <string.h>
 

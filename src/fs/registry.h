@@ -3,8 +3,8 @@
 #ifndef FS_REGISTRY_H
 #define FS_REGISTRY_H
 
-#include "format.h"
-#include "kv.h"
+#include "format/format.h"
+#include "kv/kv.h"
 
 /* A mount as the table has it. */
 struct fs_mount {

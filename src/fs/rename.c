@@ -1,7 +1,7 @@
 /* rename(2) and renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. */
-#include "collect.h"
-#include "hints.h"
-#include "link.h"
+#include "fs/collect.h"
+#include "fs/hints.h"
+#include "fs/link.h"
 
 #include <linux/fs.h>
 

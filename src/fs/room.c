@@ -1,7 +1,7 @@
 /* Room in a full store. What was deleted is room only after it was collected and committed, and in some
  * stores (LMDB) only to the transaction after the next one. Who deletes files and then writes expects it
  * at once. */
-#include "collect.h"
+#include "fs/collect.h"
 
 /* How long a store in which no room could be made counts as full without trying again, unless something was
  * collected since. */

@@ -1,7 +1,7 @@
 /* lseek(2) with SEEK_DATA and SEEK_HOLE, to the block: zeros inside a stored block count as data. */
-#include "block.h"
-#include "gather.h"
-#include "inode.h"
+#include "fs/block.h"
+#include "fs/gather.h"
+#include "fs/inode.h"
 
 #include <unistd.h>
 

@@ -1,11 +1,11 @@
-#include "session.h"
+#include "fs/session.h"
 
-#include "cleanup.h"
-#include "collect.h"
-#include "core.h"
-#include "log.h"
-#include "rng.h"
-#include "thread.h"
+#include "base/cleanup.h"
+#include "fs/collect.h"
+#include "fs/core.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 #include <pthread.h>

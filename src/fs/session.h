@@ -7,12 +7,12 @@
 #ifndef FS_SESSION_H
 #define FS_SESSION_H
 
-#include "clock.h"
-#include "err.h"
-#include "format.h"
-#include "kv.h"
-#include "process.h"
-#include "registry.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "format/format.h"
+#include "kv/kv.h"
+#include "base/process.h"
+#include "fs/registry.h"
 
 #include <stdatomic.h>
 

@@ -1,9 +1,9 @@
 /* Attributes: reading and changing them. */
-#include "gather.h"
-#include "hints.h"
-#include "priv.h"
-#include "readahead.h"
-#include "truncate.h"
+#include "fs/gather.h"
+#include "fs/hints.h"
+#include "fs/priv.h"
+#include "fs/readahead.h"
+#include "fs/truncate.h"
 
 struct getattr {
         struct fs *fs;

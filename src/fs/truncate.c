@@ -1,8 +1,8 @@
 /* Shrinking and growing files, in bounded transactions. */
-#include "truncate.h"
+#include "fs/truncate.h"
 
-#include "block.h"
-#include "collect.h"
+#include "fs/block.h"
+#include "fs/collect.h"
 
 /* Steps that a truncating caller does itself: enough for some 2 GiB of blocks of 64 KiB. */
 #define STEPS_INLINE 64u

@@ -3,7 +3,7 @@
 #ifndef FS_TRUNCATE_H
 #define FS_TRUNCATE_H
 
-#include "inode.h"
+#include "fs/inode.h"
 
 /* What a body returns that would bring dead blocks to life: fs_trim_finish, and run it again. */
 #define FS_TRIM_FIRST 1

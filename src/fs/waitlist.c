@@ -1,4 +1,4 @@
-#include "waitlist.h"
+#include "fs/waitlist.h"
 
 struct fs_waiting {
         struct fs_waiting *next;

@@ -3,7 +3,7 @@
 #ifndef FS_WAITLIST_H
 #define FS_WAITLIST_H
 
-#include "kv.h"
+#include "kv/kv.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-#include "workers.h"
+#include "fs/workers.h"
 
-#include "thread.h"
+#include "base/thread.h"
 
 #include <stdlib.h>
 

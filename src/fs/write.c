@@ -1,9 +1,9 @@
 /* Writing to files: in transactions of whole blocks, each with the inode's new size and times. */
-#include "block.h"
-#include "gather.h"
-#include "priv.h"
-#include "readahead.h"
-#include "truncate.h"
+#include "fs/block.h"
+#include "fs/gather.h"
+#include "fs/priv.h"
+#include "fs/readahead.h"
+#include "fs/truncate.h"
 
 /* Blocks in one transaction at most; a request of 1 MiB is one even with blocks of 16 KiB. */
 #define WRITE_BLOCKS 80u

@@ -1,5 +1,5 @@
 /* Extended attributes: a key each, beside the inode's record. */
-#include "inode.h"
+#include "fs/inode.h"
 
 #include <sys/xattr.h>
 

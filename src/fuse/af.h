@@ -8,8 +8,8 @@
 #ifndef AF_H
 #define AF_H
 
-#include "err.h"
-#include "fs.h"
+#include "base/err.h"
+#include "fs/fs.h"
 
 #include <stdbool.h>
 #include <stdint.h>

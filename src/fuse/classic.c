@@ -5,10 +5,10 @@
  * all of them. A thread is added when the last idle one takes a request, and stays: there are as many as
  * there were requests at the same time (an fsync keeps its thread until the disk is done).
  */
-#include "transport.h"
+#include "fuse/transport.h"
 
-#include "cleanup.h"
-#include "policy.h"
+#include "base/cleanup.h"
+#include "fuse/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
-#include "codec.h"
+#include "fuse/codec.h"
 
-#include "kernel_abi.h"
-#include "log.h"
-#include "ops.h"
-#include "waiting.h"
+#include "fuse/kernel_abi.h"
+#include "base/log.h"
+#include "fuse/ops.h"
+#include "fuse/waiting.h"
 
 #include <linux/fs.h>
 

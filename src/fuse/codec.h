@@ -6,8 +6,8 @@
 #ifndef FUSE_CODEC_H
 #define FUSE_CODEC_H
 
-#include "core.h"
-#include "transport.h"
+#include "fuse/core.h"
+#include "fuse/transport.h"
 
 /* Serves the request in DATA (as struct af_handler says), any but INIT: calls one operation of CORE->ops at
  * most, or answers by itself. Any thread. */

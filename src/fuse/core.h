@@ -3,9 +3,9 @@
 #ifndef FUSE_CORE_H
 #define FUSE_CORE_H
 
-#include "af.h"
-#include "dirpos.h"
-#include "policy.h"
+#include "fuse/af.h"
+#include "fuse/dirpos.h"
+#include "fuse/policy.h"
 
 #include <sys/types.h>
 

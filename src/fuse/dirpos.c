@@ -1,4 +1,4 @@
-#include "dirpos.h"
+#include "fuse/dirpos.h"
 
 #include <assert.h>
 #include <errno.h>

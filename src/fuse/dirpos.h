@@ -10,7 +10,7 @@
 #ifndef FUSE_DIRPOS_H
 #define FUSE_DIRPOS_H
 
-#include "siphash.h"
+#include "fuse/siphash.h"
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
-#include "fusermount.h"
+#include "fuse/fusermount.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <fcntl.h>
 #include <spawn.h>

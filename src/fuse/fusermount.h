@@ -2,7 +2,7 @@
 #ifndef FUSE_FUSERMOUNT_H
 #define FUSE_FUSERMOUNT_H
 
-#include "mountpoint.h"
+#include "fuse/mountpoint.h"
 
 /* As af_mount and af_unmount. */
 int fusermount_mount(const char *dir, const struct af_mount_opts *opts, int *ret, struct err_text *text);

@@ -1,7 +1,7 @@
-#include "init.h"
+#include "fuse/init.h"
 
-#include "cleanup.h"
-#include "kernel_abi.h"
+#include "base/cleanup.h"
+#include "fuse/kernel_abi.h"
 
 #include <sys/uio.h>
 

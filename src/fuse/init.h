@@ -2,7 +2,7 @@
 #ifndef FUSE_INIT_H
 #define FUSE_INIT_H
 
-#include "policy.h"
+#include "fuse/policy.h"
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "mapped.h"
+#include "fuse/mapped.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
-#include "mountinfo.h"
+#include "fuse/mountinfo.h"
 
-#include "cleanup.h"
-#include "mountpoint.h"
+#include "base/cleanup.h"
+#include "fuse/mountpoint.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-#include "mountpoint.h"
+#include "fuse/mountpoint.h"
 
-#include "cleanup.h"
-#include "fusermount.h"
+#include "base/cleanup.h"
+#include "fuse/fusermount.h"
 
 #include <fcntl.h>
 #include <string.h>

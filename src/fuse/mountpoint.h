@@ -2,7 +2,7 @@
 #ifndef FUSE_MOUNTPOINT_H
 #define FUSE_MOUNTPOINT_H
 
-#include "err.h"
+#include "base/err.h"
 
 #include <stdbool.h>
 

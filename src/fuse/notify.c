@@ -1,6 +1,6 @@
-#include "notify.h"
+#include "fuse/notify.h"
 
-#include "kernel_abi.h"
+#include "fuse/kernel_abi.h"
 
 #include <sys/uio.h>
 

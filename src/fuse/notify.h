@@ -7,7 +7,7 @@
 #ifndef FUSE_NOTIFY_H
 #define FUSE_NOTIFY_H
 
-#include "core.h"
+#include "fuse/core.h"
 
 /* Attributes alone: safe everywhere. */
 int af_notify_attr(const struct af_core *core, uint64_t ino);

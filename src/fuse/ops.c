@@ -1,6 +1,6 @@
-#include "ops.h"
+#include "fuse/ops.h"
 
-#include "waiting.h"
+#include "fuse/waiting.h"
 
 static void af_op_interrupt(struct af_core *core, uint64_t unique)
 {

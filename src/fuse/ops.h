@@ -4,7 +4,7 @@
 #ifndef FUSE_OPS_H
 #define FUSE_OPS_H
 
-#include "request.h"
+#include "fuse/request.h"
 
 /* What codec.c calls. NULL: ENOSYS (for what ends something: success). Opcodes that the policy names never
  * get here. */

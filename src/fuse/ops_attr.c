@@ -1,6 +1,6 @@
 /* Operations on attributes, extended ones included. */
-#include "cleanup.h"
-#include "ops.h"
+#include "base/cleanup.h"
+#include "fuse/ops.h"
 
 #include <linux/limits.h>
 

@@ -1,6 +1,6 @@
 /* Operations on the contents of files. */
-#include "notify.h"
-#include "ops.h"
+#include "fuse/notify.h"
+#include "fuse/ops.h"
 
 /* One copy, from the store's memory into the kernel's pages. */
 static int reply_read(const struct iovec *iov, int n, size_t len, void *arg)

@@ -1,7 +1,7 @@
 /* Listing directories: see dirpos.h for what a position is. */
-#include "cleanup.h"
-#include "ops.h"
-#include "policy.h"
+#include "base/cleanup.h"
+#include "fuse/ops.h"
+#include "fuse/policy.h"
 
 /* No listing gains from larger replies; the kernel asks for 4 to 32 KiB. */
 #define LISTING_BYTES_MAX (64u << 10)

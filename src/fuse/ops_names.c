@@ -1,6 +1,6 @@
 /* Operations on names. Replies with an entry hand the kernel a reference, which FORGET gives back. */
-#include "format.h"
-#include "ops.h"
+#include "format/format.h"
+#include "fuse/ops.h"
 
 static void reply_new_entry(const struct af_req *r, int result, const struct fs_attr *attr)
 {

@@ -4,9 +4,9 @@
  * moment before the open is as fresh as the open has to be, and the kernel drops the file's cached pages with
  * each OPEN whose reply does not tell it to keep them. So an open reads nothing from the store.
  */
-#include "ops.h"
+#include "fuse/ops.h"
 
-#include "kernel_abi.h"
+#include "fuse/kernel_abi.h"
 
 #include <fcntl.h>
 

@@ -1,6 +1,6 @@
-#include "policy.h"
+#include "fuse/policy.h"
 
-#include "kernel_abi.h"
+#include "fuse/kernel_abi.h"
 
 #define BIT(opcode) (UINT64_C(1) << (opcode))
 

@@ -2,7 +2,7 @@
 #ifndef FUSE_POLICY_H
 #define FUSE_POLICY_H
 
-#include "af.h"
+#include "fuse/af.h"
 
 /* Without end, but far from where seconds overflow. */
 #define AF_FOREVER_MS (UINT64_C(1000) << 31)

@@ -1,7 +1,7 @@
 /* Replies as the kernel reads them. */
-#include "kernel_abi.h"
-#include "log.h"
-#include "request.h"
+#include "fuse/kernel_abi.h"
+#include "base/log.h"
+#include "fuse/request.h"
 
 #include <assert.h>
 #include <stddef.h>

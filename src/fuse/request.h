@@ -8,8 +8,8 @@
 #ifndef FUSE_REQUEST_H
 #define FUSE_REQUEST_H
 
-#include "core.h"
-#include "transport.h"
+#include "fuse/core.h"
+#include "fuse/transport.h"
 
 struct af_req {
         struct af_core *core;

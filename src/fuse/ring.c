@@ -1,4 +1,4 @@
-#include "ring.h"
+#include "fuse/ring.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-#include "ring_sched.h"
+#include "fuse/ring_sched.h"
 
-#include "cleanup.h"
-#include "futex.h"
+#include "base/cleanup.h"
+#include "fuse/futex.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,13 +1,13 @@
 /* A server: negotiates with the kernel, chooses the transport, and waits for the end. */
-#include "server.h"
+#include "fuse/server.h"
 
-#include "cleanup.h"
-#include "codec.h"
-#include "init.h"
-#include "kernel_abi.h"
-#include "ops.h"
-#include "transport.h"
-#include "waiting.h"
+#include "base/cleanup.h"
+#include "fuse/codec.h"
+#include "fuse/init.h"
+#include "fuse/kernel_abi.h"
+#include "fuse/ops.h"
+#include "fuse/transport.h"
+#include "fuse/waiting.h"
 
 #include <assert.h>
 #include <semaphore.h>

@@ -3,7 +3,7 @@
 #ifndef FUSE_SERVER_H
 #define FUSE_SERVER_H
 
-#include "core.h"
+#include "fuse/core.h"
 
 /* As af_server_new, with CORE (which stays the caller's) instead of a file system. */
 int af_server_new_with(struct af_core *core, int fuse_fd, struct af_server **ret, struct err_text *text);

@@ -1,4 +1,4 @@
-#include "siphash.h"
+#include "fuse/siphash.h"
 
 #include <endian.h>
 

@@ -3,7 +3,7 @@
 #ifndef FUSE_SIPHASH_H
 #define FUSE_SIPHASH_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #define SIPHASH_KEY_SIZE 16u
 

@@ -5,14 +5,14 @@
  * before that reply. What fails afterwards nevertheless is told the kernel by a registration that it must
  * refuse: that turns rings off for this connection.
  */
-#include "transport.h"
+#include "fuse/transport.h"
 
-#include "cleanup.h"
-#include "kernel_abi.h"
-#include "log.h"
-#include "mapped.h"
-#include "ring.h"
-#include "uring_queue.h"
+#include "base/cleanup.h"
+#include "fuse/kernel_abi.h"
+#include "base/log.h"
+#include "fuse/mapped.h"
+#include "fuse/ring.h"
+#include "fuse/uring_queue.h"
 
 #include <errno.h>
 #include <string.h>

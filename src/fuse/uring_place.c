@@ -1,5 +1,5 @@
 /* In which class, by which of a pair and on which CPU a request is served. */
-#include "uring_worker.h"
+#include "fuse/uring_worker.h"
 
 /* A read of so much is bulk, and so many in a row are a stream. */
 #define BULK_BYTES (64u << 10)

@@ -1,10 +1,10 @@
-#include "uring_worker.h"
+#include "fuse/uring_worker.h"
 
-#include "cleanup.h"
-#include "futex.h"
-#include "log.h"
-#include "mapped.h"
-#include "policy.h"
+#include "base/cleanup.h"
+#include "fuse/futex.h"
+#include "base/log.h"
+#include "fuse/mapped.h"
+#include "fuse/policy.h"
 
 #include <poll.h>
 #include <string.h>

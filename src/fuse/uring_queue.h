@@ -14,8 +14,8 @@
 #ifndef FUSE_URING_QUEUE_H
 #define FUSE_URING_QUEUE_H
 
-#include "ring_sched.h"
-#include "transport.h"
+#include "fuse/ring_sched.h"
+#include "fuse/transport.h"
 
 #include <pthread.h>
 #include <semaphore.h>

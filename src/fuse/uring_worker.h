@@ -3,9 +3,9 @@
 #ifndef FUSE_URING_WORKER_H
 #define FUSE_URING_WORKER_H
 
-#include "kernel_abi.h"
-#include "ring.h"
-#include "uring_queue.h"
+#include "fuse/kernel_abi.h"
+#include "fuse/ring.h"
+#include "fuse/uring_queue.h"
 
 #define DRIVER_NONE  (-1)
 #define FIRST_DRIVER 0

@@ -1,4 +1,4 @@
-#include "waiting.h"
+#include "fuse/waiting.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef FUSE_WAITING_H
 #define FUSE_WAITING_H
 
-#include "kv.h"
+#include "kv/kv.h"
 
 struct af_waiting;
 

@@ -1,5 +1,5 @@
 /* The front door: checks what callers promise and keeps what is common to all stores. */
-#include "kv_backend.h"
+#include "kv/kv_backend.h"
 
 #include <assert.h>
 #include <stdatomic.h>

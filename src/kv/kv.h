@@ -15,8 +15,8 @@
 #ifndef KV_H
 #define KV_H
 
-#include "err.h"
-#include "slice.h"
+#include "base/err.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stddef.h>

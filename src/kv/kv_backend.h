@@ -7,7 +7,7 @@
 #ifndef KV_BACKEND_H
 #define KV_BACKEND_H
 
-#include "kv.h"
+#include "kv/kv.h"
 
 /* What transactions that are to be written will ask of a store. */
 struct kv_need {

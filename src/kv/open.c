@@ -1,5 +1,5 @@
 /* Opens a store by its URL. */
-#include "backend/backend.h"
+#include "kv/backend/backend.h"
 
 #include <ctype.h>
 #include <stddef.h>

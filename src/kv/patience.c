@@ -3,7 +3,7 @@
  * A thread sleeps on one word (a futex) for everything that may wake it: the event that it waits for, and the
  * cancellation. Both set a bit in it; so neither can be missed between a look and the sleep.
  */
-#include "kv_backend.h"
+#include "kv/kv_backend.h"
 
 #include <assert.h>
 #include <limits.h>

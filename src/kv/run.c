@@ -1,7 +1,7 @@
 /* The retry loop: runs a body until its outcome is definite. Also the fence that every transaction reads
  * and the markers that decide about commits with an unknown result. */
-#include "kv_backend.h"
-#include "rng.h"
+#include "kv/kv_backend.h"
+#include "base/rng.h"
 
 #include <assert.h>
 #include <pthread.h>

@@ -7,8 +7,8 @@
  *   kvtool hold STORE OWNER     opens it exclusively, prints "held" and waits for the end of stdin
  *   kvtool foreign DIR          makes an LMDB database there that is not ours
  */
-#include "format.h"
-#include "kv.h"
+#include "format/format.h"
+#include "kv/kv.h"
 
 #include <lmdb.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef KILL_TREE_H
 #define KILL_TREE_H
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <stdbool.h>
 #include <stddef.h>

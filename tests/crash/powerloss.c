@@ -7,10 +7,10 @@
  * ASHLAR_POWERLOSS_STATE: only this one of them. The recording of the lmdb run follows from the seed; that of
  * the writebehind run also from how its threads were scheduled, so a failed state is kept as a file.
  */
-#include "backend.h"
-#include "internal.h"
+#include "kv/backend/backend.h"
+#include "kv/backend/lmdb/internal.h"
 #include "powerloss_record.h"
-#include "wrap.h"
+#include "kv/wrap/wrap.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -10,7 +10,7 @@
 #ifndef POWERLOSS_RECORD_H
 #define POWERLOSS_RECORD_H
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <stdbool.h>
 #include <stddef.h>

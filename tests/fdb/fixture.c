@@ -1,6 +1,6 @@
 #include "fixture.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef TESTS_FDB_FIXTURE_H
 #define TESTS_FDB_FIXTURE_H
 
-#include "kv.h"
+#include "kv/kv.h"
 #include "standin/standin.h"
 
 #include <setjmp.h>

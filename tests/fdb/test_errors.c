@@ -1,7 +1,7 @@
 /* Each class of FoundationDB's errors: what the contract makes of it, and that kv_run gets over it. */
 #include "fixture.h"
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <stdlib.h>
 #include <unistd.h>

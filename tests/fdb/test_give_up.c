@@ -1,7 +1,7 @@
 /* A cluster that is away for good: whoever closes the store ends all waiting for it. */
 #include "fixture.h"
 
-#include "wrap.h"
+#include "kv/wrap/wrap.h"
 
 #include <pthread.h>
 #include <unistd.h>

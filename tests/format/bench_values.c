@@ -1,6 +1,6 @@
 /* What one encode and one decode cost, in nanoseconds; run by `meson test --benchmark`. */
-#include "clock.h"
-#include "format.h"
+#include "base/clock.h"
+#include "format/format.h"
 
 #include <stdio.h>
 

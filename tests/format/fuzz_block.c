@@ -1,5 +1,5 @@
 /* Input: whether compressed, the algorithm, the block size (4096 << n % 5), the value. */
-#include "format.h"
+#include "format/format.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

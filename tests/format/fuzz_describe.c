@@ -1,5 +1,5 @@
 /* Input: the length of the key as 16-bit little-endian, the key, the value. */
-#include "format.h"
+#include "format/format.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -1,7 +1,7 @@
 /* Runs a fuzz target where there is no libFuzzer: every file of a corpus as it is, then seeded mutations of
  * them.
  * usage: fuzz_TARGET CORPUS-DIRECTORY. ASHLAR_FUZZ_ROUNDS sets the number of mutations. */
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "fuzz.h"
 #include "seed.h"
 

@@ -2,8 +2,8 @@
 #ifndef TESTS_FORMAT_RANDOM_H
 #define TESTS_FORMAT_RANDOM_H
 
-#include "format.h"
-#include "rng.h"
+#include "format/format.h"
+#include "base/rng.h"
 
 /* Small, large and all magnitudes between, and the boundaries of varints. */
 uint64_t random_number(struct rng *r);

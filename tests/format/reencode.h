@@ -2,7 +2,7 @@
 #ifndef TESTS_FORMAT_REENCODE_H
 #define TESTS_FORMAT_REENCODE_H
 
-#include "format.h"
+#include "format/format.h"
 
 /* The key that P was parsed from, built with the functions of format.h as far as they reach. */
 void reencode_key(const struct fmt_parsed_key *p, struct fmt_key *k);

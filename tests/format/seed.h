@@ -2,7 +2,7 @@
 #ifndef TESTS_FORMAT_SEED_H
 #define TESTS_FORMAT_SEED_H
 
-#include "rng.h"
+#include "base/rng.h"
 
 /* Seeds R and prints the line that replays TEST. */
 void test_seed(struct rng *r, const char *test);

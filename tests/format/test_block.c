@@ -1,5 +1,5 @@
 /* Blocks: trailing zeros, and every stored form that this version reads. */
-#include "format.h"
+#include "format/format.h"
 #include "random.h"
 #include "seed.h"
 

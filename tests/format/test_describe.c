@@ -1,5 +1,5 @@
 /* Descriptions: what FORMAT.md's examples do not show, that is lengths, escapes and damage. */
-#include "format.h"
+#include "format/format.h"
 #include "random.h"
 #include "seed.h"
 

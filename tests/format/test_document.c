@@ -1,6 +1,6 @@
 /* The examples of docs/FORMAT.md: each is decoded, described and encoded again. The path is the argument. */
-#include "cleanup.h"
-#include "format.h"
+#include "base/cleanup.h"
+#include "format/format.h"
 #include "reencode.h"
 
 #include <ctype.h>

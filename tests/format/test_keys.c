@@ -1,5 +1,5 @@
 /* Keys: their bytes, their order, and that parsing is the inverse of building and takes nothing else. */
-#include "format.h"
+#include "format/format.h"
 #include "random.h"
 #include "seed.h"
 

@@ -1,5 +1,5 @@
 /* Values: encode and decode are inverse, damage is told from good bytes, unknown fields are ignored. */
-#include "format.h"
+#include "format/format.h"
 #include "random.h"
 #include "seed.h"
 

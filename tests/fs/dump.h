@@ -2,7 +2,7 @@
 #ifndef DUMP_H
 #define DUMP_H
 
-#include "kv.h"
+#include "kv/kv.h"
 
 struct dump_pair {
         uint8_t *key, *value;

@@ -3,10 +3,10 @@
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
-#include "format.h"
-#include "fs.h"
-#include "rng.h"
-#include "wrap.h"
+#include "format/format.h"
+#include "fs/fs.h"
+#include "base/rng.h"
+#include "kv/wrap/wrap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #define MOUNTS_H
 
 #include "fixture.h"
-#include "session.h"
+#include "fs/session.h"
 
 struct site {
         struct kv_store *bottom; /* what they share */

@@ -1,8 +1,8 @@
 #include "stream.h"
 
-#include "collect.h"
-#include "gather.h"
-#include "gather_blocks.h"
+#include "fs/collect.h"
+#include "fs/gather.h"
+#include "fs/gather_blocks.h"
 #include "mounts.h"
 
 #include <unistd.h>

@@ -4,7 +4,7 @@
 #define STREAM_H
 
 #include "fixture.h"
-#include "filter.h"
+#include "kv/wrap/filter.h"
 
 #include <pthread.h>
 

@@ -2,8 +2,8 @@
  * and what errors are told. Two file systems on one store; transactions planned so small that ten blocks
  * are already written in parallel. */
 #include "fixture.h"
-#include "collect.h"
-#include "gather.h"
+#include "fs/collect.h"
+#include "fs/gather.h"
 
 #include <linux/falloc.h>
 #include <pthread.h>

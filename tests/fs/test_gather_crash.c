@@ -3,7 +3,7 @@
  * flight ever appears when another mount makes the file longer. The same while the file is still written,
  * and the size follows in steps. */
 #include "fixture.h"
-#include "gather_blocks.h"
+#include "fs/gather_blocks.h"
 
 #include <linux/falloc.h>
 

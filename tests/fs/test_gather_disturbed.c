@@ -4,7 +4,7 @@
  *
  * test_gather_disturbed SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */
 #include "stream.h"
-#include "gather.h"
+#include "fs/gather.h"
 
 #include <fcntl.h>
 #include <linux/falloc.h>

@@ -1,7 +1,7 @@
 /* A flush whose commit does not return, as long as the test wants, and what goes on beside it. */
 #include "fixture.h"
-#include "filter.h"
-#include "gather.h"
+#include "kv/wrap/filter.h"
+#include "fs/gather.h"
 
 #include <pthread.h>
 

@@ -5,7 +5,7 @@
  *
  * test_gather_model SPEC: environment ASHLAR_SEED, ASHLAR_STEPS. */
 #include "fixture.h"
-#include "gather.h"
+#include "fs/gather.h"
 
 #include <linux/falloc.h>
 

@@ -1,8 +1,8 @@
 /* Reading ahead: the right bytes, in fewer transactions than requests, never older than promised. Time
  * stands still but for what a test lets pass. */
 #include "fixture.h"
-#include "collect.h"
-#include "readahead.h"
+#include "fs/collect.h"
+#include "fs/readahead.h"
 
 #include <linux/falloc.h>
 #include <pthread.h>

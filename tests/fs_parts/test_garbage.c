@@ -1,7 +1,7 @@
 /* The collector in a store whose 'g' holds what it should not: it must end, and collect the rest. */
 #include "fixture.h"
 
-#include "format.h"
+#include "format/format.h"
 
 struct pair {
         struct slice key, value;

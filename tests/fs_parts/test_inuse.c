@@ -1,6 +1,6 @@
 /* The table of inodes in use against plain counters. */
-#include "inuse.h"
-#include "rng.h"
+#include "fs/inuse.h"
+#include "base/rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

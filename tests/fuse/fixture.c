@@ -1,6 +1,6 @@
 #include "fixture.h"
 
-#include "mountpoint.h"
+#include "fuse/mountpoint.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

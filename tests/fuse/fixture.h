@@ -5,7 +5,7 @@
 #ifndef TESTS_FUSE_FIXTURE_H
 #define TESTS_FUSE_FIXTURE_H
 
-#include "af.h"
+#include "fuse/af.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

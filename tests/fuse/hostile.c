@@ -1,7 +1,7 @@
 #include "hostile.h"
 
-#include "codec.h"
-#include "ops.h"
+#include "fuse/codec.h"
+#include "fuse/ops.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* Requests as bytes: what they are decoded to, and what becomes of those that are cut off, lack the end of a
  * string, lie about lengths or are not known at all. */
 #include "hostile.h"
-#include "init.h"
-#include "kernel_abi.h"
+#include "fuse/init.h"
+#include "fuse/kernel_abi.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

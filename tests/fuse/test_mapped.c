@@ -1,5 +1,5 @@
 /* Copying from a mapped file of which a part cannot be read. */
-#include "mapped.h"
+#include "fuse/mapped.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* Scheduling classes of ring threads: the rule, and that a CPU which is taken by others is noticed. That it
  * is noticed soon is measured by the benchmark and not here: a test must not depend on how busy the machine
  * is. */
-#include "ring_sched.h"
+#include "fuse/ring_sched.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,12 +1,12 @@
 /* What a transport owes to operations: replies that come later and from other threads, and requests that are
  * served while others of the same CPU wait. The file system is one directory that knows two kinds of names:
  * "wait..." is looked up for as long as the test likes, everything else is missing at once. */
-#include "mapped.h"
-#include "mountpoint.h"
-#include "ops.h"
-#include "server.h"
+#include "fuse/mapped.h"
+#include "fuse/mountpoint.h"
+#include "fuse/ops.h"
+#include "fuse/server.h"
 
-#include "kernel_abi.h"
+#include "fuse/kernel_abi.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* What the cache wrapper promises beside the contract: which reads it saves, and that it never shows a
  * transaction another moment than that of its snapshot. */
-#include "kv.h"
-#include "wrap.h"
+#include "kv/kv.h"
+#include "kv/wrap/wrap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 #include "harness.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "../fdb/standin/standin.h"
 
 #include <dlfcn.h>

@@ -15,9 +15,9 @@
 #ifndef TESTS_KV_HARNESS_H
 #define TESTS_KV_HARNESS_H
 
-#include "kv.h"
-#include "rng.h"
-#include "wrap.h"
+#include "kv/kv.h"
+#include "base/rng.h"
+#include "kv/wrap/wrap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

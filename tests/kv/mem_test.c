@@ -1,8 +1,8 @@
 /* What only the mem store promises: FoundationDB's age limit by a clock, bounds, and exactly FoundationDB's
  * conflicts, compared with the definition on random transactions. */
-#include "backend/mem/mem.h"
-#include "kv.h"
-#include "rng.h"
+#include "kv/backend/mem/mem.h"
+#include "kv/kv.h"
+#include "base/rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 #ifndef TESTS_KV_MODEL_H
 #define TESTS_KV_MODEL_H
 
-#include "kv.h"
+#include "kv/kv.h"
 
 struct arena {
         struct arena_block *blocks;

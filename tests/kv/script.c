@@ -1,5 +1,5 @@
 #include "script.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* kv_run_since: a blind attempt commits what it takes for granted only if that still holds. Stores without
  * moments run the same bodies, and read. */
 #include "harness.h"
-#include "kv_backend.h"
+#include "kv/kv_backend.h"
 #include "script.h"
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* What the fault and stats wrappers promise beside the contract. */
-#include "kv.h"
-#include "wrap.h"
+#include "kv/kv.h"
+#include "kv/wrap/wrap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

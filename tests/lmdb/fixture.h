@@ -2,8 +2,8 @@
 #ifndef TESTS_LMDB_FIXTURE_H
 #define TESTS_LMDB_FIXTURE_H
 
-#include "kv.h"
-#include "rng.h"
+#include "kv/kv.h"
+#include "base/rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,12 +6,12 @@
  * commit), "away" and "back". They are confirmed on standard error. When the mount has ended, the cluster is
  * back, and each name in the root directory is printed. The exit code is that of `ashlar mount -f`.
  */
-#include "cmd.h"
-#include "format.h"
-#include "fs.h"
-#include "kv.h"
-#include "serve.h"
-#include "serve_signals.h"
+#include "cmd/cmd.h"
+#include "format/format.h"
+#include "fs/fs.h"
+#include "kv/kv.h"
+#include "cmd/serve.h"
+#include "cmd/serve_signals.h"
 
 #include "../fdb/standin/standin.h"
 

@@ -1,6 +1,6 @@
 /* The memtable against a sorted array, one seeded thread; and one writer beside readers. */
-#include "memtable.h"
-#include "rng.h"
+#include "kv/wrap/writebehind/memtable.h"
+#include "base/rng.h"
 
 #include <pthread.h>
 #include <setjmp.h>

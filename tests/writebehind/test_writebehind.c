@@ -1,8 +1,8 @@
 /* The writebehind wrapper over mem and the fault wrapper: what survives a crash, what a full or failing store
  * does to writers, bounds, and that a reader's view and snapshot are a pair. The store contract itself
  * is tested in tests/kv. */
-#include "internal.h"
-#include "rng.h"
+#include "kv/wrap/writebehind/internal.h"
+#include "base/rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #ifndef KV_BACKENDS_H
 #define KV_BACKENDS_H
 
-#include "kv.h"
+#include "kv/kv.h"
 
 /* A store in memory, gone when closed. REST must be empty. */
 int kv_mem_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,

@@ -1,7 +1,7 @@
 /* fault: a store that fails as a real one may, at moments that a seed decides. */
-#include "filter.h"
-#include "rng.h"
-#include "wrap.h"
+#include "kv/wrap/filter.h"
+#include "base/rng.h"
+#include "kv/wrap/wrap.h"
 
 #include <assert.h>
 #include <pthread.h>

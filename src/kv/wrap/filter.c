@@ -1,4 +1,4 @@
-#include "filter.h"
+#include "kv/wrap/filter.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #ifndef KV_FILTER_H
 #define KV_FILTER_H
 
-#include "kv_backend.h"
+#include "kv/kv_backend.h"
 
 struct filter {
         struct kv_store base;

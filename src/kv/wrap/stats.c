@@ -1,6 +1,6 @@
 /* stats: counts what passes. */
-#include "filter.h"
-#include "wrap.h"
+#include "kv/wrap/filter.h"
+#include "kv/wrap/wrap.h"
 
 #include <errno.h>
 #include <stdlib.h>

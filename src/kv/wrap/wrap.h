@@ -3,8 +3,8 @@
 #ifndef KV_WRAP_H
 #define KV_WRAP_H
 
-#include "clock.h"
-#include "kv.h"
+#include "base/clock.h"
+#include "kv/kv.h"
 
 /* ---- writebehind: commits in memory, writes down in order behind (writebehind.c) ---------------- */
 

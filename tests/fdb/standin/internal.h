@@ -3,9 +3,9 @@
 #ifndef STANDIN_INTERNAL_H
 #define STANDIN_INTERNAL_H
 
-#include "capi.h"
-#include "kv_backend.h"
-#include "rng.h"
+#include "kv/backend/fdb/capi.h"
+#include "kv/kv_backend.h"
+#include "base/rng.h"
 #include "standin.h"
 
 #include <pthread.h>

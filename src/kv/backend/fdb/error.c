@@ -1,5 +1,5 @@
 /* FoundationDB's error codes and ours. */
-#include "internal.h"
+#include "kv/backend/fdb/internal.h"
 
 static bool is_client_error(fdb_error_t e)
 {

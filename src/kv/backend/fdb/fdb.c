@@ -3,9 +3,9 @@
  * The client's own time and retry limits stay off: a commit that it gave up could still take place. Snapshots
  * are the strict ones (no causal_read_risky).
  */
-#include "backend.h"
-#include "internal.h"
-#include "library.h"
+#include "kv/backend/backend.h"
+#include "kv/backend/fdb/internal.h"
+#include "kv/backend/fdb/library.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* Waiting for futures: a sleep that a callback ends, so that patience can end it too, or whoever closes the
  * store. */
-#include "internal.h"
+#include "kv/backend/fdb/internal.h"
 
 int fdb_waiting_begin(struct fdb_store *s, struct fdb_waiting *w)
 {

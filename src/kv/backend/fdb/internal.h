@@ -12,10 +12,10 @@
 #ifndef FDB_INTERNAL_H
 #define FDB_INTERNAL_H
 
-#include "capi.h"
-#include "kv_backend.h"
-#include "list.h"
-#include "url.h"
+#include "kv/backend/fdb/capi.h"
+#include "kv/kv_backend.h"
+#include "base/list.h"
+#include "kv/backend/fdb/url.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-#include "library.h"
+#include "kv/backend/fdb/library.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

@@ -2,8 +2,8 @@
 #ifndef FDB_LIBRARY_H
 #define FDB_LIBRARY_H
 
-#include "capi.h"
-#include "err.h"
+#include "kv/backend/fdb/capi.h"
+#include "base/err.h"
 
 /* Loads libfdb_c from $ASHLAR_FDB_LIB or the system's library path, selects the API version and starts the
  * thread that runs the network. The library can be set up once in a process and never again: so this one

@@ -1,5 +1,5 @@
 /* Gets and ranges. What a future holds was handed out as slices, so they live as long as the transaction. */
-#include "internal.h"
+#include "kv/backend/fdb/internal.h"
 
 #include <limits.h>
 #include <stdlib.h>

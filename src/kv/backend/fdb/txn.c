@@ -1,7 +1,7 @@
 /* Begin, commit, what comes after a failure, end. */
-#include "internal.h"
+#include "kv/backend/fdb/internal.h"
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <assert.h>
 #include <stdlib.h>

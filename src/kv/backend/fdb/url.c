@@ -1,4 +1,4 @@
-#include "url.h"
+#include "kv/backend/fdb/url.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #ifndef FDB_URL_H
 #define FDB_URL_H
 
-#include "err.h"
-#include "slice.h"
+#include "base/err.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* Snapshots that need not be of now (KV_RECENT): the version of the last commit, or one fetched lately, saves
  * asking the cluster for one. Cheap enough to be taken under a lock: it never waits long. */
-#include "internal.h"
+#include "kv/backend/fdb/internal.h"
 
 #include <time.h>
 

@@ -3,7 +3,7 @@
  * A watch is freed by whoever comes second: its owner (kv_unwatch) or the callback, which the client makes
  * sooner or later for each future, cancelled ones too.
  */
-#include "internal.h"
+#include "kv/backend/fdb/internal.h"
 
 #include <stdlib.h>
 

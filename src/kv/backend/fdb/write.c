@@ -1,5 +1,5 @@
 /* Writes and conflicts: all but a few errors are told by the commit. */
-#include "internal.h"
+#include "kv/backend/fdb/internal.h"
 
 #include <stdlib.h>
 

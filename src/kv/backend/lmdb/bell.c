@@ -1,6 +1,6 @@
 /* The doorbell: a counter in a file that all processes map, and a futex on it. LMDB itself wakes nobody. */
-#include "cleanup.h"
-#include "internal.h"
+#include "base/cleanup.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

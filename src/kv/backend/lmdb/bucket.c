@@ -1,6 +1,6 @@
-#include "bucket.h"
+#include "kv/backend/lmdb/bucket.h"
 
-#include "kv.h"
+#include "kv/kv.h"
 
 static size_t load(const uint8_t *p, unsigned bytes)
 {

@@ -11,8 +11,8 @@
 #ifndef LMDB_BUCKET_H
 #define LMDB_BUCKET_H
 
-#include "err.h"
-#include "slice.h"
+#include "base/err.h"
+#include "base/slice.h"
 
 #define BUCKET_ENTRY_HEADER 6u
 

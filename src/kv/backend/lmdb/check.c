@@ -9,8 +9,8 @@
  *            key, data (or the page number of overflow pages)
  *   header   pages 0 and 1: a page header, then struct meta
  */
-#include "cleanup.h"
-#include "internal.h"
+#include "base/cleanup.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

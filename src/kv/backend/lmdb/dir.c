@@ -5,8 +5,8 @@
  *   ashlar.lock who has the store open (lock.c)
  *   ashlar.bell wakes other processes after a commit (bell.c)
  */
-#include "cleanup.h"
-#include "internal.h"
+#include "base/cleanup.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <dirent.h>
 #include <errno.h>

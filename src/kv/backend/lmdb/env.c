@@ -1,6 +1,6 @@
 /* LMDB's environment: opening it with a map that will do for years, the pool of readers, and opening it
  * again. */
-#include "internal.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,9 +6,9 @@
  * single page it finds as long as there is one. For N pages in a row it reads 60 * N more records at most,
  * and then takes them from the end of the file.
  */
-#include "internal.h"
+#include "kv/backend/lmdb/internal.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <stdio.h>
 #include <stdlib.h>

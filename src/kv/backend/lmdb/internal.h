@@ -19,7 +19,7 @@
 #ifndef LMDB_INTERNAL_H
 #define LMDB_INTERNAL_H
 
-#include "kv_backend.h"
+#include "kv/kv_backend.h"
 
 #include <lmdb.h>
 #include <pthread.h>

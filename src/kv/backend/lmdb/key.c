@@ -1,4 +1,4 @@
-#include "key.h"
+#include "kv/backend/lmdb/key.h"
 
 enum { MAPPED_EMPTY = 1, MAPPED_ZERO = 2 };
 

@@ -13,7 +13,7 @@
 #ifndef LMDB_KEY_H
 #define LMDB_KEY_H
 
-#include "internal.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <lmdb.h>
 

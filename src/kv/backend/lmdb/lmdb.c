@@ -1,6 +1,6 @@
 /* The LMDB backend: opening and closing a store, and its table of operations. internal.h shows the parts. */
-#include "backend.h"
-#include "internal.h"
+#include "kv/backend/backend.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <assert.h>
 #include <stdlib.h>

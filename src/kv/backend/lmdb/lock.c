@@ -13,7 +13,7 @@
  * while it reads. The last kind keeps a process from opening the store twice: LMDB's own locks would not
  * survive the first close.
  */
-#include "internal.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * leaf and, when that runs empty, a neighbour; a leaf splits once for a key set into it at most, and no more
  * often than its halves fill up again. A branch has room for eight keys at the very least.
  */
-#include "internal.h"
+#include "kv/backend/lmdb/internal.h"
 
 /* Pages of the longest value. */
 #define VALUE_PAGES_MAX ((KV_VALUE_MAX + 16u) / 4096u + 1)

@@ -1,7 +1,7 @@
 /* Ranges: a cursor of LMDB's over the records, and a place in the bucket where it stands on one. */
-#include "bucket.h"
-#include "internal.h"
-#include "key.h"
+#include "kv/backend/lmdb/bucket.h"
+#include "kv/backend/lmdb/internal.h"
+#include "kv/backend/lmdb/key.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
  * inside the file, as far as LMDB is certain to find them (free.c). Against these stands what the writes
  * take at most (need.c).
  */
-#include "internal.h"
+#include "kv/backend/lmdb/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* Transactions: begin, commit, gets and writes. */
-#include "bucket.h"
-#include "internal.h"
-#include "key.h"
+#include "kv/backend/lmdb/bucket.h"
+#include "kv/backend/lmdb/internal.h"
+#include "kv/backend/lmdb/key.h"
 
 #include <errno.h>
 #include <stdlib.h>

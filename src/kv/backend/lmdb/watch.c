@@ -5,8 +5,8 @@
  * quickly share one look, and the thread rests four times as long as a look took, so that it uses a fifth of
  * a processor at most.
  */
-#include "internal.h"
-#include "thread.h"
+#include "kv/backend/lmdb/internal.h"
+#include "base/thread.h"
 
 #include <assert.h>
 #include <errno.h>

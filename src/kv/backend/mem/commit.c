@@ -1,5 +1,5 @@
 /* Commit: check for conflicts, make ready all that can fail, then write. */
-#include "mem_store.h"
+#include "kv/backend/mem/mem_store.h"
 
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-#include "conflicts.h"
+#include "kv/backend/mem/conflicts.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #ifndef MEM_CONFLICTS_H
 #define MEM_CONFLICTS_H
 
-#include "tree.h"
+#include "kv/backend/mem/tree.h"
 
 #include <stdbool.h>
 

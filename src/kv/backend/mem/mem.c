@@ -12,9 +12,9 @@
  *
  * One lock guards the store; it is held for each step, never while something is waited for.
  */
-#include "mem.h"
-#include "backend.h"
-#include "mem_store.h"
+#include "kv/backend/mem/mem.h"
+#include "kv/backend/backend.h"
+#include "kv/backend/mem/mem_store.h"
 
 #include <errno.h>
 #include <stdlib.h>

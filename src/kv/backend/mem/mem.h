@@ -2,8 +2,8 @@
 #ifndef MEM_H
 #define MEM_H
 
-#include "clock.h"
-#include "kv.h"
+#include "base/clock.h"
+#include "kv/kv.h"
 
 struct kv_mem_opts {
         const struct clock *clock; /* for the age of transactions; NULL: clock_system */

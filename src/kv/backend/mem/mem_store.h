@@ -2,13 +2,13 @@
 #ifndef MEM_STORE_H
 #define MEM_STORE_H
 
-#include "clock.h"
-#include "conflicts.h"
-#include "kv_backend.h"
-#include "list.h"
-#include "versions.h"
-#include "watch.h"
-#include "writes.h"
+#include "base/clock.h"
+#include "kv/backend/mem/conflicts.h"
+#include "kv/kv_backend.h"
+#include "base/list.h"
+#include "kv/backend/mem/versions.h"
+#include "kv/backend/mem/watch.h"
+#include "kv/backend/mem/writes.h"
 
 #include <pthread.h>
 

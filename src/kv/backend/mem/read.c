@@ -1,5 +1,5 @@
 /* Reads: the store at the transaction's moment, with the transaction's own writes on top. */
-#include "mem_store.h"
+#include "kv/backend/mem/mem_store.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "tree.h"
+#include "kv/backend/mem/tree.h"
 
 #include <assert.h>
 

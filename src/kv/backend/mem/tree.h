@@ -6,7 +6,7 @@
 #ifndef MEM_TREE_H
 #define MEM_TREE_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stddef.h>
 #include <stdint.h>

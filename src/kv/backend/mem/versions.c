@@ -1,5 +1,5 @@
-#include "versions.h"
-#include "writes.h"
+#include "kv/backend/mem/versions.h"
+#include "kv/backend/mem/writes.h"
 
 #include <assert.h>
 #include <stdlib.h>

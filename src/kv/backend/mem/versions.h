@@ -8,7 +8,7 @@
 #ifndef MEM_VERSIONS_H
 #define MEM_VERSIONS_H
 
-#include "tree.h"
+#include "kv/backend/mem/tree.h"
 
 #include <stdbool.h>
 

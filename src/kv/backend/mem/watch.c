@@ -1,4 +1,4 @@
-#include "watch.h"
+#include "kv/backend/mem/watch.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,9 +6,9 @@
 #ifndef MEM_WATCH_H
 #define MEM_WATCH_H
 
-#include "kv_backend.h"
-#include "list.h"
-#include "versions.h"
+#include "kv/kv_backend.h"
+#include "base/list.h"
+#include "kv/backend/mem/versions.h"
 
 #include <pthread.h>
 

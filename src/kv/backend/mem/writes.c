@@ -1,5 +1,5 @@
-#include "writes.h"
-#include "kv_backend.h"
+#include "kv/backend/mem/writes.h"
+#include "kv/kv_backend.h"
 
 #include <errno.h>
 #include <stdlib.h>

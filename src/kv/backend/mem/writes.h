@@ -7,8 +7,8 @@
 #ifndef MEM_WRITES_H
 #define MEM_WRITES_H
 
-#include "kv.h"
-#include "versions.h"
+#include "kv/kv.h"
+#include "kv/backend/mem/versions.h"
 
 struct mem_op {
         struct mem_op *next;

@@ -1,8 +1,8 @@
 /* cache: keeps what reads cost round trips for, over a store that nobody else writes. The rules by which that
  * is right are in table.h. Transactions that write read past it: they see their own writes below. */
-#include "filter.h"
-#include "table.h"
-#include "wrap.h"
+#include "kv/wrap/filter.h"
+#include "kv/wrap/cache/table.h"
+#include "kv/wrap/wrap.h"
 
 #include <assert.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
-#include "table.h"
+#include "kv/wrap/cache/table.h"
 
-#include "list.h"
+#include "base/list.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -10,7 +10,7 @@
 #ifndef CACHE_TABLE_H
 #define CACHE_TABLE_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /* Batches: freezes the active table and writes the frozen ones below, in order, one batch at a time,
  * each in one transaction. Run by the committer thread, and by callers of kv_sync themselves: that saves
  * them two switches of threads, and those who come meanwhile share the next batch. */
-#include "lookup.h"
+#include "kv/wrap/writebehind/lookup.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <assert.h>
 #include <stdlib.h>

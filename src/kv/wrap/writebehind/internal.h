@@ -13,9 +13,9 @@
 #ifndef WRITEBEHIND_INTERNAL_H
 #define WRITEBEHIND_INTERNAL_H
 
-#include "kv_backend.h"
-#include "memtable.h"
-#include "wrap.h"
+#include "kv/kv_backend.h"
+#include "kv/wrap/writebehind/memtable.h"
+#include "kv/wrap/wrap.h"
 
 #include <pthread.h>
 

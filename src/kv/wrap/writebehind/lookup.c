@@ -1,4 +1,4 @@
-#include "lookup.h"
+#include "kv/wrap/writebehind/lookup.h"
 
 #include <assert.h>
 

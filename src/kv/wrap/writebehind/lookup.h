@@ -2,7 +2,7 @@
 #ifndef WRITEBEHIND_LOOKUP_H
 #define WRITEBEHIND_LOOKUP_H
 
-#include "internal.h"
+#include "kv/wrap/writebehind/internal.h"
 
 /* Patches in a row in one table at most; the next change writes the value as a whole again. */
 #define WB_PATCHES_MAX 32u

@@ -1,6 +1,6 @@
-#include "memtable.h"
+#include "kv/wrap/writebehind/memtable.h"
 
-#include "rng.h"
+#include "base/rng.h"
 
 #include <assert.h>
 #include <stdlib.h>

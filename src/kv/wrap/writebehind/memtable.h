@@ -12,7 +12,7 @@
 #ifndef MEMTABLE_H
 #define MEMTABLE_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

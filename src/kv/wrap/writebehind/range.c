@@ -1,5 +1,5 @@
 /* Range reads: a merge of the view's tables and the store below. Of equal keys the newest source wins. */
-#include "internal.h"
+#include "kv/wrap/writebehind/internal.h"
 
 #include <stdlib.h>
 

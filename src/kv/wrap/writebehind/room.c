@@ -3,7 +3,7 @@
  * little, what is pending is written down first, so that the transaction stands alone against what is left;
  * and one that frees room is then written down itself before it is acknowledged, whatever is certain.
  */
-#include "internal.h"
+#include "kv/wrap/writebehind/internal.h"
 
 /* How much more than needed is asked for, so that the store below is not asked for each transaction; less
  * when there is little left. */

@@ -1,6 +1,6 @@
 /* Transactions: begin takes the view and the snapshot below as a pair, writes go into the active table
  * under a number that nobody sees yet, commit publishes the number. */
-#include "lookup.h"
+#include "kv/wrap/writebehind/lookup.h"
 
 #include <assert.h>
 #include <stdlib.h>

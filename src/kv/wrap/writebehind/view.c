@@ -1,5 +1,5 @@
 /* Views: which tables a transaction looks through. */
-#include "internal.h"
+#include "kv/wrap/writebehind/internal.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Watches of keys in the overlay. The store below has no other writer, so what commits here is all there
  * is. */
-#include "internal.h"
+#include "kv/wrap/writebehind/internal.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* The writebehind wrapper as a store: open, close, sync, space. internal.h has the picture. */
-#include "internal.h"
+#include "kv/wrap/writebehind/internal.h"
 
 #include <stdlib.h>
 #include <time.h>
