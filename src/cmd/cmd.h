@@ -1,7 +1,7 @@
 /* The `ashlar` command: one file per subcommand. Each gets its own arguments (argv[0] is the
  * subcommand's name) and returns the exit code. */
-#ifndef CMD_H
-#define CMD_H
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
 
 #include "base/err.h"
 

@@ -23,7 +23,7 @@
 /* How long a store that is away is waited for when mounting, and when it is to be closed, unless the option
  * timeout says so. Longer than a cluster takes to recover, shorter than the time that whoever shuts a machine
  * down gives a process to end (systemd: 90 s). */
-#define PATIENCE_MS 60000u
+#define TIMEOUT_MS 60000u
 
 struct mount {
         const struct mount_job *job;
@@ -137,24 +137,24 @@ static int open_writebehind(struct mount *m, struct err_text *text)
         return r < 0 ? err_set(text, -r, "cannot set up the write-behind cache: %s", err_str(r)) : 0;
 }
 
-static unsigned patience_ms(const struct mount *m)
+static unsigned timeout_ms(const struct mount *m)
 {
         unsigned timeout_s = m->job->options.timeout_s;
 
-        return timeout_s > 0 ? timeout_s * 1000 : PATIENCE_MS;
+        return timeout_s > 0 ? timeout_s * 1000 : TIMEOUT_MS;
 }
 
 /* A store on this machine is never away, however long it takes. */
-static void patience_begin(const struct mount *m, struct kv_patience *p)
+static void begin_deadline(const struct mount *m, struct deadline *p)
 {
         if (!store_url_is_local(m->job->url))
-                kv_patience_begin(p, patience_ms(m));
+                deadline_begin(p, timeout_ms(m));
 }
 
-static void patience_end(const struct mount *m, struct kv_patience *p)
+static void end_deadline(const struct mount *m, struct deadline *p)
 {
         if (!store_url_is_local(m->job->url))
-                kv_patience_end(p);
+                deadline_end(p);
 }
 
 static int open_fs(struct mount *m, struct err_text *text)
@@ -196,13 +196,13 @@ static int on_started(void *arg)
         struct mount *m = arg;
         const struct mount_job *job = m->job;
         _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
-        struct kv_patience patience;
+        struct deadline deadline;
         struct fs_attr root;
         int r;
 
-        patience_begin(m, &patience);
+        begin_deadline(m, &deadline);
         r = fs_getattr(m->fs, FMT_ROOT_INO, &root);
-        patience_end(m, &patience);
+        end_deadline(m, &deadline);
         if (r < 0) {
                 m->root_err = r;
                 return r;
@@ -232,7 +232,7 @@ static int watch_signals(struct mount *m)
                 .dir = m->job->dir,
                 .server = m->server,
                 .store = m->store,
-                .patience_ms = patience_ms(m),
+                .timeout_ms = timeout_ms(m),
         };
 
         return serve_signals_start(&opts, &m->signals);
@@ -279,12 +279,12 @@ static int start_patiently(struct mount *m, struct err_text *text)
 
 static int start(struct mount *m, struct err_text *text)
 {
-        struct kv_patience patience;
+        struct deadline deadline;
         int r;
 
-        patience_begin(m, &patience);
+        begin_deadline(m, &deadline);
         r = start_patiently(m, text);
-        patience_end(m, &patience);
+        end_deadline(m, &deadline);
         return r;
 }
 
@@ -310,7 +310,7 @@ static void leave_directory(struct mount *m)
 
 static int commit(struct mount *m, struct err_text *text)
 {
-        struct kv_patience patience;
+        struct deadline deadline;
         int r, q, gathered = fs_close(m->fs);
 
         r = m->session ? kv_sync(m->store) : 0;
@@ -321,9 +321,9 @@ static int commit(struct mount *m, struct err_text *text)
                 log_warning("%s: this mount is still registered: %s; the next one on this machine clears "
                             "that, or 'ashlar evict'", m->job->url, err_str(q < 0 ? q : r));
         serve_signals_stop(m->signals);
-        patience_begin(m, &patience);
+        begin_deadline(m, &deadline);
         q = kv_close(m->store);
-        patience_end(m, &patience);
+        end_deadline(m, &deadline);
         r = gathered < 0 ? gathered : r < 0 ? r : q;
         if (r < 0)
                 err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be "

@@ -134,17 +134,17 @@ static uint64_t silent_ns(const struct serve_signals *x, uint64_t now)
 
 static void look_at_store(struct serve_signals *x, uint64_t silent)
 {
-        uint64_t patience_ns = x->o.patience_ms * UINT64_C(1000000);
+        uint64_t timeout_ns = x->o.timeout_ms * UINT64_C(1000000);
 
         if (x->given_up)
                 return;
-        if (silent >= patience_ns || (x->told && silent >= QUIET_NS)) {
+        if (silent >= timeout_ns || (x->told && silent >= QUIET_NS)) {
                 give_up(x);
         } else if (silent >= QUIET_NS && !x->said) {
                 x->said = true;
                 log_warning("%s does not answer: waiting for %u more seconds, or until the next signal (kill "
                             "%ld); then what is not written is lost", x->o.url,
-                            (unsigned)((patience_ns - silent) / 1000000000) + 1, (long)getpid());
+                            (unsigned)((timeout_ns - silent) / 1000000000) + 1, (long)getpid());
         }
 }
 

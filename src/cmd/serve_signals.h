@@ -24,7 +24,7 @@ struct serve_signals_opts {
         const char *url, *dir;
         struct af_server *server; /* NULL: there is none, as serving never began */
         struct kv_store *store;
-        unsigned patience_ms;     /* how long the store may be silent once the end has begun */
+        unsigned timeout_ms;     /* how long the store may be silent once the end has begun */
 };
 
 /* Starts the thread that waits for them. Negative errno. */

@@ -135,13 +135,13 @@ static bool find_server(const char *url, const char *dir, struct mount_row *ret)
 {
         const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY, .connect_ms = CONNECT_MS };
         struct mount_table table = { .n = 0 };
-        struct kv_patience patience;
+        struct deadline deadline;
         struct kv_store *store;
         bool found = false;
 
         if (kv_open(url, &opts, &store, NULL) < 0)
                 return false;
-        kv_patience_begin(&patience, CONNECT_MS);
+        deadline_begin(&deadline, CONNECT_MS);
         if (mount_table_read(store, &table) < 0)
                 table.n = 0;
         for (size_t i = 0; i < table.n && !found; i++) {
@@ -150,7 +150,7 @@ static bool find_server(const char *url, const char *dir, struct mount_row *ret)
         }
         mount_table_clear(&table);
         kv_close(store);
-        kv_patience_end(&patience);
+        deadline_end(&deadline);
         return found;
 }
 

@@ -7,8 +7,8 @@
  * outside and never allocate without bound.
  * All functions: any thread, no global state.
  */
-#ifndef FORMAT_H
-#define FORMAT_H
+#ifndef FORMAT_FORMAT_H
+#define FORMAT_FORMAT_H
 
 #include "base/err.h"
 #include "base/slice.h"

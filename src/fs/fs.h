@@ -7,8 +7,8 @@
  * References: each function that returns an inode's attributes in a `struct fs_attr *` marked "+ref"
  * also takes one reference, which keeps the inode alive although its last name goes; fs_forget gives
  * references back. This is FUSE's lookup count. */
-#ifndef FS_H
-#define FS_H
+#ifndef FS_FS_H
+#define FS_FS_H
 
 #include "base/clock.h"
 #include "base/err.h"

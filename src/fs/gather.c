@@ -51,7 +51,7 @@ size_t fs_gather_bytes(struct fs *fs)
 
 static void gather_free(struct gather *g)
 {
-        fs_workers_free(g->workers);
+        pool_free(g->workers);
         gather_entries_free(g);
         pthread_cond_destroy(&g->tick);
         pthread_mutex_destroy(&g->lock);
@@ -79,7 +79,7 @@ int fs_gather_start(struct fs *fs, const struct fs_gather_opts *opts)
         pthread_mutex_init(&g->lock, NULL);
         list_init(&g->all);
         thread_cond_init(&g->tick);
-        g->workers = fs_workers_new(opts->threads ? opts->threads : THREADS);
+        g->workers = pool_new(opts->threads ? opts->threads : THREADS);
         r = g->workers ? thread_start(&g->timer, timer_main, g) : -ENOMEM;
         if (r < 0) {
                 gather_free(g);

@@ -77,7 +77,7 @@ bool gather_is_small(const struct fs *fs, const struct gather_batch *batch)
         return batch->blocks.count <= PARTS_IN_ORDER * gather_part_max(fs);
 }
 
-int gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, const struct gather_batch *batch,
+int gather_commit(struct fs *fs, struct pool *workers, uint64_t ino, const struct gather_batch *batch,
                   const struct gather_feed *feed, const struct gather_writer *writer, bool in_order,
                   bool *ret_contended)
 {

@@ -5,7 +5,7 @@
 
 #include "fs/core.h"
 #include "fs/gather_blocks.h"
-#include "fs/workers.h"
+#include "base/pool.h"
 
 /* What writes change beside the data. */
 struct gather_change {
@@ -48,7 +48,7 @@ bool gather_is_small(const struct fs *fs, const struct gather_batch *batch);
 /* Commits all of BATCH and of what FEED adds to it, or gives an error: then any part of it may be committed,
  * and all of it may be committed again. IN_ORDER: in transactions one after the other, each with the size up
  * to its end, because others extend the file too; sets *RET_CONTENDED if it found that so. */
-int gather_commit(struct fs *fs, struct fs_workers *workers, uint64_t ino, const struct gather_batch *batch,
+int gather_commit(struct fs *fs, struct pool *workers, uint64_t ino, const struct gather_batch *batch,
                   const struct gather_feed *feed, const struct gather_writer *writer, bool in_order,
                   bool *ret_contended);
 

@@ -34,7 +34,7 @@ static void blocks_retire(struct gather *g, struct gather_entry *e, struct gathe
         g->bytes -= bytes;
         e->retired = atomic_fetch_add(&g->epoch, 1) + 1;
         e->dirty_since_ns = e->bytes > 0 ? gather_now_ns(g) : 0;
-        fs_wake(&g->room);
+        waitlist_wake_all(&g->room);
         pthread_mutex_unlock(&g->lock);
 }
 
@@ -60,7 +60,7 @@ static void flush_done(struct gather *g, struct gather_entry *e, int r)
         if (e->failing) {
                 g->failures++;
                 g->last_failure = r;
-                fs_wake(&g->room);
+                waitlist_wake_all(&g->room);
         }
         if (e->bytes > 0)
                 e->dirty_since_ns = gather_now_ns(g);
@@ -133,7 +133,7 @@ static int freeze(struct gather_entry *e, size_t n)
 /* Begins a batch: with all that is dirty, if somebody waits or it is little. */
 static void freeze_first(struct gather_entry *e)
 {
-        bool all = fs_is_waited_for(&e->flushed) || gather_is_small(e->gather->fs, &e->dirty);
+        bool all = waitlist_is_waited_for(&e->flushed) || gather_is_small(e->gather->fs, &e->dirty);
 
         if (all || freeze(e, filled(e)) < 0)
                 (void)freeze(e, e->dirty.blocks.count);
@@ -155,7 +155,7 @@ static size_t wanted_by_flush(const struct gather_entry *e, bool waited_for)
 /* Under E's lock. */
 static bool freeze_more(struct gather_entry *e)
 {
-        bool waited_for = fs_is_waited_for(&e->flushed);
+        bool waited_for = waitlist_is_waited_for(&e->flushed);
         size_t n = e->full ? 0 : wanted_by_flush(e, waited_for);
 
         e->full = waited_for; /* or it would have to wait for whatever others write meanwhile */
@@ -203,7 +203,7 @@ static int flush_once(struct gather *g, struct gather_entry *e)
         flush_done(g, e, r);
         e->attempts++;
         e->last_result = r;
-        fs_wake(&e->flushed);
+        waitlist_wake_all(&e->flushed);
         kick_again(g, e);
         return r;
 }
@@ -218,7 +218,7 @@ void gather_kick(struct gather *g, struct gather_entry *e)
         }
         e->queued = true;
         e->refs++;
-        fs_workers_submit(g->workers, &e->job);
+        pool_submit(g->workers, &e->job);
 }
 
 /* Under E's lock. */
@@ -244,8 +244,8 @@ static int wait_for_others(struct gather *g, struct gather_entry *e)
         }
         while (r >= 0 && e->attempts == attempts && (e->flushing || e->frozen.blocks.count > 0 ||
                                                      e->dirty.blocks.count > 0))
-                r = fs_wait(&e->flushed, &e->lock);
-        /* What was under way may be somebody else's who lost patience. */
+                r = waitlist_wait(&e->flushed, &e->lock);
+        /* What was under way may be somebody else's who lost deadline. */
         return r < 0 || under_way ? r : e->last_result < 0 && e->last_result != -EINTR ? e->last_result : 0;
 }
 
@@ -266,7 +266,7 @@ int gather_flush(struct gather *g, struct gather_entry *e, enum gather_flusher w
         return r < 0 && is_final(r) ? e->lost : r;
 }
 
-void gather_flush_job(struct fs_job *job)
+void gather_flush_job(struct pool_job *job)
 {
         struct gather_entry *e = (struct gather_entry *)((char *)job - offsetof(struct gather_entry, job));
         struct gather *g = e->gather;
@@ -360,7 +360,7 @@ static void cut(struct gather *g, struct gather_entry *e, uint64_t size)
         pthread_mutex_unlock(&g->lock);
         if (e->frozen.blocks.count == 0)
                 e->retires = e->freezes;
-        fs_wake(&e->flushed);
+        waitlist_wake_all(&e->flushed);
 }
 
 int fs_gather_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
@@ -376,7 +376,7 @@ int fs_gather_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
         if (r == -ENOSPC || r == -EDQUOT) {
                 r = 0;
                 while (r >= 0 && e->flushing)
-                        r = fs_wait(&e->flushed, &e->lock);
+                        r = waitlist_wait(&e->flushed, &e->lock);
                 if (r >= 0) {
                         cut(g, e, size);
                         r = gather_flush(g, e, GATHER_SMALL_HERE);

@@ -48,7 +48,7 @@ static bool get_more(struct flush *f)
 {
         struct gather_commit *c = f->c;
 
-        if (f->closed || !c->announced || fs_workers_wanted(c->workers) || !c->feed->more(c->feed->entry))
+        if (f->closed || !c->announced || pool_has_queued(c->workers) || !c->feed->more(c->feed->entry))
                 return false;
         c->change = c->batch->change;
         return true;
@@ -242,7 +242,7 @@ static int write_all(struct gather_commit *c)
 
         pthread_mutex_init(&f.lock, NULL);
         f.last = &f.first;
-        r = fs_workers_each(c->workers, THREADS, work, &f);
+        r = pool_each(c->workers, THREADS, work, &f);
         free_pieces(&f, SIZE_MAX);
         pthread_mutex_destroy(&f.lock);
         if (r >= 0)

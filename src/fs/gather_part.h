@@ -15,7 +15,7 @@
 /* A flush of one inode. */
 struct gather_commit {
         struct fs *fs;
-        struct fs_workers *workers;
+        struct pool *workers;
         uint64_t ino;
         const struct gather_batch *batch;
         const struct gather_feed *feed;

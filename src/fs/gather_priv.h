@@ -6,8 +6,8 @@
 #include "fs/gather.h"
 #include "fs/gather_commit.h"
 #include "base/list.h"
-#include "fs/waitlist.h"
-#include "fs/workers.h"
+#include "base/waitlist.h"
+#include "base/pool.h"
 
 #include <stdatomic.h>
 
@@ -25,7 +25,7 @@ struct gather_entry {
         size_t bytes;
         uint64_t dirty_since_ns; /* of the oldest write, or the last flush; 0: clean */
         bool queued;             /* JOB is submitted and holds a reference */
-        struct fs_job job;
+        struct pool_job job;
         bool again;              /* asked for while it was FLUSHING */
         /* Changed under both locks. */
         bool flushing;
@@ -33,7 +33,7 @@ struct gather_entry {
         int failing;             /* why FROZEN could not be committed */
 
         pthread_mutex_t lock;    /* protects what follows */
-        struct fs_waitlist flushed;
+        struct waitlist flushed;
         bool checked;            /* that it is a file */
         struct gather_batch dirty, frozen; /* frozen: being committed, or to be tried again; while it is
                                             * FLUSHING changed by that alone */
@@ -52,11 +52,11 @@ struct gather {
         uint8_t pid[FMT_PID_SIZE];
         _Atomic uint64_t writing;
         _Atomic uint64_t epoch;  /* moves on with each commit */
-        struct fs_workers *workers;
+        struct pool *workers;
         pthread_t timer;
 
         pthread_mutex_t lock;    /* protects what follows */
-        struct fs_waitlist room; /* there may be some */
+        struct waitlist room; /* there may be some */
         pthread_cond_t tick;     /* for the timer */
         struct gather_entry *buckets[GATHER_BUCKETS];
         struct list_link all;    /* entries, the oldest first */
@@ -89,7 +89,7 @@ bool gather_gone_since(struct gather *g, fs_gather_mark mark);
 
 /* Who does the work of a flush. */
 enum gather_flusher {
-        GATHER_SMALL_HERE, /* the caller, who may lose patience, if it can stop at any moment; else one of
+        GATHER_SMALL_HERE, /* the caller, who may lose deadline, if it can stop at any moment; else one of
                             * ours */
         GATHER_ELSEWHERE,  /* one of ours, and the caller waits */
 };
@@ -102,7 +102,7 @@ int gather_flush(struct gather *g, struct gather_entry *e, enum gather_flusher w
 void gather_kick(struct gather *g, struct gather_entry *e);
 void gather_kick_all(struct gather *g);
 /* The job of an entry. */
-void gather_flush_job(struct fs_job *job);
+void gather_flush_job(struct pool_job *job);
 
 /* ---- room (gather_room.c) ----------------------------------------------------------------------- */
 

@@ -30,7 +30,7 @@ int gather_room_take(struct gather *g, struct gather_entry *e)
                         gather_kick(g, e);
                 else
                         gather_kick_all(g);
-                r = fs_wait(&g->room, &g->lock);
+                r = waitlist_wait(&g->room, &g->lock);
                 if (r < 0)
                         break;
         }
@@ -55,6 +55,6 @@ void gather_room_give_back(struct gather *g, struct gather_entry *e, size_t n)
         g->bytes -= n * g->block_bytes;
         if (e->bytes == 0)
                 e->dirty_since_ns = 0;
-        fs_wake(&g->room);
+        waitlist_wake_all(&g->room);
         pthread_mutex_unlock(&g->lock);
 }

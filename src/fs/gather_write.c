@@ -100,7 +100,7 @@ static void kick_if_wanted(struct gather *g, struct gather_entry *e)
         bool large = !e->flushing && e->dirty.blocks.count * g->block_bytes >= g->inode_bytes / 2;
 
         pthread_mutex_lock(&g->lock);
-        if (large || fs_is_waited_for(&g->room))
+        if (large || waitlist_is_waited_for(&g->room))
                 gather_kick(g, e);
         pthread_mutex_unlock(&g->lock);
 }

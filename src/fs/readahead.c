@@ -5,8 +5,8 @@
 #include "fs/gather.h"
 #include "fs/inode.h"
 #include "fs/session.h"
-#include "fs/waitlist.h"
-#include "fs/workers.h"
+#include "base/waitlist.h"
+#include "base/pool.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 #define SLACK_BYTES (1u << 20)   /* how far requests of one reader may come out of order */
 
 struct chunk {
-        struct fs_job job;
+        struct pool_job job;
         struct readahead *readahead;
         struct chunk *next;  /* of the same stream */
         uint64_t ino, offset;
@@ -44,10 +44,10 @@ struct readahead {
         struct fs *fs;
         size_t chunk_bytes; /* a multiple of the block size */
         uint64_t max_age_ns;
-        struct fs_workers *workers;
+        struct pool *workers;
 
         pthread_mutex_t lock; /* protects what follows */
-        struct fs_waitlist fetched;
+        struct waitlist fetched;
         struct stream streams[STREAMS];
         uint64_t uses;
         unsigned chunks;
@@ -151,7 +151,7 @@ static int fetch_body(struct kv_txn *t, void *arg)
         return 0;
 }
 
-static void fetch(struct fs_job *job)
+static void fetch(struct pool_job *job)
 {
         struct chunk *c = (struct chunk *)((char *)job - offsetof(struct chunk, job));
         struct readahead *ra = c->readahead;
@@ -160,7 +160,7 @@ static void fetch(struct fs_job *job)
         pthread_mutex_lock(&ra->lock);
         c->error = r < 0 ? r : 0;
         c->done = true;
-        fs_wake(&ra->fetched);
+        waitlist_wake_all(&ra->fetched);
         chunk_put(ra, c);
         pthread_mutex_unlock(&ra->lock);
 }
@@ -180,7 +180,7 @@ static void begin_fetch(struct readahead *ra, struct stream *s, uint64_t offset)
                              .refs = 2 };
         s->chunks = c;
         ra->chunks++;
-        fs_workers_submit(ra->workers, &c->job);
+        pool_submit(ra->workers, &c->job);
 }
 
 /* ---- streams: under the lock ---------------------------------------------------------------------- */
@@ -298,7 +298,7 @@ static bool span_wait(struct readahead *ra, struct span *span)
 {
         for (unsigned i = 0; i < span->n; i++) {
                 while (!span->chunks[i]->done)
-                        if (fs_wait(&ra->fetched, &ra->lock) < 0)
+                        if (waitlist_wait(&ra->fetched, &ra->lock) < 0)
                                 return false; /* the next to wait will say why */
                 if (span->chunks[i]->error)
                         return false;
@@ -406,7 +406,7 @@ int fs_readahead_start(struct fs *fs)
         ra->fs = fs;
         ra->chunk_bytes = CHUNK_BYTES / fs->block_size * fs->block_size;
         ra->max_age_ns = READAHEAD_MS * UINT64_C(1000000);
-        ra->workers = fs_workers_new(DEPTH);
+        ra->workers = pool_new(DEPTH);
         if (!ra->workers) {
                 free(ra);
                 return -ENOMEM;
@@ -422,7 +422,7 @@ void fs_readahead_stop(struct fs *fs)
 
         if (!ra)
                 return;
-        fs_workers_free(ra->workers);
+        pool_free(ra->workers);
         for (unsigned i = 0; i < STREAMS; i++)
                 drop_chunks(ra, &ra->streams[i]);
         assert(ra->chunks == 0);

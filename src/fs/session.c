@@ -18,7 +18,7 @@
 #define WAIT_POLL_MS 50u
 
 /* How long a heartbeat, and unregistering, waits for a store that is away: an unmount has to end. */
-#define PATIENCE_MS 10000u
+#define TIMEOUT_MS 10000u
 
 struct fs_session {
         struct kv_store *store;
@@ -350,13 +350,13 @@ static int beat_body(struct kv_txn *t, void *arg)
 static int beat(struct fs_session *s, bool watch)
 {
         struct beat b = { .s = s, .watch = watch };
-        struct kv_patience patience;
+        struct deadline deadline;
         int r;
 
         s->heartbeat++;
-        kv_patience_begin(&patience, PATIENCE_MS);
+        deadline_begin(&deadline, TIMEOUT_MS);
         r = kv_run(s->store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, beat_body, &b);
-        kv_patience_end(&patience);
+        deadline_end(&deadline);
         if (r == -ERR_FENCED)
                 fs_session_lose(s);
         return r;
@@ -460,12 +460,12 @@ int fs_session_open(struct kv_store *store, const struct fs_session_opts *opts, 
 
 static int unregister(struct fs_session *s)
 {
-        struct kv_patience patience;
+        struct deadline deadline;
         int r;
 
-        kv_patience_begin(&patience, PATIENCE_MS);
+        deadline_begin(&deadline, TIMEOUT_MS);
         r = fs_evict(s->store, s->pid, NULL);
-        kv_patience_end(&patience);
+        deadline_end(&deadline);
         return r;
 }
 

@@ -5,8 +5,8 @@
  * costs. In the shared mode others change it too: the kernel asks each time, and what an open finds is as
  * fresh as the open.
  */
-#ifndef AF_H
-#define AF_H
+#ifndef FUSE_AF_H
+#define FUSE_AF_H
 
 #include "base/err.h"
 #include "fs/fs.h"

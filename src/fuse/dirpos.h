@@ -10,7 +10,7 @@
 #ifndef FUSE_DIRPOS_H
 #define FUSE_DIRPOS_H
 
-#include "fuse/siphash.h"
+#include "base/siphash.h"
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 #include "fuse/ring_sched.h"
 
 #include "base/cleanup.h"
-#include "fuse/futex.h"
+#include "base/futex.h"
 
 #include <errno.h>
 #include <pthread.h>

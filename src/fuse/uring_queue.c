@@ -1,7 +1,7 @@
 #include "fuse/uring_worker.h"
 
 #include "base/cleanup.h"
-#include "fuse/futex.h"
+#include "base/futex.h"
 #include "base/log.h"
 #include "fuse/mapped.h"
 #include "fuse/policy.h"

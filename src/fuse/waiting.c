@@ -63,12 +63,12 @@ void af_wait_begin(struct af_waiting *w, struct af_wait *wait, uint64_t unique, 
         struct shard *s = shard_of(w, unique);
 
         wait->unique = unique;
-        kv_patience_begin(&wait->patience, timeout_ms);
+        deadline_begin(&wait->deadline, timeout_ms);
         pthread_mutex_lock(&s->lock);
         wait->next = s->waits;
         s->waits = wait;
         if (take_early(s, unique))
-                kv_patience_cancel(&wait->patience);
+                deadline_cancel(&wait->deadline);
         pthread_mutex_unlock(&s->lock);
 }
 
@@ -82,7 +82,7 @@ void af_wait_end(struct af_waiting *w, struct af_wait *wait)
                 at = &(*at)->next;
         *at = wait->next;
         pthread_mutex_unlock(&s->lock);
-        kv_patience_end(&wait->patience);
+        deadline_end(&wait->deadline);
 }
 
 void af_waiting_interrupt(struct af_waiting *w, uint64_t unique)
@@ -94,7 +94,7 @@ void af_waiting_interrupt(struct af_waiting *w, uint64_t unique)
         for (wait = s->waits; wait && wait->unique != unique; wait = wait->next)
                 ;
         if (wait)
-                kv_patience_cancel(&wait->patience);
+                deadline_cancel(&wait->deadline);
         else
                 s->early[s->next_early++ % EARLY] = unique;
         pthread_mutex_unlock(&s->lock);

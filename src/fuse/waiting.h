@@ -15,7 +15,7 @@ void af_waiting_free(struct af_waiting *w);
 /* A request being served by this thread; the caller's memory. Fields are private. */
 struct af_wait {
         uint64_t unique;
-        struct kv_patience patience;
+        struct deadline deadline;
         struct af_wait *next;
 };
 

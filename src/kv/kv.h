@@ -12,9 +12,10 @@
  * What each function may be called with is asserted by the front door (kv.c); breaking a rule that is
  * marked "asserted" aborts.
  */
-#ifndef KV_H
-#define KV_H
+#ifndef KV_KV_H
+#define KV_KV_H
 
+#include "base/deadline.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -79,7 +80,7 @@ int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **
 
 /* Waits for everything committed to be durable and frees the store. No transaction may be open
  * (asserted). Takes NULL. A wrapper closes the store below it. Returns the error, if any, with which
- * the last committed data could not be made durable. A thread with a patience (below) waits no longer than
+ * the last committed data could not be made durable. A thread with a deadline (below) waits no longer than
  * that for a store that is away; then it is as after kv_give_up. */
 int kv_close(struct kv_store *s);
 
@@ -87,7 +88,7 @@ int kv_close(struct kv_store *s);
  * waits for (of several, the longest). 0: nobody waits, as for a store that is never away. Any thread. */
 uint64_t kv_waiting_ns(struct kv_store *s);
 /* From now on nobody waits for S: calls that do, and those to come that would have to, give ERR_AWAY,
- * whatever the patience of their thread. For good: what could not be committed is lost, which kv_close tells.
+ * whatever the deadline of their thread. For good: what could not be committed is lost, which kv_close tells.
  * Any thread, before kv_close. */
 void kv_give_up(struct kv_store *s);
 
@@ -123,7 +124,7 @@ enum kv_txn_flags {
  * Bodies never wait for another transaction.
  * The outcome is definite: on return of >= 0 (the body's value) the transaction is committed once;
  * on a negative error it is not. ERR_CONFLICT, ERR_RETRY and ERR_UNKNOWN_RESULT never leave it.
- * Only ERR_AWAY says nothing of the outcome: the thread's patience (below) ended after a commit was sent. */
+ * Only ERR_AWAY says nothing of the outcome: the thread's deadline (below) ended after a commit was sent. */
 typedef int (*kv_body)(struct kv_txn *t, void *arg);
 int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg);
 
@@ -140,52 +141,6 @@ typedef int64_t kv_moment;
  * cannot, and sees to it that those others would have conflicted with that. */
 int kv_run_since(struct kv_store *s, unsigned flags, kv_moment *moment, kv_body body, void *arg);
 bool kv_is_blind(const struct kv_txn *t);
-
-/* ---- patience ----------------------------------------------------------------------------------- */
-
-/* How long a thread waits for a store that does not answer: a cluster that is away. Without it, until
- * kv_give_up.
- * Set around a request by the thread that serves it; all calls of that thread on all stores heed it where
- * they would wait for something remote:
- *
- * - cancelled (a signal): they give EINTR, and kv_run with them; but not while a commit is on its way or its
- *   outcome unknown: that is waited for, as EINTR means that nothing was done.
- * - out of time: they give ERR_AWAY, always. A commit on its way goes on without the thread; kv_close waits
- *   for it (with the patience of its own thread).
- *
- * The caller's memory; fields are private. */
-struct kv_patience {
-        uint64_t until_ns;       /* CLOCK_MONOTONIC; 0: no end */
-        bool deaf;               /* cancellation is ignored at the moment */
-        _Atomic uint32_t word;   /* what the thread sleeps on */
-};
-
-/* From now on this thread has P, until kv_patience_end. TIMEOUT_MS 0: without end, but can be cancelled. A
- * thread has one at a time (asserted). */
-void kv_patience_begin(struct kv_patience *p, unsigned timeout_ms);
-void kv_patience_end(struct kv_patience *p);
-/* From any thread, between the two: the caller sees to that. For good. */
-void kv_patience_cancel(struct kv_patience *p);
-
-/* Something that a thread waits for and another one brings about. */
-struct kv_waiter {
-        _Atomic uint32_t own;
-        _Atomic uint32_t *word; /* OWN, or the patience's: one wait of a thread at a time */
-};
-
-/* What ends a wait early, beside the end of the time. */
-enum kv_wait {
-        KV_WAIT_CANCELLED, /* cancellation, unless deaf */
-        KV_WAIT_TIME,      /* only the time */
-        KV_WAIT_NOTHING,
-};
-
-void kv_waiter_init(struct kv_waiter *w);
-/* Ends the wait. Any thread, once. W is not touched afterwards but as an address for the kernel, so that the
- * woken thread may free it. */
-void kv_waiter_wake(struct kv_waiter *w);
-/* 0 once it was woken; EINTR or ERR_AWAY: it was not, and still will be. */
-int kv_waiter_wait(struct kv_waiter *w, enum kv_wait until);
 
 /* Every transaction of kv_run reads KEY, beside the body's own reads, and fails with ERR_FENCED if it is
  * absent. Set before other threads use the store; an empty key removes it. */

@@ -4,8 +4,8 @@
  * keys of at most KV_KEY_MAX bytes, values of at most limits.value_bytes, writes only in KV_WRITE
  * transactions, no write while a range is open, nothing after commit but `end`.
  */
-#ifndef KV_BACKEND_H
-#define KV_BACKEND_H
+#ifndef KV_KV_BACKEND_H
+#define KV_KV_BACKEND_H
 
 #include "kv/kv.h"
 
@@ -103,18 +103,6 @@ struct kv_txn {
 struct kv_watch {
         struct kv_store *store;
 };
-
-/* ---- more of patience (patience.c) ---------------------------------------------------------- */
-
-/* Sleeps; 0, EINTR or ERR_AWAY as above. */
-int kv_patience_sleep(uint64_t ns);
-/* Whether the thread has a patience; whether it is at its end: 0, EINTR or ERR_AWAY. */
-bool kv_patience_limited(void);
-int kv_patience_check(void);
-/* Puts the thread's patience aside, or back: for calls with a time of their own. Returns the one it had. */
-struct kv_patience *kv_patience_swap(struct kv_patience *p);
-/* Ignores cancellation from now on, or no more. Without a patience nothing. */
-void kv_patience_deafen(bool deaf);
 
 /* Frees the session of kv_run; called by kv_close. Takes NULL. */
 void kv_session_free(struct kv_session *session);

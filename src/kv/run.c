@@ -100,7 +100,7 @@ static struct slice marker_key(const struct marker *m)
         return slice_of(m->key, m->key_len);
 }
 
-#define PATIENCE_POLL_NS 20000000
+#define DEADLINE_POLL_NS 20000000
 
 /* A condition cannot be waited for together with a cancellation, so whoever may be cancelled looks again and
  * again: this wait is rare, for who holds a slot is done soon, unless the store is away. Lock held. */
@@ -108,19 +108,19 @@ static int wait_for_slot(struct kv_session *session)
 {
         struct timespec until;
 
-        if (!kv_patience_limited()) {
+        if (!deadline_is_set()) {
                 pthread_cond_wait(&session->slot_free, &session->lock);
                 return 0;
         }
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += PATIENCE_POLL_NS;
+        until.tv_nsec += DEADLINE_POLL_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&session->slot_free, &session->lock, &until);
-        return kv_patience_check();
+        return deadline_check();
 }
 
-/* Waits for a free slot; EINTR, ERR_AWAY: as long as the thread's patience lasted. BLIND: what was written to
+/* Waits for a free slot; EINTR, ERR_AWAY: as long as the thread's deadline lasted. BLIND: what was written to
  * the slot lately is a conflict, so one that is used rarely. */
 static int marker_take(struct marker *m, struct kv_session *session, bool blind)
 {
@@ -173,7 +173,7 @@ static int default_backoff(unsigned n)
         if (n == 0)
                 return 0; /* the first conflict costs nothing */
         rng_system(&random, sizeof(random));
-        return kv_patience_sleep((us / 2 + random % (us / 2 + 1)) * 1000);
+        return deadline_sleep((us / 2 + random % (us / 2 + 1)) * 1000);
 }
 
 /* What to go on with after attempt N failed with R: R, if it makes sense to try again now. T may be NULL. */
@@ -184,7 +184,7 @@ static int backoff(struct kv_store *s, struct kv_txn *t, int r, unsigned n)
         if (!is_transient(r))
                 return r;
         if (r == -ERR_UNKNOWN_RESULT)
-                kv_patience_deafen(true); /* until the outcome is known */
+                deadline_mask_cancel(true); /* until the outcome is known */
         q = s->ops->backoff ? s->ops->backoff(s, t, r, n) : default_backoff(n);
         return q < 0 ? q : r;
 }
@@ -347,10 +347,10 @@ static int run_to_the_end(struct run *run)
                                 r = 0;
                                 break;
                         }
-                        kv_patience_deafen(false);
+                        deadline_mask_cancel(false);
                 }
         }
-        kv_patience_deafen(false);
+        deadline_mask_cancel(false);
         return r < 0 ? r : run->value;
 }
 

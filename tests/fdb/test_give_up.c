@@ -9,7 +9,7 @@
 #define SOON_MS 50
 #define MANY    65u /* more than there are slots of markers */
 
-/* Something that waits in a thread of its own, without a patience. */
+/* Something that waits in a thread of its own, without a deadline. */
 struct call {
         pthread_t thread;
         struct kv_store *store;
@@ -227,11 +227,11 @@ static struct kv_store *overlay(struct fixture *f)
 /* Has the committer begin a batch that does not end. */
 static void begin_batch(struct kv_store *s)
 {
-        struct kv_patience p;
+        struct deadline p;
 
-        kv_patience_begin(&p, SOON_MS);
+        deadline_begin(&p, SOON_MS);
         assert_int_equal(kv_sync(s), -ERR_AWAY);
-        kv_patience_end(&p);
+        deadline_end(&p);
         until_waiting(s, SOON_MS);
 }
 
@@ -277,22 +277,22 @@ static void test_overlay(void **state)
         }
 }
 
-/* Whoever closes with a patience does not need anybody to give up. */
+/* Whoever closes with a deadline does not need anybody to give up. */
 static void test_overlay_closed_with_patience(void **state)
 {
         struct fixture *f = *state;
 
         for (int i = 0; i < 4; i++) {
                 struct kv_store *s = overlay(f);
-                struct kv_patience p;
+                struct deadline p;
 
                 if (i % 2)
                         begin_batch(s);
-                kv_patience_begin(&p, i < 2 ? SOON_MS : 0);
+                deadline_begin(&p, i < 2 ? SOON_MS : 0);
                 if (i >= 2)
-                        kv_patience_cancel(&p);
+                        deadline_cancel(&p);
                 assert_int_equal(kv_close(s), i < 2 ? -ERR_AWAY : -EINTR);
-                kv_patience_end(&p);
+                deadline_end(&p);
                 reopen(f);
         }
 }

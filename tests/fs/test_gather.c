@@ -710,10 +710,10 @@ static void test_error_behind_loss(void **state)
         close_pair(&p);
 }
 
-/* A store that does not answer: calls end with their patience, and nothing is lost. */
+/* A store that does not answer: calls end with their deadline, and nothing is lost. */
 static void test_patience(void **state)
 {
-        struct kv_patience patience;
+        struct deadline deadline;
         struct pair p;
 
         open_pair(&p, "mem+fault+remote", &lazy);
@@ -724,11 +724,11 @@ static void test_patience(void **state)
 
                 assert_int_equal(fs_write(p.a.fs, ino, 0, slice_of(big, blocks * BLOCK), 0), blocks * BLOCK);
                 kv_fault_set(p.a.fault, &(struct kv_fault_opts){ .slow_ppm = 1000000, .slow_us = 100000 });
-                kv_patience_begin(&patience, i == 0 ? 20 : 0);
+                deadline_begin(&deadline, i == 0 ? 20 : 0);
                 if (i == 1)
-                        kv_patience_cancel(&patience);
+                        deadline_cancel(&deadline);
                 assert_fails(fs_flush(p.a.fs, ino), i == 0 ? ERR_AWAY : EINTR);
-                kv_patience_end(&patience);
+                deadline_end(&deadline);
                 kv_fault_set(p.a.fault, &none);
                 assert_ok(fs_flush(p.a.fs, ino));
                 assert_data(&p.b, ino, 0, big, blocks * BLOCK);

@@ -136,20 +136,20 @@ static void test_seen(void **state)
         held_close(&h);
 }
 
-/* Who loses patience leaves a flush of this file to the threads: there is but one, which does not wait for
+/* Who loses deadline leaves a flush of this file to the threads: there is but one, which does not wait for
  * what is held, but flushes another file meanwhile. */
 static void test_threads_stay_free(void **state)
 {
         static uint8_t big[600 * BLOCK];
-        struct kv_patience patience;
+        struct deadline deadline;
         struct held h;
         uint64_t other;
 
         held_open(&h);
         put(&h.a, h.ino, 5, " and more");
-        kv_patience_begin(&patience, 20);
+        deadline_begin(&deadline, 20);
         assert_fails(fs_sync(h.a.fs), ERR_AWAY);
-        kv_patience_end(&patience);
+        deadline_end(&deadline);
         memset(big, 'b', sizeof(big));
         other = new_file(&h.a, ROOT, "other");
         assert_int_equal(fs_write(h.a.fs, other, 0, slice_of(big, sizeof(big)), 0), sizeof(big));

@@ -1,6 +1,6 @@
 /* How open.c opens each backend. REST is the URL after its scheme. */
-#ifndef KV_BACKENDS_H
-#define KV_BACKENDS_H
+#ifndef KV_BACKEND_BACKEND_H
+#define KV_BACKEND_BACKEND_H
 
 #include "kv/kv.h"
 

@@ -2,8 +2,8 @@
  * struct filter as its first member, sets it up with filter_init, and then puts its own functions over those
  * of f->ops that it changes; they reach the store below by kv_...(filter_below(t), ...).
  */
-#ifndef KV_FILTER_H
-#define KV_FILTER_H
+#ifndef KV_WRAP_FILTER_H
+#define KV_WRAP_FILTER_H
 
 #include "kv/kv_backend.h"
 

@@ -1,7 +1,7 @@
 /* Wrappers: stores over another store. Each takes over the store below it on success and closes it when it
  * is closed itself; on failure the store below stays the caller's. */
-#ifndef KV_WRAP_H
-#define KV_WRAP_H
+#ifndef KV_WRAP_WRAP_H
+#define KV_WRAP_WRAP_H
 
 #include "base/clock.h"
 #include "kv/kv.h"

@@ -1,8 +1,8 @@
 /* The part of FoundationDB's C API that is used here, declared from its documentation (API version 710), so
  * that neither its headers nor its library are needed to build: library.c loads the client at run time.
  */
-#ifndef FDB_CAPI_H
-#define FDB_CAPI_H
+#ifndef KV_BACKEND_FDB_CAPI_H
+#define KV_BACKEND_FDB_CAPI_H
 
 #include <stdint.h>
 

@@ -49,7 +49,7 @@ static int estimate(struct fdb_store *s, uint64_t *ret)
         memcpy(end, s->url.prefix, len);
         end[len - 1]++;
         f = s->api->transaction_get_estimated_range_size_bytes(tr, s->url.prefix, (int)len, end, (int)len);
-        r = fdb_wait(s, f, KV_WAIT_CANCELLED);
+        r = fdb_wait(s, f, WAIT_CANCELLABLE);
         if (r == 0)
                 r = fdb_error(s->api, s->api->future_get_int64(f, &bytes));
         if (r == 0)
@@ -133,11 +133,11 @@ static int fdb_close(struct kv_store *store)
         bool gives_up = false, left_behind;
 
         fdb_version_stop(s);
-        /* Rare and at the very end: looking again and again is good enough, and heeds patience. */
+        /* Rare and at the very end: looking again and again is good enough, and heeds deadline. */
         pthread_mutex_lock(&s->lock);
         while (!is_quiet(s) && !(gives_up && s->watches == 0 && !s->refreshing)) {
                 pthread_mutex_unlock(&s->lock);
-                gives_up = gives_up || s->given_up || kv_patience_check() < 0;
+                gives_up = gives_up || s->given_up || deadline_check() < 0;
                 nanosleep(&(struct timespec){ .tv_nsec = QUIET_POLL_NS }, NULL);
                 pthread_mutex_lock(&s->lock);
         }
@@ -256,7 +256,7 @@ static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
 {
         for (;;) {
                 FDBFuture *f = s->api->transaction_get_read_version(tr);
-                int r = fdb_wait(s, f, KV_WAIT_TIME);
+                int r = fdb_wait(s, f, WAIT_TIMED);
 
                 *ret = r == 0 ? s->api->future_get_error(f) : 0;
                 s->api->future_destroy(f);
@@ -264,7 +264,7 @@ static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
                     !s->api->error_predicate(FDB_PREDICATE_RETRYABLE, *ret))
                         return r;
                 f = s->api->transaction_on_error(tr, *ret);
-                r = fdb_wait(s, f, KV_WAIT_TIME);
+                r = fdb_wait(s, f, WAIT_TIMED);
                 s->api->future_destroy(f);
                 if (r < 0)
                         return r;
@@ -274,18 +274,18 @@ static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
 /* Whether the cluster answers at all: everything later waits for it as long as it takes. */
 static int probe(struct fdb_store *s, unsigned ms, struct err_text *text)
 {
-        struct kv_patience *outer, patience;
+        struct deadline *outer, deadline;
         FDBTransaction *tr;
         fdb_error_t e = s->api->database_create_transaction(s->db, &tr);
         int r;
 
         if (e)
                 return refuse(s, e, text);
-        outer = kv_patience_swap(NULL);
-        kv_patience_begin(&patience, ms);
+        outer = deadline_swap(NULL);
+        deadline_begin(&deadline, ms);
         r = ask(s, tr, &e);
-        kv_patience_end(&patience);
-        kv_patience_swap(outer);
+        deadline_end(&deadline);
+        deadline_swap(outer);
         s->api->transaction_destroy(tr);
         if (r < 0)
                 return refuse_silence(s, ms, text);

@@ -1,4 +1,4 @@
-/* Waiting for futures: a sleep that a callback ends, so that patience can end it too, or whoever closes the
+/* Waiting for futures: a sleep that a callback ends, so that deadline can end it too, or whoever closes the
  * store. */
 #include "kv/backend/fdb/internal.h"
 
@@ -24,27 +24,27 @@ void fdb_waiting_end(struct fdb_waiting *w)
 static void on_ready(FDBFuture *f, void *arg)
 {
         (void)f;
-        kv_waiter_wake(arg);
+        waiter_wake(arg);
 }
 
-static int wait_set(struct fdb_store *s, FDBFuture *f, enum kv_wait until)
+static int wait_set(struct fdb_store *s, FDBFuture *f, enum wait_mode until)
 {
-        struct kv_waiter w;
+        struct waiter w;
         int r;
 
-        kv_waiter_init(&w);
+        waiter_init(&w);
         if (s->api->future_set_callback(f, on_ready, &w))
                 return -EIO;
-        r = kv_waiter_wait(&w, until);
+        r = waiter_wait(&w, until);
         if (r < 0) {
                 /* The callback holds on to W: a cancelled future becomes ready at once. */
                 s->api->future_cancel(f);
-                kv_waiter_wait(&w, KV_WAIT_NOTHING);
+                waiter_wait(&w, WAIT_UNCONDITIONAL);
         }
         return r;
 }
 
-int fdb_wait(struct fdb_store *s, FDBFuture *f, enum kv_wait until)
+int fdb_wait(struct fdb_store *s, FDBFuture *f, enum wait_mode until)
 {
         struct fdb_waiting w = { .future = f };
         int r;
@@ -70,7 +70,7 @@ int fdb_wait(struct fdb_store *s, FDBFuture *f, enum kv_wait until)
 struct group {
         struct fdb_store *s;
         atomic_uint left; /* to become ready, and one for whoever adds them; the last goes under the lock */
-        struct kv_waiter waiter;
+        struct waiter waiter;
         struct fdb_waiting waiting;
 };
 
@@ -88,7 +88,7 @@ static void on_one_ready(FDBFuture *f, void *arg)
         atomic_store(&g->left, 0);
         if (!g->waiting.woken) {
                 g->waiting.woken = true; /* before: G may be gone when it is woken */
-                kv_waiter_wake(&g->waiter);
+                waiter_wake(&g->waiter);
         }
         pthread_mutex_unlock(&s->lock);
 }
@@ -134,16 +134,16 @@ static int group_end(struct group *g, const struct fdb_txn *t, size_t first, int
         came = atomic_load(&g->left) == 0;
         woken = g->waiting.woken;
         if (woken && r < 0)
-                kv_waiter_wait(&g->waiter, KV_WAIT_NOTHING); /* or the next wait would end at once */
+                waiter_wait(&g->waiter, WAIT_UNCONDITIONAL); /* or the next wait would end at once */
         if (!came) {
-                kv_waiter_init(&g->waiter);
+                waiter_init(&g->waiter);
                 g->waiting.woken = false;
         }
         pthread_mutex_unlock(&g->s->lock);
         if (came)
                 return r;
         cancel_gets(t, first);
-        kv_waiter_wait(&g->waiter, KV_WAIT_NOTHING);
+        waiter_wait(&g->waiter, WAIT_UNCONDITIONAL);
         return r < 0 ? r : -ERR_AWAY; /* woken by who gave up */
 }
 
@@ -154,7 +154,7 @@ int fdb_wait_gets(struct fdb_txn *t)
         int r;
 
         t->awaited = t->n_kept;
-        kv_waiter_init(&g.waiter);
+        waiter_init(&g.waiter);
         g.waiting.waiter = &g.waiter;
         r = fdb_waiting_begin(g.s, &g.waiting);
         if (r < 0) {
@@ -163,7 +163,7 @@ int fdb_wait_gets(struct fdb_txn *t)
         }
         if (!group_start(&g, t, first))
                 return 0;
-        r = kv_waiter_wait(&g.waiter, KV_WAIT_CANCELLED);
+        r = waiter_wait(&g.waiter, WAIT_CANCELLABLE);
         return group_end(&g, t, first, r);
 }
 
@@ -203,7 +203,7 @@ void fdb_give_up(struct kv_store *store)
                         s->api->future_cancel(w->future);
                 } else if (!w->woken) {
                         w->woken = true;
-                        kv_waiter_wake(w->waiter);
+                        waiter_wake(w->waiter);
                 }
         }
         pthread_mutex_unlock(&s->lock);

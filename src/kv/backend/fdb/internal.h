@@ -9,8 +9,8 @@
  * The client does everything in its network thread and hands out futures. A future's callback runs in that
  * thread (or at once in the one that sets it): callbacks here only note something and wake somebody.
  */
-#ifndef FDB_INTERNAL_H
-#define FDB_INTERNAL_H
+#ifndef KV_BACKEND_FDB_INTERNAL_H
+#define KV_BACKEND_FDB_INTERNAL_H
 
 #include "kv/backend/fdb/capi.h"
 #include "kv/kv_backend.h"
@@ -30,7 +30,7 @@ struct fdb_waiting {
         struct list_link link;    /* in s->waiting */
         uint64_t since_ns;
         FDBFuture *future;        /* which fdb_give_up cancels; NULL: it wakes WAITER, who sees to the rest */
-        struct kv_waiter *waiter;
+        struct waiter *waiter;
         bool woken;               /* WAITER was, by whomever */
 };
 
@@ -124,7 +124,7 @@ int fdb_failed(struct fdb_txn *t, fdb_error_t e);
 /* ---- future.c ------------------------------------------------------------------------------------ */
 
 /* Waits until F is ready, or UNTIL or fdb_give_up ends that: then F is cancelled and EINTR or ERR_AWAY. */
-int fdb_wait(struct fdb_store *s, FDBFuture *f, enum kv_wait until);
+int fdb_wait(struct fdb_store *s, FDBFuture *f, enum wait_mode until);
 /* The same for all gets of T that are under way, unless cancelled: their round is over when the last one is
  * there, and to be woken for each of them takes longer than most of them. */
 int fdb_wait_gets(struct fdb_txn *t);

@@ -1,6 +1,6 @@
 /* The client library of the process: loaded, and its network thread started, at the first use. */
-#ifndef FDB_LIBRARY_H
-#define FDB_LIBRARY_H
+#ifndef KV_BACKEND_FDB_LIBRARY_H
+#define KV_BACKEND_FDB_LIBRARY_H
 
 #include "kv/backend/fdb/capi.h"
 #include "base/err.h"

@@ -121,7 +121,7 @@ static int next_chunk(struct fdb_txn *t, struct kv_range *r, struct range *c)
         const struct fdb_api *api = fdb_api_of(t);
         FDBFuture *f = c->next;
         fdb_bool_t more;
-        int err = fdb_wait(fdb_store_of(t), f, KV_WAIT_CANCELLED);
+        int err = fdb_wait(fdb_store_of(t), f, WAIT_CANCELLABLE);
 
         fdb_version_came(t);
         if (err == 0)

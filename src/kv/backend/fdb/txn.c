@@ -15,7 +15,7 @@ static int fix_snapshot(struct fdb_txn *t, struct fdb_store *s)
         FDBFuture *f = s->api->transaction_get_read_version(t->tr);
         uint64_t sent_ns = fdb_now_ns();
         int64_t version;
-        int r = fdb_wait(s, f, KV_WAIT_CANCELLED);
+        int r = fdb_wait(s, f, WAIT_CANCELLABLE);
 
         if (r == 0) {
                 fdb_error_t e = s->api->future_get_int64(f, &version);
@@ -147,13 +147,13 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get)
 /* ---- commit -------------------------------------------------------------------------------------- */
 
 /* A commit on its way. Once it was sent it is never cancelled: it could still take place. If the thread that
- * waits for it runs out of patience, the commit goes on alone. */
+ * waits for it runs out of deadline, the commit goes on alone. */
 struct commit {
         struct fdb_store *s;
         FDBTransaction *tr;
         FDBFuture *future;
         uint64_t sent_ns;
-        struct kv_waiter waiter;
+        struct waiter waiter;
         struct fdb_waiting waiting; /* the store's lock, as what follows */
         bool came, alone;
 };
@@ -193,7 +193,7 @@ static void on_committed(FDBFuture *f, void *arg)
         c->came = true;
         if (!c->alone) {
                 if (!c->waiting.woken)
-                        kv_waiter_wake(&c->waiter);
+                        waiter_wake(&c->waiter);
                 c->waiting.woken = true;
                 pthread_mutex_unlock(&s->lock);
                 return;
@@ -210,7 +210,7 @@ static void on_committed(FDBFuture *f, void *arg)
 static int commit_wait(struct commit *c)
 {
         struct fdb_store *s = c->s;
-        int r = kv_waiter_wait(&c->waiter, KV_WAIT_TIME);
+        int r = waiter_wait(&c->waiter, WAIT_TIMED);
         bool woken, came;
 
         /* Also so that the callback has let go of the lock before the store can be closed. */
@@ -224,7 +224,7 @@ static int commit_wait(struct commit *c)
         }
         pthread_mutex_unlock(&s->lock);
         if (r < 0 && woken)
-                kv_waiter_wait(&c->waiter, KV_WAIT_NOTHING); /* or the next wait would end at once */
+                waiter_wait(&c->waiter, WAIT_UNCONDITIONAL); /* or the next wait would end at once */
         return came ? 0 : -ERR_AWAY;
 }
 
@@ -249,7 +249,7 @@ int fdb_commit(struct kv_txn *txn)
         c->s = s;
         c->tr = t->tr;
         c->sent_ns = fdb_now_ns();
-        kv_waiter_init(&c->waiter);
+        waiter_init(&c->waiter);
         c->waiting.waiter = &c->waiter;
         r = fdb_waiting_begin(s, &c->waiting);
         if (r < 0) {
@@ -292,7 +292,7 @@ static int sleep_longer(unsigned attempt)
         if (max_ms > SLEEP_MS_MAX)
                 max_ms = SLEEP_MS_MAX;
         rng_system(&random, sizeof(random));
-        return kv_patience_sleep(random % (max_ms * 1000000));
+        return deadline_sleep(random % (max_ms * 1000000));
 }
 
 int fdb_backoff(struct kv_store *store, struct kv_txn *txn, int err, unsigned attempt)
@@ -309,7 +309,7 @@ int fdb_backoff(struct kv_store *store, struct kv_txn *txn, int err, unsigned at
                 FDBFuture *f = s->api->transaction_on_error(t->tr, t->failed);
 
                 /* An error of its own means that the client would not try again; kv_run does. */
-                r = fdb_wait(s, f, KV_WAIT_CANCELLED);
+                r = fdb_wait(s, f, WAIT_CANCELLABLE);
                 s->api->future_destroy(f);
         }
         if (r == 0 && attempt >= SLEEP_FROM_ATTEMPT)

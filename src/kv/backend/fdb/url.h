@@ -1,6 +1,6 @@
 /* What a URL's rest after "fdb:" says: [CLUSTER_FILE][?prefix=NAME]. */
-#ifndef FDB_URL_H
-#define FDB_URL_H
+#ifndef KV_BACKEND_FDB_URL_H
+#define KV_BACKEND_FDB_URL_H
 
 #include "base/err.h"
 #include "base/slice.h"

@@ -8,8 +8,8 @@
  * Changing one entry writes the bucket anew: long keys are rare (blocks with parity in the key), and two of
  * them share 511 bytes only by intent.
  */
-#ifndef LMDB_BUCKET_H
-#define LMDB_BUCKET_H
+#ifndef KV_BACKEND_LMDB_BUCKET_H
+#define KV_BACKEND_LMDB_BUCKET_H
 
 #include "base/err.h"
 #include "base/slice.h"

@@ -16,8 +16,8 @@
  *
  * The environment (`env`) is replaced only by lmdb_env_repair(), which holds write_lock and every reader.
  */
-#ifndef LMDB_INTERNAL_H
-#define LMDB_INTERNAL_H
+#ifndef KV_BACKEND_LMDB_INTERNAL_H
+#define KV_BACKEND_LMDB_INTERNAL_H
 
 #include "kv/kv_backend.h"
 

@@ -10,8 +10,8 @@
  *     bytes. So a key of 511 bytes in LMDB always has a bucket for its value, and order is kept: a bucket
  *     sorts like any of its keys relative to all keys outside of it.
  */
-#ifndef LMDB_KEY_H
-#define LMDB_KEY_H
+#ifndef KV_BACKEND_LMDB_KEY_H
+#define KV_BACKEND_LMDB_KEY_H
 
 #include "kv/backend/lmdb/internal.h"
 

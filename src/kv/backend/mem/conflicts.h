@@ -4,8 +4,8 @@
  * its key up to the next one was last written by that commit. It knows of writes that left no trace
  * in the data: cleared gaps and explicit conflicts. Threads: the owner's lock.
  */
-#ifndef MEM_CONFLICTS_H
-#define MEM_CONFLICTS_H
+#ifndef KV_BACKEND_MEM_CONFLICTS_H
+#define KV_BACKEND_MEM_CONFLICTS_H
 
 #include "kv/backend/mem/tree.h"
 

@@ -1,6 +1,6 @@
 /* The store in memory, with what tests may want of it. "mem:" opens it with defaults (backend.h). */
-#ifndef MEM_H
-#define MEM_H
+#ifndef KV_BACKEND_MEM_MEM_H
+#define KV_BACKEND_MEM_MEM_H
 
 #include "base/clock.h"
 #include "kv/kv.h"

@@ -1,6 +1,6 @@
 /* Inside the mem store: store and transactions. See mem.c. */
-#ifndef MEM_STORE_H
-#define MEM_STORE_H
+#ifndef KV_BACKEND_MEM_MEM_STORE_H
+#define KV_BACKEND_MEM_MEM_STORE_H
 
 #include "base/clock.h"
 #include "kv/backend/mem/conflicts.h"

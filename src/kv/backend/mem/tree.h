@@ -3,8 +3,8 @@
  * The tree neither allocates nor frees. A node's key must stay where it is and as it is while the node is in
  * a tree. Threads: the owner's business. Cost: expected O(log n) each, O(1) amortized for next and prev.
  */
-#ifndef MEM_TREE_H
-#define MEM_TREE_H
+#ifndef KV_BACKEND_MEM_TREE_H
+#define KV_BACKEND_MEM_TREE_H
 
 #include "base/slice.h"
 

@@ -5,8 +5,8 @@
  * Threads: the owner's lock protects entries and chains. A version is never changed once it is in the store,
  * and not freed before the last reader that may see it ended, so its bytes may be read without the lock.
  */
-#ifndef MEM_VERSIONS_H
-#define MEM_VERSIONS_H
+#ifndef KV_BACKEND_MEM_VERSIONS_H
+#define KV_BACKEND_MEM_VERSIONS_H
 
 #include "kv/backend/mem/tree.h"
 

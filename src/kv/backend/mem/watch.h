@@ -3,8 +3,8 @@
  * The owner's lock protects everything here and is held by callers, but for mem_watches_init and
  * mem_watches_stop.
  */
-#ifndef MEM_WATCH_H
-#define MEM_WATCH_H
+#ifndef KV_BACKEND_MEM_WATCH_H
+#define KV_BACKEND_MEM_WATCH_H
 
 #include "kv/kv_backend.h"
 #include "base/list.h"

@@ -4,8 +4,8 @@
  * transaction does not know: what it sees is worked out when it looks (mem_entry_fold), and once more
  * at commit, on the value that is then current. Any write invalidates what earlier look-ups returned.
  */
-#ifndef MEM_WRITES_H
-#define MEM_WRITES_H
+#ifndef KV_BACKEND_MEM_WRITES_H
+#define KV_BACKEND_MEM_WRITES_H
 
 #include "kv/kv.h"
 #include "kv/backend/mem/versions.h"

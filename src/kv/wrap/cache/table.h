@@ -7,8 +7,8 @@
  * since: then what the transaction reads below may be kept, and what is kept is what it would read.
  *
  * All functions: any thread. */
-#ifndef CACHE_TABLE_H
-#define CACHE_TABLE_H
+#ifndef KV_WRAP_CACHE_TABLE_H
+#define KV_WRAP_CACHE_TABLE_H
 
 #include "base/slice.h"
 

@@ -358,7 +358,7 @@ int wb_wait_batch(struct wb_store *wb)
 {
         struct timespec until;
 
-        if (!kv_patience_limited()) {
+        if (!deadline_is_set()) {
                 pthread_cond_wait(&wb->batch_done, &wb->lock);
                 return 0;
         }
@@ -368,7 +368,7 @@ int wb_wait_batch(struct wb_store *wb)
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&wb->batch_done, &wb->lock, &until);
-        return kv_patience_check();
+        return deadline_check();
 }
 
 /* Leaves the batch to the committer and waits for it. Lock held. */
@@ -407,8 +407,8 @@ int wb_write_through(struct wb_store *wb, struct wb_txn *t)
 
 int wb_flush(struct wb_store *wb, uint64_t target)
 {
-        /* A batch is everybody's: it must not end with the patience of one. */
-        bool ask = kv_patience_limited() && wb->below->limits.remote;
+        /* A batch is everybody's: it must not end with the deadline of one. */
+        bool ask = deadline_is_set() && wb->below->limits.remote;
         int r = 0;
 
         pthread_mutex_lock(&wb->lock);

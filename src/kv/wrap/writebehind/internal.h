@@ -10,8 +10,8 @@
  *
  * Versions: each committed transaction gets the next number. A reader begins at the last one published.
  */
-#ifndef WRITEBEHIND_INTERNAL_H
-#define WRITEBEHIND_INTERNAL_H
+#ifndef KV_WRAP_WRITEBEHIND_INTERNAL_H
+#define KV_WRAP_WRITEBEHIND_INTERNAL_H
 
 #include "kv/kv_backend.h"
 #include "kv/wrap/writebehind/memtable.h"
@@ -179,7 +179,7 @@ void wb_range_end(struct kv_range *r);
 
 /* ---- batch.c ------------------------------------------------------------------------------------- */
 
-/* Waits for the end of a batch. 0, or EINTR or ERR_AWAY: the thread's patience is at its end. Lock held. */
+/* Waits for the end of a batch. 0, or EINTR or ERR_AWAY: the thread's deadline is at its end. Lock held. */
 int wb_wait_batch(struct wb_store *wb);
 /* Everything up to transaction TARGET is durable when this returns 0. */
 int wb_flush(struct wb_store *wb, uint64_t target);

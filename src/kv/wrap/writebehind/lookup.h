@@ -1,6 +1,6 @@
 /* What the tables know of one key: patches, and perhaps the value that they lie on. */
-#ifndef WRITEBEHIND_LOOKUP_H
-#define WRITEBEHIND_LOOKUP_H
+#ifndef KV_WRAP_WRITEBEHIND_LOOKUP_H
+#define KV_WRAP_WRITEBEHIND_LOOKUP_H
 
 #include "kv/wrap/writebehind/internal.h"
 

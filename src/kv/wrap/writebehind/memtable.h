@@ -9,8 +9,8 @@
  * What makes readers safe without locks: an entry or version is complete before it is published by a
  * store with release order, and memory is used again only for versions that no active reader can reach
  * (mt_push). */
-#ifndef MEMTABLE_H
-#define MEMTABLE_H
+#ifndef KV_WRAP_WRITEBEHIND_MEMTABLE_H
+#define KV_WRAP_WRITEBEHIND_MEMTABLE_H
 
 #include "base/slice.h"
 

@@ -49,7 +49,7 @@ static int wb_sync(struct kv_store *s)
 }
 
 /* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the
- * moment gets some time; a store that is away gets what the thread's patience leaves it, or kv_give_up. */
+ * moment gets some time; a store that is away gets what the thread's deadline leaves it, or kv_give_up. */
 static int sync_last(struct wb_store *wb)
 {
         uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;

@@ -1,4 +1,4 @@
-#include "fuse/siphash.h"
+#include "base/siphash.h"
 
 #include <endian.h>
 

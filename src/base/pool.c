@@ -1,10 +1,10 @@
-#include "fs/workers.h"
+#include "base/pool.h"
 
 #include "base/thread.h"
 
 #include <stdlib.h>
 
-/* One fs_workers_each, on its caller's stack. Linked while calls of it are left to be begun. */
+/* One pool_each, on its caller's stack. Linked while calls of it are left to be begun. */
 struct batch {
         struct batch *next;
         int (*fn)(void *arg, size_t i);
@@ -14,7 +14,7 @@ struct batch {
         pthread_cond_t done;
 };
 
-struct fs_workers {
+struct pool {
         unsigned count;
         pthread_t *threads;
         pthread_mutex_t lock; /* protects what follows */
@@ -22,12 +22,12 @@ struct fs_workers {
         unsigned started, idle; /* idle: not counting those that were called */
         unsigned calls;         /* to idle threads, not heard yet */
         struct batch *batches;
-        struct fs_job *first, **last;
+        struct pool_job *first, **last;
         bool stop;
 };
 
 /* Runs one call of B. Under the lock, which is released meanwhile. */
-static void run_one(struct fs_workers *w, struct batch *b)
+static void run_one(struct pool *w, struct batch *b)
 {
         size_t i = b->begun++;
         int r;
@@ -50,9 +50,9 @@ static void run_one(struct fs_workers *w, struct batch *b)
                 pthread_cond_signal(&b->done);
 }
 
-static void run_job(struct fs_workers *w)
+static void run_job(struct pool *w)
 {
-        struct fs_job *job = w->first;
+        struct pool_job *job = w->first;
 
         w->first = job->next;
         if (!w->first)
@@ -64,7 +64,7 @@ static void run_job(struct fs_workers *w)
 
 static void *worker_main(void *arg)
 {
-        struct fs_workers *w = arg;
+        struct pool *w = arg;
 
         pthread_mutex_lock(&w->lock);
         for (;;) {
@@ -97,7 +97,7 @@ static void *worker_main(void *arg)
 }
 
 /* Under the lock: N more things are to be done. */
-static void wake(struct fs_workers *w, size_t n)
+static void wake(struct pool *w, size_t n)
 {
         for (; n > 0 && w->idle > 0; n--) {
                 w->idle--;
@@ -110,7 +110,7 @@ static void wake(struct fs_workers *w, size_t n)
                         return;
 }
 
-int fs_workers_each(struct fs_workers *w, size_t n, int (*fn)(void *arg, size_t i), void *arg)
+int pool_each(struct pool *w, size_t n, int (*fn)(void *arg, size_t i), void *arg)
 {
         struct batch b = { .fn = fn, .arg = arg, .n = n };
 
@@ -140,7 +140,7 @@ int fs_workers_each(struct fs_workers *w, size_t n, int (*fn)(void *arg, size_t 
         return b.result;
 }
 
-void fs_workers_submit(struct fs_workers *w, struct fs_job *job)
+void pool_submit(struct pool *w, struct pool_job *job)
 {
         pthread_mutex_lock(&w->lock);
         job->next = NULL;
@@ -150,7 +150,7 @@ void fs_workers_submit(struct fs_workers *w, struct fs_job *job)
         pthread_mutex_unlock(&w->lock);
 }
 
-bool fs_workers_wanted(struct fs_workers *w)
+bool pool_has_queued(struct pool *w)
 {
         bool wanted;
 
@@ -160,7 +160,7 @@ bool fs_workers_wanted(struct fs_workers *w)
         return wanted;
 }
 
-void fs_workers_free(struct fs_workers *w)
+void pool_free(struct pool *w)
 {
         if (!w)
                 return;
@@ -176,9 +176,9 @@ void fs_workers_free(struct fs_workers *w)
         free(w);
 }
 
-struct fs_workers *fs_workers_new(unsigned count)
+struct pool *pool_new(unsigned count)
 {
-        struct fs_workers *w = calloc(1, sizeof(*w));
+        struct pool *w = calloc(1, sizeof(*w));
 
         if (!w)
                 return NULL;
@@ -195,7 +195,7 @@ struct fs_workers *fs_workers_new(unsigned count)
         wake(w, 1);
         pthread_mutex_unlock(&w->lock);
         if (w->started == 0) {
-                fs_workers_free(w);
+                pool_free(w);
                 return NULL;
         }
         return w;

@@ -1,28 +1,28 @@
-#include "fs/waitlist.h"
+#include "base/waitlist.h"
 
-struct fs_waiting {
-        struct fs_waiting *next;
-        struct kv_waiter waiter;
+struct waitlist_entry {
+        struct waitlist_entry *next;
+        struct waiter waiter;
         bool woken;
 };
 
-int fs_wait(struct fs_waitlist *l, pthread_mutex_t *lock)
+int waitlist_wait(struct waitlist *l, pthread_mutex_t *lock)
 {
-        struct fs_waiting w = { .next = l->first };
+        struct waitlist_entry w = { .next = l->first };
         int r;
 
-        kv_waiter_init(&w.waiter);
+        waiter_init(&w.waiter);
         l->first = &w;
         pthread_mutex_unlock(lock);
-        r = kv_waiter_wait(&w.waiter, KV_WAIT_CANCELLED);
+        r = waiter_wait(&w.waiter, WAIT_CANCELLABLE);
         pthread_mutex_lock(lock);
         if (w.woken) {
                 /* What wakes a thread must not be left for its next wait. */
                 if (r < 0)
-                        kv_waiter_wait(&w.waiter, KV_WAIT_NOTHING);
+                        waiter_wait(&w.waiter, WAIT_UNCONDITIONAL);
                 return 0;
         }
-        for (struct fs_waiting **at = &l->first; *at; at = &(*at)->next)
+        for (struct waitlist_entry **at = &l->first; *at; at = &(*at)->next)
                 if (*at == &w) {
                         *at = w.next;
                         break;
@@ -30,13 +30,13 @@ int fs_wait(struct fs_waitlist *l, pthread_mutex_t *lock)
         return r;
 }
 
-void fs_wake(struct fs_waitlist *l)
+void waitlist_wake_all(struct waitlist *l)
 {
-        struct fs_waiting *w = l->first;
+        struct waitlist_entry *w = l->first;
 
         /* They stay where they are until they have the lock. */
         for (l->first = NULL; w; w = w->next) {
                 w->woken = true;
-                kv_waiter_wake(&w->waiter);
+                waiter_wake(&w->waiter);
         }
 }

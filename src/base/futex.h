@@ -1,6 +1,6 @@
 /* Waiting for a word in memory to change. */
-#ifndef FUSE_FUTEX_H
-#define FUSE_FUTEX_H
+#ifndef BASE_FUTEX_H
+#define BASE_FUTEX_H
 
 #include <linux/futex.h>
 #include <stdatomic.h>

@@ -12,7 +12,7 @@
 /* Something that another thread does after a while. */
 struct later {
         pthread_t thread;
-        struct kv_patience *cancel; /* NULL: the cluster is back */
+        struct deadline *cancel; /* NULL: the cluster is back */
         const struct fixture *f;
 };
 
@@ -22,13 +22,13 @@ static void *do_later(void *arg)
 
         usleep(SOON_MS * 1000);
         if (l->cancel)
-                kv_patience_cancel(l->cancel);
+                deadline_cancel(l->cancel);
         else
                 l->f->set_away(false);
         return NULL;
 }
 
-static void later(struct later *l, const struct fixture *f, struct kv_patience *cancel)
+static void later(struct later *l, const struct fixture *f, struct deadline *cancel)
 {
         l->cancel = cancel;
         l->f = f;
@@ -38,15 +38,15 @@ static void later(struct later *l, const struct fixture *f, struct kv_patience *
 static void test_out_of_time(void **state)
 {
         struct fixture *f = *state;
-        struct kv_patience p;
+        struct deadline p;
 
         put(f->store, "k", "v");
         f->set_away(true);
         for (int i = 0; i < 2; i++) {
-                kv_patience_begin(&p, SOON_MS);
+                deadline_begin(&p, SOON_MS);
                 assert_int_equal(kv_run(f->store, i ? KV_WRITE : KV_READ, i ? set_k : get_k, "x"),
                                  -ERR_AWAY);
-                kv_patience_end(&p);
+                deadline_end(&p);
         }
         assert_int_equal(err_to_errno(-ERR_AWAY), EIO);
         f->set_away(false);
@@ -56,26 +56,26 @@ static void test_out_of_time(void **state)
 static void test_cancelled(void **state)
 {
         struct fixture *f = *state;
-        struct kv_patience p;
+        struct deadline p;
         struct later l;
 
         f->set_away(true);
-        kv_patience_begin(&p, 0);
+        deadline_begin(&p, 0);
         later(&l, f, &p);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -EINTR);
         pthread_join(l.thread, NULL);
         /* For good. */
         assert_int_equal(kv_run(f->store, KV_READ, get_k, NULL), -EINTR);
-        kv_patience_end(&p);
+        deadline_end(&p);
         f->set_away(false);
         expect(f->store, "k", NULL);
 }
 
-/* Without a patience, and with enough of it, work goes on by itself. */
+/* Without a deadline, and with enough of it, work goes on by itself. */
 static void test_comes_back(void **state)
 {
         struct fixture *f = *state;
-        struct kv_patience p;
+        struct deadline p;
         struct later l;
 
         f->set_away(true);
@@ -83,11 +83,11 @@ static void test_comes_back(void **state)
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "one"), 0);
         pthread_join(l.thread, NULL);
         f->set_away(true);
-        kv_patience_begin(&p, 60000);
+        deadline_begin(&p, 60000);
         later(&l, f, NULL);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "two"), 0);
         pthread_join(l.thread, NULL);
-        kv_patience_end(&p);
+        deadline_end(&p);
         expect(f->store, "k", "two");
 }
 
@@ -105,14 +105,14 @@ static void test_commit_goes_on(void **state)
 {
         struct fixture *f = *state;
         struct kv_txn *t = written(f, "sent");
-        struct kv_patience p;
+        struct deadline p;
         struct later l;
 
         f->set_away(true);
-        kv_patience_begin(&p, SOON_MS);
+        deadline_begin(&p, SOON_MS);
         assert_int_equal(kv_commit(t), -ERR_AWAY);
         kv_end(t);
-        kv_patience_end(&p);
+        deadline_end(&p);
         later(&l, f, NULL);
         assert_int_equal(kv_close(f->store), 0);
         pthread_join(l.thread, NULL);
@@ -125,17 +125,17 @@ static void test_commit_is_not_cancelled(void **state)
 {
         struct fixture *f = *state;
         struct kv_txn *t = written(f, "sent");
-        struct kv_patience p;
+        struct deadline p;
         struct later back;
 
         f->set_away(true);
-        kv_patience_begin(&p, 0);
-        kv_patience_cancel(&p);
+        deadline_begin(&p, 0);
+        deadline_cancel(&p);
         later(&back, f, NULL);
         assert_int_equal(kv_commit(t), 0);
         kv_end(t);
         pthread_join(back.thread, NULL);
-        kv_patience_end(&p);
+        deadline_end(&p);
         expect(f->store, "k", "sent");
 }
 
@@ -151,7 +151,7 @@ static void test_unknown_is_not_cancelled(void **state)
 {
         static const int codes[] = { 1021, 1500 }; /* done, not done */
         struct fixture *f = *state;
-        struct kv_patience p;
+        struct deadline p;
 
         for (int i = 0; i < 6; i++) {
                 struct later l;
@@ -160,11 +160,11 @@ static void test_unknown_is_not_cancelled(void **state)
                 put(f->store, "k", "before");
                 f->set_faults(&(struct standin_faults){ .next_commit = codes[i % 2],
                                                         .commit_us = 2 * SOON_MS * 1000 });
-                kv_patience_begin(&p, 0);
+                deadline_begin(&p, 0);
                 later(&l, f, &p);
                 r = kv_run(f->store, KV_WRITE, count_body, &runs);
                 pthread_join(l.thread, NULL);
-                kv_patience_end(&p);
+                deadline_end(&p);
                 f->set_faults(&(struct standin_faults){ 0 });
                 if (r == 0) {
                         assert_int_equal(runs, 1 + i % 2);
@@ -191,7 +191,7 @@ static void test_no_slot_is_free(void **state)
 {
         struct fixture *f = *state;
         pthread_t threads[SLOTS];
-        struct kv_patience p;
+        struct deadline p;
         struct later l;
 
         f->set_away(true);
@@ -199,19 +199,19 @@ static void test_no_slot_is_free(void **state)
                 assert_int_equal(pthread_create(&threads[i], NULL, write_one, f->store), 0);
         while (fixture_counts(f).transactions < SLOTS) /* who has one has its slot */
                 usleep(1000);
-        kv_patience_begin(&p, SOON_MS);
+        deadline_begin(&p, SOON_MS);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -ERR_AWAY);
-        kv_patience_end(&p);
-        kv_patience_begin(&p, 0);
+        deadline_end(&p);
+        deadline_begin(&p, 0);
         later(&l, f, &p);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -EINTR);
         pthread_join(l.thread, NULL);
-        kv_patience_end(&p);
-        kv_patience_begin(&p, 60000);
+        deadline_end(&p);
+        deadline_begin(&p, 60000);
         later(&l, f, NULL);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "last"), 0);
         pthread_join(l.thread, NULL);
-        kv_patience_end(&p);
+        deadline_end(&p);
         for (unsigned i = 0; i < SLOTS; i++)
                 pthread_join(threads[i], NULL);
         put(f->store, "k", "end");
@@ -226,7 +226,7 @@ static void test_writebehind(void **state)
 {
         const struct kv_writebehind_opts opts = { .sequence = slice_str("\xf1sequence"), .age_ms = 3600000 };
         struct fixture *f = *state;
-        struct kv_patience p;
+        struct deadline p;
         struct kv_store *s;
 
         assert_int_equal(kv_writebehind_open(f->store, &opts, &s), 0);
@@ -235,17 +235,17 @@ static void test_writebehind(void **state)
         assert_int_equal(kv_sync(s), 0);
         put(s, "k", "acknowledged");
         f->set_away(true);
-        kv_patience_begin(&p, SOON_MS);
+        deadline_begin(&p, SOON_MS);
         assert_int_equal(kv_sync(s), -ERR_AWAY);
-        kv_patience_end(&p);
-        kv_patience_begin(&p, 0);
-        kv_patience_cancel(&p);
+        deadline_end(&p);
+        deadline_begin(&p, 0);
+        deadline_cancel(&p);
         assert_int_equal(kv_sync(s), -EINTR);
-        kv_patience_end(&p);
+        deadline_end(&p);
         f->set_away(false);
-        kv_patience_begin(&p, 60000);
+        deadline_begin(&p, 60000);
         assert_int_equal(kv_sync(s), 0);
-        kv_patience_end(&p);
+        deadline_end(&p);
         assert_int_equal(kv_close(s), 0);
         f->store = fixture_open(f, f->url);
         expect(f->store, "k", "acknowledged");

@@ -1,9 +1,7 @@
-/* Patience: how long a thread waits for what is remote, and how it is woken.
- *
- * A thread sleeps on one word (a futex) for everything that may wake it: the event that it waits for, and the
- * cancellation. Both set a bit in it; so neither can be missed between a look and the sleep.
+/* A thread sleeps on one word (a futex) for everything that may wake it: the event that it waits for, and the
+ * cancellation. Each sets a bit, so neither can be missed between the check and the sleep.
  */
-#include "kv/kv_backend.h"
+#include "base/deadline.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -18,9 +16,8 @@
 
 #define NS_PER_S 1000000000u
 
-/* The one thing that a thread carries along: passing it through every call of the layers above would make it
- * a parameter of nearly each function of the program, for the few that wait. */
-static _Thread_local struct kv_patience *mine;
+/* The calling thread's deadline. */
+static _Thread_local struct deadline *mine;
 
 static uint64_t now_ns(void)
 {
@@ -49,47 +46,47 @@ static void set_bit_and_wake(_Atomic uint32_t *word, uint32_t bit)
         syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-void kv_patience_begin(struct kv_patience *p, unsigned timeout_ms)
+void deadline_begin(struct deadline *p, unsigned timeout_ms)
 {
         assert(!mine);
         p->until_ns = timeout_ms > 0 ? now_ns() + timeout_ms * UINT64_C(1000000) : 0;
-        p->deaf = false;
+        p->cancel_masked = false;
         atomic_store(&p->word, 0);
         mine = p;
 }
 
-void kv_patience_end(struct kv_patience *p)
+void deadline_end(struct deadline *p)
 {
         assert(mine == p);
         mine = NULL;
 }
 
-void kv_patience_cancel(struct kv_patience *p)
+void deadline_cancel(struct deadline *p)
 {
         set_bit_and_wake(&p->word, CANCELLED);
 }
 
-struct kv_patience *kv_patience_swap(struct kv_patience *p)
+struct deadline *deadline_swap(struct deadline *p)
 {
-        struct kv_patience *before = mine;
+        struct deadline *before = mine;
 
         mine = p;
         return before;
 }
 
-void kv_patience_deafen(bool deaf)
+void deadline_mask_cancel(bool cancel_masked)
 {
         if (mine)
-                mine->deaf = deaf;
+                mine->cancel_masked = cancel_masked;
 }
 
-void kv_waiter_init(struct kv_waiter *w)
+void waiter_init(struct waiter *w)
 {
         atomic_store(&w->own, 0);
         w->word = mine ? &mine->word : &w->own;
 }
 
-void kv_waiter_wake(struct kv_waiter *w)
+void waiter_wake(struct waiter *w)
 {
         set_bit_and_wake(w->word, WOKEN);
 }
@@ -102,10 +99,10 @@ static int reason_to_end(uint32_t bits, bool hears, uint64_t until_ns)
         return until_ns > 0 && now_ns() >= until_ns ? -ERR_AWAY : 0;
 }
 
-int kv_waiter_wait(struct kv_waiter *w, enum kv_wait until)
+int waiter_wait(struct waiter *w, enum wait_mode until)
 {
-        uint64_t until_ns = mine && until != KV_WAIT_NOTHING ? mine->until_ns : 0;
-        bool hears = mine && until == KV_WAIT_CANCELLED && !mine->deaf;
+        uint64_t until_ns = mine && until != WAIT_UNCONDITIONAL ? mine->until_ns : 0;
+        bool hears = mine && until == WAIT_CANCELLABLE && !mine->cancel_masked;
 
         for (;;) {
                 uint32_t bits = atomic_load(w->word);
@@ -122,17 +119,17 @@ int kv_waiter_wait(struct kv_waiter *w, enum kv_wait until)
         }
 }
 
-bool kv_patience_limited(void)
+bool deadline_is_set(void)
 {
         return mine != NULL;
 }
 
-int kv_patience_check(void)
+int deadline_check(void)
 {
-        return mine ? reason_to_end(atomic_load(&mine->word), !mine->deaf, mine->until_ns) : 0;
+        return mine ? reason_to_end(atomic_load(&mine->word), !mine->cancel_masked, mine->until_ns) : 0;
 }
 
-int kv_patience_sleep(uint64_t ns)
+int deadline_sleep(uint64_t ns)
 {
         uint64_t end_ns = now_ns() + ns, until_ns = mine ? mine->until_ns : 0;
         uint64_t wake_ns = until_ns > 0 && until_ns < end_ns ? until_ns : end_ns;
@@ -140,7 +137,7 @@ int kv_patience_sleep(uint64_t ns)
 
         for (;;) {
                 uint32_t bits = atomic_load(word);
-                int r = reason_to_end(bits, mine && !mine->deaf, until_ns);
+                int r = reason_to_end(bits, mine && !mine->cancel_masked, until_ns);
 
                 if (r < 0)
                         return r;

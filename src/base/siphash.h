@@ -1,7 +1,7 @@
 /* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of short strings, so that nobody can choose
  * names that collide. Any thread. */
-#ifndef FUSE_SIPHASH_H
-#define FUSE_SIPHASH_H
+#ifndef BASE_SIPHASH_H
+#define BASE_SIPHASH_H
 
 #include "base/slice.h"
 
