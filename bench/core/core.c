@@ -4,7 +4,8 @@
 #include "base/clock.h"
 #include "fs/fs.h"
 #include "base/rng.h"
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -59,7 +60,7 @@ static void core_open(struct core *c, const struct options *o, const char *url)
         const struct fs_mkfs_opts mkfs_opts = { .block_size = o->block_size, .force = true };
         struct err_text text = { "" };
 
-        if (kv_open(url, &open_opts, &c->store, &text) < 0 ||
+        if (kv_testing_open(url, &open_opts, &c->store, &text) < 0 ||
             fs_mkfs(c->store, &mkfs_opts, NULL, &text) < 0) {
                 fprintf(stderr, "core_bench: %s\n", text.text);
                 exit(1);

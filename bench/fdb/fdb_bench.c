@@ -6,7 +6,7 @@
  * Each thread takes a transaction's worth of values, sends them as one transaction, waits for the commit, and
  * takes the next. Reads: the same pieces, by gets started together, and by ranges. One line for each phase.
  */
-#include "kv/backend/fdb/library.h"
+#include "kv/fdb/library.h"
 #include "base/rng.h"
 
 #include <pthread.h>

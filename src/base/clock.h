@@ -8,7 +8,7 @@
 struct clock {
         /* Wall-clock time, for time stamps of files. Any thread. */
         struct timespec (*now)(const struct clock *c);
-        /* Nanoseconds since some fixed moment; never goes back, counts suspended time
+        /* Nanoseconds since some fixed point; never goes back, counts suspended time
          * (CLOCK_BOOTTIME). Any thread. */
         uint64_t (*monotonic_ns)(const struct clock *c);
 };

@@ -11,7 +11,7 @@
 #include "cmd/store_url.h"
 #include "cmd/tune.h"
 #include "cmd/watcher.h"
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
 
 #include <limits.h>
 #include <sys/mount.h>

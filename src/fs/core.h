@@ -85,20 +85,20 @@ int fs_run_in_room(struct fs *fs, unsigned flags, kv_body body, void *arg);
 
 /* A body that writes and may know what it would read (kv_run_since). FLAGS: KV_IDEMPOTENT, KV_RESERVE,
  * KV_RECENT. */
-static inline int fs_run_since(struct fs *fs, unsigned flags, kv_moment *moment, kv_body body, void *arg)
+static inline int fs_run_since(struct fs *fs, unsigned flags, kv_version *version, kv_body body, void *arg)
 {
         int r;
 
         if (fs->rdonly || fs_is_lost(fs))
                 return fs->rdonly ? -EROFS : -ERR_FENCED;
-        r = fs_noted(fs, kv_run_since(fs->store, KV_WRITE | flags, moment, body, arg));
+        r = fs_noted(fs, kv_run_since(fs->store, KV_WRITE | flags, version, body, arg));
         return r == -ENOSPC && !(flags & KV_RESERVE) ? fs_run_in_room(fs, flags, body, arg) : r;
 }
 
 /* A body that may write, but often finds nothing to. FLAGS: KV_IDEMPOTENT, KV_RESERVE. */
 static inline int fs_run_maybe_write(struct fs *fs, unsigned flags, kv_body body, void *arg)
 {
-        kv_moment unknown = 0;
+        kv_version unknown = 0;
 
         return fs_run_since(fs, flags, &unknown, body, arg);
 }

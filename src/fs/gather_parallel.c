@@ -32,7 +32,7 @@ struct flush {
         bool stepping;
         bool closed;                 /* takes nothing more */
         int result;
-        kv_moment moment;            /* the last one at which it was undisturbed */
+        kv_version version;            /* the last one at which it was undisturbed */
 };
 
 /* The outcome of a piece or step that was disturbed stops the others. */
@@ -87,14 +87,14 @@ static struct piece *begin_piece(struct flush *f)
 /* Under the lock, which is released meanwhile. */
 static void commit_piece(struct flush *f, struct piece *p)
 {
-        kv_moment moment = f->moment;
+        kv_version version = f->version;
         int r;
 
         pthread_mutex_unlock(&f->lock);
         if (p->inside)
                 r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT, NULL, gather_write_inside, NULL);
         else
-                r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT | KV_BEFORE, &moment,
+                r = gather_part_run(f->c, p->at, p->count, KV_IDEMPOTENT | KV_BEFORE, &version,
                                     gather_write_outside, &p->allocated);
         pthread_mutex_lock(&f->lock);
         if (r != 0 && f->result == 0)
@@ -102,8 +102,8 @@ static void commit_piece(struct flush *f, struct piece *p)
         p->done = true;
         if (!p->inside)
                 f->counted += p->allocated;
-        if (moment > f->moment)
-                f->moment = moment;
+        if (version > f->version)
+                f->version = version;
 }
 
 /* The first N blocks of the batch are done with. */
@@ -147,13 +147,13 @@ static size_t committed(const struct flush *f, uint64_t *ret_allocated)
 static int run_step(struct gather_commit *c, struct gather_block **middle, size_t n, struct gather_step *step,
                     bool may_be_blind)
 {
-        kv_moment moment = may_be_blind && (n == 0 || c->was_empty) ? c->record_at : 0;
-        int r = gather_part_run(c, middle, n, step->last ? 0 : KV_IDEMPOTENT, &moment, gather_write_step,
+        kv_version version = may_be_blind && (n == 0 || c->was_empty) ? c->record_at : 0;
+        int r = gather_part_run(c, middle, n, step->last ? 0 : KV_IDEMPOTENT, &version, gather_write_step,
                                 step);
 
         if (r == 0) {
                 c->record = step->record;
-                c->record_at = moment;
+                c->record_at = version;
         }
         return outcome(r);
 }
@@ -237,7 +237,7 @@ static int take_last_step(const struct flush *f)
 
 static int write_all(struct gather_commit *c)
 {
-        struct flush f = { .c = c, .moment = c->record_at };
+        struct flush f = { .c = c, .version = c->record_at };
         int r;
 
         pthread_mutex_init(&f.lock, NULL);

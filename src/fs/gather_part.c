@@ -40,13 +40,13 @@ static int run_body(struct kv_txn *t, void *arg)
 }
 
 int gather_part_run(struct gather_commit *c, struct gather_block **at, size_t count, unsigned flags,
-                    kv_moment *moment, gather_part_fn fn, void *arg)
+                    kv_version *version, gather_part_fn fn, void *arg)
 {
         struct run run = { .c = c, .at = at, .count = count, .fn = fn, .arg = arg };
-        kv_moment unknown = 0;
+        kv_version unknown = 0;
 
         assert(count <= GATHER_PART_BLOCKS);
-        return fs_run_since(c->fs, flags | KV_RECENT, moment ? moment : &unknown, run_body, &run);
+        return fs_run_since(c->fs, flags | KV_RECENT, version ? version : &unknown, run_body, &run);
 }
 
 static bool is_whole(const struct gather_part *p, unsigned i)

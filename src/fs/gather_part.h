@@ -30,7 +30,7 @@ struct gather_commit {
         /* The record as this flush committed it last, and when: what the next step starts from, if nobody has
          * changed it since. */
         struct fmt_inode record;
-        kv_moment record_at;
+        kv_version record_at;
 };
 
 /* COUNT blocks while a transaction writes them. */
@@ -50,9 +50,9 @@ struct gather_part {
 /* What a transaction does with its part: a kv_body. */
 typedef int (*gather_part_fn)(struct kv_txn *t, struct gather_part *p);
 
-/* Runs FN with the COUNT blocks at AT. FLAGS: KV_IDEMPOTENT or 0. MOMENT: as kv_run_since; NULL: none. */
+/* Runs FN with the COUNT blocks at AT. FLAGS: KV_IDEMPOTENT or 0. VERSION: as kv_run_since; NULL: none. */
 int gather_part_run(struct gather_commit *c, struct gather_block **at, size_t count, unsigned flags,
-                    kv_moment *moment, gather_part_fn fn, void *arg);
+                    kv_version *version, gather_part_fn fn, void *arg);
 
 /* Starts reading the first N blocks as they are in the store. */
 void gather_part_start(struct gather_part *p, struct kv_txn *t, unsigned n);

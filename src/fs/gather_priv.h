@@ -89,7 +89,7 @@ bool gather_gone_since(struct gather *g, fs_gather_mark mark);
 
 /* Who does the work of a flush. */
 enum gather_flusher {
-        GATHER_SMALL_HERE, /* the caller, who may lose deadline, if it can stop at any moment; else one of
+        GATHER_SMALL_HERE, /* the caller, who may lose deadline, if it can stop at any point; else one of
                             * ours */
         GATHER_ELSEWHERE,  /* one of ours, and the caller waits */
 };

@@ -33,7 +33,7 @@
 /* The kernel's own limit is no higher. */
 #define CPUS_MAX 8192u
 
-/* sched_setattr(2), which has no wrapper yet. */
+/* sched_setattr(2), which has no layer yet. */
 struct attributes {
         uint32_t size, policy;
         uint64_t flags;

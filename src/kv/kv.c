@@ -1,5 +1,5 @@
 /* The front door: checks what callers promise and keeps what is common to all stores. */
-#include "kv/kv_backend.h"
+#include "kv/engine.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -78,7 +78,7 @@ int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         t->flags = flags;
         t->open_ranges = 0;
         t->committed = false;
-        t->moment = 0;
+        t->version = 0;
         t->written_bytes = t->written_keys = t->largest_value = 0;
         t->fence = NULL;
         atomic_fetch_add_explicit(&s->open_txns, 1, memory_order_relaxed);

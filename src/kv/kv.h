@@ -79,7 +79,7 @@ int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **
             struct err_text *text);
 
 /* Waits for everything committed to be durable and frees the store. No transaction may be open
- * (asserted). Takes NULL. A wrapper closes the store below it. Returns the error, if any, with which
+ * (asserted). Takes NULL. A layer closes the store below it. Returns the error, if any, with which
  * the last committed data could not be made durable. A thread with a deadline (below) waits no longer than
  * that for a store that is away; then it is as after kv_give_up. */
 int kv_close(struct kv_store *s);
@@ -129,17 +129,17 @@ typedef int (*kv_body)(struct kv_txn *t, void *arg);
 int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg);
 
 /* That of a commit, in the history of one store; 0: not known. */
-typedef int64_t kv_moment;
+typedef int64_t kv_version;
 
-/* kv_run for a body with KV_WRITE that may know what it would read: what held at *MOMENT, when an earlier
+/* kv_run for a body with KV_WRITE that may know what it would read: what held at *VERSION, when an earlier
  * call committed. Where the store can, its first attempt is blind: it reads nothing (asserted), not even the
- * fence, which stood then, but conflicts with what changed since *MOMENT of all that it declares. So it
+ * fence, which stood then, but conflicts with what changed since *VERSION of all that it declares. So it
  * declares whatever it takes for granted, and what it writes unless nobody else writes that. All other
- * attempts read. On success *MOMENT is that of the commit (0: nothing was written, or it is not known), at
- * which all still held that the body read or declared. But others may have committed at the same moment,
+ * attempts read. On success *VERSION is that of the commit (0: nothing was written, or it is not known), at
+ * which all still held that the body read or declared. But others may have committed at the same version,
  * behind it: whoever relies on what that commit only read uses KV_BEFORE; whoever relies on what it wrote
  * cannot, and sees to it that those others would have conflicted with that. */
-int kv_run_since(struct kv_store *s, unsigned flags, kv_moment *moment, kv_body body, void *arg);
+int kv_run_since(struct kv_store *s, unsigned flags, kv_version *version, kv_body body, void *arg);
 bool kv_is_blind(const struct kv_txn *t);
 
 /* Every transaction of kv_run reads KEY, beside the body's own reads, and fails with ERR_FENCED if it is
@@ -155,7 +155,7 @@ int kv_set_markers(struct kv_store *s, struct slice prefix);
  * may give a transient error, to be passed through like those of reads. Once only, or kv_run does it. */
 int kv_confirm(struct kv_txn *t);
 
-/* The parts of kv_run, for wrappers and tests. kv_end takes NULL and discards what is not committed.
+/* The parts of kv_run, for layers and tests. kv_end takes NULL and discards what is not committed.
  * After kv_commit (whatever it returned) only kv_end may follow (asserted). */
 int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret);
 int kv_commit(struct kv_txn *t);

@@ -1,5 +1,5 @@
 /* Opens a store by its URL. */
-#include "kv/backend/backend.h"
+#include "kv/open.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -9,10 +9,9 @@ static const struct {
         const char *scheme;
         int (*open)(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,
                     struct err_text *text);
-} backends[] = {
+} engines[] = {
         { "fdb", kv_fdb_open },
         { "lmdb", kv_lmdb_open },
-        { "mem", kv_mem_open },
 };
 
 /* The length of a URL's scheme before its colon, 0 for a plain path. A path that contains a colon can
@@ -35,9 +34,9 @@ int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **
                 return err_set(text, EINVAL, "the store's name is empty; give a directory or lmdb:PATH");
         if (n == 0)
                 return kv_lmdb_open(url, opts, ret, text);
-        for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
-                if (strlen(backends[i].scheme) == n && memcmp(backends[i].scheme, url, n) == 0)
-                        return backends[i].open(url + n + 1, opts, ret, text);
+        for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
+                if (strlen(engines[i].scheme) == n && memcmp(engines[i].scheme, url, n) == 0)
+                        return engines[i].open(url + n + 1, opts, ret, text);
         return err_set(text, EINVAL, "%s: unknown kind of store '%.*s'; use lmdb:PATH, a plain path or fdb:",
                        url, (int)n, url);
 }

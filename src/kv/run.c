@@ -1,6 +1,6 @@
 /* The retry loop: runs a body until its outcome is definite. Also the fence that every transaction reads
  * and the markers that decide about commits with an unknown result. */
-#include "kv/kv_backend.h"
+#include "kv/engine.h"
 #include "base/rng.h"
 
 #include <assert.h>
@@ -212,7 +212,7 @@ struct run {
         kv_body body;
         void *arg;
         struct marker marker;
-        kv_moment moment; /* that a blind attempt begins with; then, of the commit */
+        kv_version version; /* that a blind attempt begins with; then, of the commit */
         int value;        /* the body's */
 };
 
@@ -224,7 +224,7 @@ static void run_init(struct run *run, struct kv_store *s, unsigned flags, kv_bod
         run->body = body;
         run->arg = arg;
         run->marker.session = NULL;
-        run->moment = 0;
+        run->version = 0;
         run->value = 0;
 }
 
@@ -254,7 +254,7 @@ static int attempt(struct run *run, unsigned n)
         if (r < 0)
                 return backoff(s, NULL, r, n);
         if (kv_is_blind(t))
-                r = s->ops->since(t, run->flags & KV_BEFORE ? run->moment - 1 : run->moment);
+                r = s->ops->since(t, run->flags & KV_BEFORE ? run->version - 1 : run->version);
         if (r >= 0 && s->session && s->session->fenced)
                 r = fence_start(t, s->session, &fence);
         if (r >= 0)
@@ -271,7 +271,7 @@ static int attempt(struct run *run, unsigned n)
                 r = -ERR_RETRY;
         if (r >= 0)
                 r = kv_commit(t);
-        run->moment = t->moment;
+        run->version = t->version;
         /* Where the store does not need it for that, the transaction does not keep the writer's lock
          * meanwhile: what it waits for may need that. */
         if (s->ops->backoff)
@@ -343,7 +343,7 @@ static int run_to_the_end(struct run *run)
                         if (r < 0)
                                 break;
                         if (r > 0) {
-                                run->moment = 0;
+                                run->version = 0;
                                 r = 0;
                                 break;
                         }
@@ -381,18 +381,18 @@ int kv_run(struct kv_store *s, unsigned flags, kv_body body, void *arg)
         return run_marked(&r);
 }
 
-int kv_run_since(struct kv_store *s, unsigned flags, kv_moment *moment, kv_body body, void *arg)
+int kv_run_since(struct kv_store *s, unsigned flags, kv_version *version, kv_body body, void *arg)
 {
         struct run r;
         int result;
 
         assert(flags & KV_WRITE);
-        if (*moment != 0 && s->ops->since)
+        if (*version != 0 && s->ops->since)
                 flags = (flags & ~(unsigned)KV_RECENT) | KV_BLIND;
         run_init(&r, s, flags, body, arg);
-        r.moment = *moment;
+        r.version = *version;
         result = run_marked(&r);
         if (result >= 0)
-                *moment = r.moment;
+                *version = r.version;
         return result;
 }

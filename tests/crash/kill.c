@@ -1,4 +1,4 @@
-/* kill -9 of a mount at random moments under load, again and again. After each the next mount must show, of
+/* kill -9 of a mount at random points under load, again and again. After each the next mount must show, of
  * each thread's operations, the state after some prefix of them: with everything fsynced in it (an fsync
  * counts for all threads), nothing from beyond what was begun, and no operation without those that were
  * acknowledged before it began. Then the store must be clean for fsck. The dead mount must disappear by

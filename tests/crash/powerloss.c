@@ -7,10 +7,10 @@
  * ASHLAR_POWERLOSS_STATE: only this one of them. The recording of the lmdb run follows from the seed; that of
  * the writebehind run also from how its threads were scheduled, so a failed state is kept as a file.
  */
-#include "kv/backend/backend.h"
-#include "kv/backend/lmdb/internal.h"
+#include "kv/open.h"
+#include "kv/lmdb/internal.h"
 #include "powerloss_record.h"
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -312,7 +312,7 @@ static void check_state(const struct run *u, const struct crash_state *c, struct
         must(kv_close(s), "close");
 }
 
-/* COUNT states, numbered from FIRST, of the moments before event END, in order. */
+/* COUNT states, numbered from FIRST, of the points in time before event END, in order. */
 static void check_states(const struct run *u, const struct recording *r, uint64_t first, uint64_t count,
                          size_t end)
 {

@@ -55,7 +55,7 @@ struct crash_state {
         bool opened;         /* a DURABLE event came before: the store must exist */
 };
 
-/* Walks through the moments of a recording in order. */
+/* Walks through the points in time of a recording in order. */
 struct replay {
         const struct recording *recording;
         size_t at;           /* events before this one have happened */

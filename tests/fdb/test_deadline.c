@@ -1,7 +1,7 @@
 /* A cluster that is away: who waits, for how long, and what becomes of a commit that was sent. */
 #include "fixture.h"
 
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
 
 #include <pthread.h>
 #include <time.h>

@@ -1,7 +1,8 @@
 /* A cluster that is away for good: whoever closes the store ends all waiting for it. */
 #include "fixture.h"
 
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -94,7 +95,7 @@ static void test_nobody_waits(void **state)
 
         put(f->store, "k", "v");
         assert_int_equal(kv_waiting_ns(f->store), 0);
-        assert_int_equal(kv_open("mem:", NULL, &mem, NULL), 0);
+        assert_int_equal(kv_testing_open("mem:", NULL, &mem, NULL), 0);
         assert_int_equal(kv_waiting_ns(mem), 0);
         kv_give_up(mem); /* is never away */
         put(mem, "k", "v");

@@ -2,7 +2,7 @@
  * each case is a process of its own. */
 #include "fixture.h"
 
-#include "kv/backend/fdb/url.h"
+#include "kv/fdb/url.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

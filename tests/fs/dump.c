@@ -1,4 +1,5 @@
 #include "dump.h"
+#include "kv/testing/testing.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -103,7 +104,7 @@ struct kv_store *dump_open(const struct dump *d)
         struct kv_open_opts opts = { .flags = KV_OPEN_CREATE };
         struct err_text text;
         struct kv_store *store;
-        int r = kv_open("mem:", &opts, &store, &text);
+        int r = kv_testing_open("mem:", &opts, &store, &text);
 
         assert(r >= 0);
         dump_restore(d, store);

@@ -1,4 +1,6 @@
 #include "fixture.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <ftw.h>
 #include <unistd.h>
@@ -76,7 +78,7 @@ static void store_open(struct fixture *f)
                 snprintf(url, sizeof(url), fdb ? "fdb:%s/cluster" : "lmdb:%s/store", f->dir);
         else
                 snprintf(url, sizeof(url), "mem:");
-        if (kv_open(url, &opts, &f->bottom, &text) < 0)
+        if (kv_testing_open(url, &opts, &f->bottom, &text) < 0)
                 fail_msg("%s", text.text);
         if (kv_limits(f->bottom)->unknown_results)
                 set_markers(f->bottom);

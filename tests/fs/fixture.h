@@ -6,7 +6,7 @@
 #include "format/format.h"
 #include "fs/fs.h"
 #include "base/rng.h"
-#include "kv/wrap/wrap.h"
+#include "kv/testing/testing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

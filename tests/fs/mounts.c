@@ -1,5 +1,7 @@
 #include "mounts.h"
 #include "../fdb/standin/standin.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -21,7 +23,7 @@ static void store_open(struct site *s, struct kv_store **ret)
         const struct kv_open_opts opts = { .flags = KV_OPEN_CREATE };
         struct err_text text = { "" };
 
-        if (kv_open(s->url, &opts, ret, &text) < 0)
+        if (kv_testing_open(s->url, &opts, ret, &text) < 0)
                 fail_msg("%s", text.text);
 }
 

@@ -5,6 +5,7 @@
 
 #include "fixture.h"
 #include "fs/session.h"
+#include "kv/testing/testing.h"
 
 struct site {
         struct kv_store *bottom; /* what they share */

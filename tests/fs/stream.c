@@ -4,6 +4,7 @@
 #include "fs/gather.h"
 #include "fs/gather_blocks.h"
 #include "mounts.h"
+#include "kv/testing/testing.h"
 
 #include <unistd.h>
 

@@ -4,7 +4,8 @@
 #define STREAM_H
 
 #include "fixture.h"
-#include "kv/wrap/filter.h"
+#include "kv/layer/filter.h"
+#include "kv/testing/testing.h"
 
 #include <pthread.h>
 

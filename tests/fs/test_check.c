@@ -1,7 +1,7 @@
 /* fs_check itself: a clean tree has no violation, and each kind of damage is found and named. */
 #include "dump.h"
 #include "fixture.h"
-#include "kv/backend/mem/mem.h"
+#include "kv/testing/mem/mem.h"
 
 /* The tree that is damaged:
  *   file      three blocks, a hard link to it in dir, an xattr

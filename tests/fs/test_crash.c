@@ -2,6 +2,7 @@
  * between two operations, clean for the checker, and collection finishes what was left. */
 #include "dump.h"
 #include "fixture.h"
+#include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
 #include <linux/fs.h>

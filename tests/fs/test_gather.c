@@ -4,6 +4,7 @@
 #include "fixture.h"
 #include "fs/collect.h"
 #include "fs/gather.h"
+#include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
 #include <pthread.h>

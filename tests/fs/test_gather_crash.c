@@ -4,6 +4,7 @@
  * and the size follows in steps. */
 #include "fixture.h"
 #include "fs/gather_blocks.h"
+#include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
 

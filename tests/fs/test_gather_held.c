@@ -1,6 +1,6 @@
 /* A flush whose commit does not return, as long as the test wants, and what goes on beside it. */
 #include "fixture.h"
-#include "kv/wrap/filter.h"
+#include "kv/layer/filter.h"
 #include "fs/gather.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* A file that is written from the beginning to the end, many times as long as what is held of it in memory:
- * it is flushed while it is written, what is seen of it is right at every moment, and who waits for a flush
+ * it is flushed while it is written, what is seen of it is right at every point, and who waits for a flush
  * does not wait for all that comes later.
  *
  * test_gather_stream SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */

@@ -1,5 +1,6 @@
 /* Life of a file system and of its inodes: mkfs, open, read-only, unlinked files, collection, statfs. */
 #include "fixture.h"
+#include "kv/testing/testing.h"
 
 #include <unistd.h>
 
@@ -51,7 +52,7 @@ static void test_open_empty_store(void **state)
         struct kv_store *store;
         struct fs *fs;
 
-        assert_ok(kv_open("mem:", &opts, &store, &text));
+        assert_ok(kv_testing_open("mem:", &opts, &store, &text));
         assert_fails(fs_open(store, &fs_opts, &fs, &text), ERR_NO_FS);
         assert_true(text.text[0] != '\0');
         text.text[0] = '\0';

@@ -3,6 +3,7 @@
 #include "fixture.h"
 #include "fs/collect.h"
 #include "fs/readahead.h"
+#include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
 #include <pthread.h>

@@ -2,6 +2,7 @@
  * transactions, and keys changed. Asserted, so that none grows unnoticed; a smaller number is good news and
  * belongs in the table. */
 #include "fixture.h"
+#include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
 #include <linux/fs.h>

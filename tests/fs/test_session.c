@@ -1,6 +1,7 @@
 /* Registrations: who keeps whom out, what an evicted mount can still do (nothing), and what the table
  * says. */
 #include "mounts.h"
+#include "kv/testing/testing.h"
 
 #include <pthread.h>
 #include <unistd.h>

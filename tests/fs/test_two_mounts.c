@@ -8,6 +8,7 @@
  * test_two_mounts SPEC: "mem", "mem+remote" or "fdb" (mounts.h); environment ASHLAR_SEED, ASHLAR_ROUNDS. */
 #include "fs/collect.h"
 #include "mounts.h"
+#include "kv/testing/testing.h"
 
 #include <pthread.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include "fuse/mountpoint.h"
+#include "kv/testing/testing.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -72,7 +73,7 @@ struct mounted *mounted_new_over(const char *url, const struct af_opts *opts)
         assert_non_null(m);
         snprintf(m->dir, sizeof(m->dir), "/tmp/ashlar-fuse-test-XXXXXX");
         assert_non_null(mkdtemp(m->dir));
-        assert_int_equal(kv_open(url, &open_opts, &m->store, &text), 0);
+        assert_int_equal(kv_testing_open(url, &open_opts, &m->store, &text), 0);
         assert_int_equal(kv_set_markers(m->store, slice_str("plthe mark of a test")), 0);
         assert_int_equal(fs_mkfs(m->store, &mkfs_opts, &clock_system, &text), 0);
         assert_int_equal(fs_open(m->store, &fs_opts, &m->fs, &text), 0);

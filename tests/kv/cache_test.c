@@ -1,7 +1,8 @@
 /* What the cache wrapper promises beside the contract: which reads it saves, and that it never shows a
  * transaction another moment than that of its snapshot. */
 #include "kv/kv.h"
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +26,7 @@ static void stack_open(struct stack *s)
         struct err_text text;
         struct kv_store *mem;
 
-        assert_int_equal(kv_open("mem:", &opts, &mem, &text), 0);
+        assert_int_equal(kv_testing_open("mem:", &opts, &mem, &text), 0);
         assert_int_equal(kv_fault_open(mem, &faults, &s->fault), 0);
         kv_fault_set(s->fault, &none);
         assert_int_equal(kv_stats_open(s->fault, &s->stats), 0);

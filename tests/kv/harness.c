@@ -1,6 +1,8 @@
 #include "harness.h"
 #include "base/cleanup.h"
 #include "../fdb/standin/standin.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -133,7 +135,7 @@ static struct kv_store *open_backend(struct ctx *c, const char *name)
                 assert_true(asprintf(&url, "%s:%s%s", name, c->dir ? c->dir : "",
                                      c->dir ? "/store" : "") > 0);
         }
-        if (kv_open(url, &opts, &s, &text) < 0)
+        if (kv_testing_open(url, &opts, &s, &text) < 0)
                 fail_msg("%s: %s", url, text.text);
         if (strncmp(name, "fdb", 3) == 0)
                 set_standin_faults(c, c->chaotic);

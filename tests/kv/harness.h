@@ -17,7 +17,7 @@
 
 #include "kv/kv.h"
 #include "base/rng.h"
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

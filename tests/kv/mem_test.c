@@ -1,8 +1,9 @@
 /* What only the mem store promises: FoundationDB's age limit by a clock, bounds, and exactly FoundationDB's
  * conflicts, compared with the definition on random transactions. */
-#include "kv/backend/mem/mem.h"
+#include "kv/testing/mem/mem.h"
 #include "kv/kv.h"
 #include "base/rng.h"
+#include "kv/testing/testing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -162,13 +163,13 @@ static void test_open(void **state)
         struct kv_txn *t;
 
         (void)state;
-        assert_int_equal(kv_open("mem:name", &opts, &s, &text), -EINVAL);
+        assert_int_equal(kv_testing_open("mem:name", &opts, &s, &text), -EINVAL);
         assert_non_null(strstr(text.text, "mem:name"));
-        assert_int_equal(kv_open("mem:", &opts, &s, &text), 0);
+        assert_int_equal(kv_testing_open("mem:", &opts, &s, &text), 0);
         assert_true(kv_limits(s)->optimistic);
         assert_false(kv_limits(s)->unknown_results);
         assert_int_equal(kv_close(s), 0);
-        assert_int_equal(kv_open("mem:", &rdonly, &s, &text), 0);
+        assert_int_equal(kv_testing_open("mem:", &rdonly, &s, &text), 0);
         assert_int_equal(kv_begin(s, KV_WRITE, &t), -EROFS);
         t = begin(s, KV_READ);
         assert_int_equal(commit(t), 0);

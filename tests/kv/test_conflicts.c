@@ -141,7 +141,7 @@ static void test_interleavings(void **state)
         }
 }
 
-/* Reads after another one's commit: still the own moment, and a conflict. */
+/* Reads after another one's commit: still the own version, and a conflict. */
 static void test_read_after_commit(void **state)
 {
         struct ctx *c = *state;

@@ -1,7 +1,7 @@
 /* kv_run_since: a blind attempt commits what it takes for granted only if that still holds. Stores without
- * moments run the same bodies, and read. */
+ * commit versions run the same bodies, and read. */
 #include "harness.h"
-#include "kv/kv_backend.h"
+#include "kv/engine.h"
 #include "script.h"
 
 #include <pthread.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_moments(const struct ctx *c)
+static bool has_versions(const struct ctx *c)
 {
         return c->store->ops->since;
 }
@@ -59,26 +59,26 @@ static int blind_body(struct kv_txn *t, void *arg)
         return r < 0 || !b->key ? r : kv_set(t, slice_str(b->key), slice_str(b->value));
 }
 
-static int run_since(struct blind *b, unsigned flags, kv_moment *moment)
+static int run_since(struct blind *b, unsigned flags, kv_version *version)
 {
         b->runs = 0;
         b->ctx->held++;
-        int r = kv_run_since(b->ctx->store, KV_WRITE | flags, moment, blind_body, b);
+        int r = kv_run_since(b->ctx->store, KV_WRITE | flags, version, blind_body, b);
         b->ctx->held--;
         return r;
 }
 
 /* The moment of a commit that wrote KEY; not of one whose result was unknown, which has none. */
-static kv_moment moment_of_put(struct ctx *c, const char *key, const char *value)
+static kv_version version_of_put(struct ctx *c, const char *key, const char *value)
 {
         struct blind b = { .ctx = c, .declares = "", .key = key, .value = value };
-        kv_moment m = 0;
+        kv_version m = 0;
 
         for (unsigned i = 0; m == 0; i++) {
                 assert_true(i < 100);
                 assert_int_equal(run_since(&b, KV_IDEMPOTENT, &m), 0);
                 assert_false(b.blind);
-                if (!has_moments(c))
+                if (!has_versions(c))
                         break;
         }
         return m;
@@ -94,7 +94,7 @@ static void test_chain(void **state)
         for (int idempotent = 0; idempotent < 2; idempotent++) {
                 struct blind b = { .ctx = c, .declares = "rck:n rcr:x:y", .key = "n" };
                 unsigned flags = idempotent ? KV_IDEMPOTENT : 0, blind = 0;
-                kv_moment m = 0, before;
+                kv_version m = 0, before;
                 char value[16];
 
                 for (unsigned i = 0; i < 50; i++) {
@@ -104,16 +104,16 @@ static void test_chain(void **state)
                         assert_int_equal(run_since(&b, flags, &m), 0);
                         expect(c, "n", value);
                         assert_true(m == 0 || m > before);
-                        assert_false(b.blind && (before == 0 || !has_moments(c)));
-                        assert_true(has_moments(c) || m == 0);
+                        assert_false(b.blind && (before == 0 || !has_versions(c)));
+                        assert_true(has_versions(c) || m == 0);
                         blind += b.blind;
                         if (c->chaotic)
                                 continue;
                         assert_int_equal(b.runs, 1);
-                        assert_int_equal(b.blind, i > 0 && has_moments(c));
-                        assert_int_equal(m > 0, has_moments(c));
+                        assert_int_equal(b.blind, i > 0 && has_versions(c));
+                        assert_int_equal(m > 0, has_versions(c));
                 }
-                assert_true(blind > 20 || !has_moments(c));
+                assert_true(blind > 20 || !has_versions(c));
         }
 }
 
@@ -128,7 +128,7 @@ static int give_it(struct kv_txn *t, void *arg)
 static void test_since_returns(void **state)
 {
         struct ctx *c = *state;
-        kv_moment m = moment_of_put(c, "a", "1"), before = m;
+        kv_version m = version_of_put(c, "a", "1"), before = m;
         int value = -EEXIST;
 
         assert_int_equal(kv_run_since(c->store, KV_WRITE, &m, give_it, &value), -EEXIST);
@@ -200,9 +200,9 @@ static void one_since(struct ctx *c, const struct since *s, enum when when)
 {
         struct blind b = { .ctx = c, .declares = s->declares, .other = s->other, .key = "z",
                            .value = "blind" };
-        bool precise = !c->chaotic && has_moments(c);
+        bool precise = !c->chaotic && has_versions(c);
         struct tx beside = { .ctx = c }, other = { .ctx = c };
-        kv_moment m;
+        kv_version m;
 
         run(c, KV_WRITE, prepare, NULL);
         /* Some stores remember exactly what was written only while somebody else writes. */
@@ -210,7 +210,7 @@ static void one_since(struct ctx *c, const struct since *s, enum when when)
                 beside = begin(c, KV_WRITE);
         if (when == OVERLAPPING)
                 other = begin(c, KV_WRITE);
-        m = moment_of_put(c, "f", "1");
+        m = version_of_put(c, "f", "1");
         if (when == OVERLAPPING) {
                 script_perform(&other, s->other);
                 assert_int_equal(commit(&other), 0);
@@ -236,13 +236,13 @@ static void test_since_conflicts(void **state)
 
         for (size_t i = 0; i < sizeof(since) / sizeof(since[0]); i++)
                 for (enum when when = BETWEEN; when < WHENS; when++) {
-                        if ((when == OVERLAPPING && c->chaotic) || (when != BETWEEN && !has_moments(c)))
+                        if ((when == OVERLAPPING && c->chaotic) || (when != BETWEEN && !has_versions(c)))
                                 continue;
                         one_since(c, &since[i], when);
                 }
 }
 
-/* ---- moments that are long ago ------------------------------------------------------------------- */
+/* ---- versions that are too old ---------- */
 
 #define MANY 300u
 
@@ -267,14 +267,14 @@ static void test_long_ago(void **state)
                 struct blind b = { .ctx = c, .declares = "rck:b", .key = "z", .value = "blind" };
                 bool change = way & 1, hold = way & 2, meanwhile = way & 4;
                 struct tx beside = { .ctx = c };
-                kv_moment m;
+                kv_version m;
 
-                if (!has_moments(c) && (hold || meanwhile))
+                if (!has_versions(c) && (hold || meanwhile))
                         continue;
                 put(c, "b", "1");
                 if (hold && !c->chaotic)
                         beside = begin(c, KV_WRITE);
-                m = moment_of_put(c, "f", "1");
+                m = version_of_put(c, "f", "1");
                 if (change)
                         put(c, "b", "2");
                 if (beside.txn)
@@ -306,16 +306,16 @@ static void test_since_fence(void **state)
 
         for (int meanwhile = 0; meanwhile < 2; meanwhile++) {
                 struct blind b = { .ctx = c, .declares = "rck:n", .key = "n", .value = "1" };
-                kv_moment m = 0;
+                kv_version m = 0;
 
-                if (meanwhile && !has_moments(c))
+                if (meanwhile && !has_versions(c))
                         continue;
                 put(c, "n", NULL);
                 put(c, FENCE, "here");
                 assert_int_equal(kv_set_fence(c->store, slice_str(FENCE)), 0);
-                m = moment_of_put(c, "a", "1");
+                m = version_of_put(c, "a", "1");
                 assert_int_equal(run_since(&b, KV_IDEMPOTENT, &m), 0);
-                assert_true(c->chaotic || b.blind == has_moments(c));
+                assert_true(c->chaotic || b.blind == has_versions(c));
                 expect(c, "n", "1");
                 b.value = "late";
                 if (meanwhile)
@@ -341,7 +341,7 @@ struct history {
         struct ctx *c;
         uint64_t n, written[KEYS];
         struct {
-                kv_moment moment;
+                kv_version version;
                 uint64_t n;
         } known[MOMENTS];
 
@@ -419,12 +419,12 @@ static bool one_call(struct history *h)
 {
         struct rng *rng = &h->c->rng;
         unsigned from = (unsigned)rng_below(rng, MOMENTS), to = (unsigned)rng_below(rng, MOMENTS);
-        kv_moment m = h->known[from].moment;
+        kv_version m = h->known[from].version;
 
         for (unsigned k = 0; k < KEYS; k++)
                 h->declared[k] = rng_below(rng, 8) == 0 || (k > 0 && h->declared[k - 1] && rng_below(rng, 2));
         h->set = (unsigned)rng_below(rng, KEYS);
-        h->meanwhile = !has_moments(h->c) || rng_below(rng, 3) > 0 ? 0 : (unsigned)rng_below(rng, 4);
+        h->meanwhile = !has_versions(h->c) || rng_below(rng, 3) > 0 ? 0 : (unsigned)rng_below(rng, 4);
         if (h->meanwhile && rng_below(rng, 20) == 0)
                 h->meanwhile = 100;
         h->first = true;
@@ -436,7 +436,7 @@ static bool one_call(struct history *h)
                 fail_msg("seed %llu: commit %llu missed a conflict", (unsigned long long)h->c->seed,
                          (unsigned long long)h->n);
         h->written[h->set] = ++h->n;
-        h->known[to].moment = m;
+        h->known[to].version = m;
         h->known[to].n = h->n;
         return h->blind;
 }
@@ -449,7 +449,7 @@ static void test_since_at_random(void **state)
 
         for (unsigned i = 0; i < n; i++) {
                 /* A store may know more while somebody else writes. */
-                if (has_moments(h.c) && !h.c->chaotic && rng_below(&h.c->rng, 10) == 0) {
+                if (has_versions(h.c) && !h.c->chaotic && rng_below(&h.c->rng, 10) == 0) {
                         if (beside.txn)
                                 discard(&beside);
                         else
@@ -462,7 +462,7 @@ static void test_since_at_random(void **state)
         }
         if (beside.txn)
                 discard(&beside);
-        assert_true(blind > (h.c->chaotic ? 0 : n / 20) || !has_moments(h.c));
+        assert_true(blind > (h.c->chaotic ? 0 : n / 20) || !has_versions(h.c));
 }
 
 /* ---- several at a time ----------------------------------------------------------------------------- */
@@ -474,7 +474,7 @@ struct counter {
         struct ctx *c;
         unsigned rounds, failed, blind;
         unsigned long known, next;
-        kv_moment moment;
+        kv_version version;
         bool was_blind;
 };
 
@@ -505,7 +505,7 @@ static void *counter_main(void *arg)
         struct counter *k = arg;
 
         for (unsigned i = 0; i < k->rounds; i++) {
-                if (kv_run_since(k->c->store, KV_WRITE, &k->moment, count_body, k) < 0)
+                if (kv_run_since(k->c->store, KV_WRITE, &k->version, count_body, k) < 0)
                         k->failed++;
                 k->known = k->next;
                 k->blind += k->was_blind;
@@ -533,10 +533,10 @@ static void test_since_counts_once(void **state)
         snprintf(text, sizeof(text), "%u", THREADS * rounds);
         expect(c, "n", text);
         k[0].blind = 0;
-        k[0].moment = 0;
+        k[0].version = 0;
         counter_main(&k[0]);
         assert_int_equal(k[0].failed, 0);
-        assert_true(k[0].blind > 0 || !has_moments(c));
+        assert_true(k[0].blind > 0 || !has_versions(c));
         snprintf(text, sizeof(text), "%u", (THREADS + 1) * rounds);
         expect(c, "n", text);
 }

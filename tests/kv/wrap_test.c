@@ -1,6 +1,7 @@
 /* What the fault and stats wrappers promise beside the contract. */
 #include "kv/kv.h"
-#include "kv/wrap/wrap.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +19,7 @@ static struct kv_store *open_mem(void)
         struct err_text text;
         struct kv_store *s;
 
-        assert_int_equal(kv_open("mem:", &opts, &s, &text), 0);
+        assert_int_equal(kv_testing_open("mem:", &opts, &s, &text), 0);
         return s;
 }
 
@@ -192,7 +193,7 @@ static void test_blind_unknown(void **state)
         const struct kv_fault_opts none = { 0 }, done = { .unknown_done_ppm = CERTAIN };
         struct kv_store *mem = open_mem(), *s = open_fault(mem, done);
         struct counted c = { .fault = s };
-        kv_moment m = 0;
+        kv_version m = 0;
 
         (void)state;
         assert_int_equal(kv_set_markers(s, slice_str("marker")), 0);

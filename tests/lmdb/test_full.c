@@ -6,8 +6,8 @@
  * ASHLAR_SEED replays a run; ASHLAR_ROUNDS runs as many seeds (default 1 for each kind of store).
  */
 #include "fixture.h"
-#include "kv/kv_backend.h"
-#include "kv/wrap/wrap.h"
+#include "kv/engine.h"
+#include "kv/layer/layer.h"
 
 #include <errno.h>
 #include <sched.h>

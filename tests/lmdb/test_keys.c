@@ -1,7 +1,7 @@
 /* Keys of all lengths, above all around LMDB's limit, against a model; and buckets that are damaged. */
-#include "kv/backend/lmdb/bucket.h"
+#include "kv/lmdb/bucket.h"
 #include "fixture.h"
-#include "kv/backend/lmdb/key.h"
+#include "kv/lmdb/key.h"
 
 #include <errno.h>
 #include <stdlib.h>

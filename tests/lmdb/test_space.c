@@ -1,6 +1,6 @@
 /* Room: true figures, a full store that can still delete, a full disk. */
 #include "fixture.h"
-#include "kv/kv_backend.h"
+#include "kv/engine.h"
 
 #include <errno.h>
 #include <sched.h>

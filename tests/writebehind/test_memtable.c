@@ -1,5 +1,5 @@
 /* The memtable against a sorted array, one seeded thread; and one writer beside readers. */
-#include "kv/wrap/writebehind/memtable.h"
+#include "kv/layer/writebehind/memtable.h"
 #include "base/rng.h"
 
 #include <pthread.h>

@@ -1,8 +1,10 @@
 /* The writebehind wrapper over mem and the fault wrapper: what survives a crash, what a full or failing store
  * does to writers, bounds, and that a reader's view and snapshot are a pair. The store contract itself
  * is tested in tests/kv. */
-#include "kv/wrap/writebehind/internal.h"
+#include "kv/layer/writebehind/internal.h"
 #include "base/rng.h"
+#include "kv/layer/layer.h"
+#include "kv/testing/testing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +24,7 @@ static void stack_open(struct stack *s, const struct kv_fault_opts *faults,
 {
         struct kv_open_opts create = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE };
 
-        assert_int_equal(kv_open("mem:", &create, &s->mem, NULL), 0);
+        assert_int_equal(kv_testing_open("mem:", &create, &s->mem, NULL), 0);
         assert_int_equal(kv_fault_open(s->mem, faults, &s->fault), 0);
         assert_int_equal(kv_writebehind_open(s->fault, opts, &s->top), 0);
 }
@@ -357,7 +359,7 @@ static void a_lost_owner_writes_nothing(void **state)
         struct stack s;
 
         (void)state;
-        assert_int_equal(kv_open("mem:", &create, &s.mem, NULL), 0);
+        assert_int_equal(kv_testing_open("mem:", &create, &s.mem, NULL), 0);
         assert_true(set(s.mem, 0, "owner", 1) >= 0);
         assert_int_equal(kv_fault_open(s.mem, &none, &s.fault), 0);
         assert_int_equal(kv_writebehind_open(s.fault, &opts, &s.top), 0);

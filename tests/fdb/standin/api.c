@@ -1,7 +1,7 @@
 /* The rest of the API, and the controls for tests. */
 #include "internal.h"
 
-#include "kv/backend/mem/mem.h"
+#include "kv/testing/mem/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>

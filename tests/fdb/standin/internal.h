@@ -3,8 +3,8 @@
 #ifndef STANDIN_INTERNAL_H
 #define STANDIN_INTERNAL_H
 
-#include "kv/backend/fdb/capi.h"
-#include "kv/kv_backend.h"
+#include "kv/fdb/capi.h"
+#include "kv/engine.h"
 #include "base/rng.h"
 #include "standin.h"
 

@@ -33,7 +33,7 @@ struct standin_faults {
         int next_commit;
 };
 
-/* What there is at the moment, and what happened. */
+/* What there is at the version, and what happened. */
 struct standin_counts {
         unsigned databases, transactions, futures;
         unsigned watches; /* of those futures */

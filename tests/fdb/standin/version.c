@@ -2,7 +2,7 @@
  * had by looking inside it. */
 #include "internal.h"
 
-#include "kv/backend/mem/mem_store.h"
+#include "kv/testing/mem/mem_store.h"
 
 #include <stdlib.h>
 

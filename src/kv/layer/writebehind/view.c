@@ -1,0 +1,75 @@
+/* Views: which tables a transaction looks through. */
+#include "kv/layer/writebehind/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static struct wb_table *table_new(void)
+{
+        struct wb_table *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return NULL;
+        t->mt = mt_new();
+        if (!t->mt) {
+                free(t);
+                return NULL;
+        }
+        return t;
+}
+
+int wb_view_make(const struct wb_view *current, bool add_active, int drop, struct wb_view **ret)
+{
+        struct wb_view *v = calloc(1, sizeof(*v));
+        int kept = current ? current->n - drop : 0;
+
+        if (!v)
+                return -ENOMEM;
+        assert(kept + add_active >= 1 && kept + add_active <= WB_TABLES_MAX);
+        v->refs = 1;
+        if (add_active) {
+                v->tables[v->n] = table_new();
+                if (!v->tables[v->n]) {
+                        free(v);
+                        return -ENOMEM;
+                }
+                v->n++;
+        }
+        for (int i = 0; i < kept; i++)
+                v->tables[v->n++] = current->tables[i];
+        for (int i = 0; i < v->n; i++)
+                v->tables[i]->refs++;
+        *ret = v;
+        return 0;
+}
+
+int wb_view_unref(struct wb_view *v, struct wb_table *dead[WB_TABLES_MAX])
+{
+        int n = 0;
+
+        assert(v->refs > 0);
+        if (--v->refs > 0)
+                return 0;
+        for (int i = 0; i < v->n; i++)
+                if (--v->tables[i]->refs == 0)
+                        dead[n++] = v->tables[i];
+        free(v);
+        return n;
+}
+
+void wb_tables_free(struct wb_store *wb, struct wb_table *dead[], int n)
+{
+        size_t bytes = 0;
+
+        if (n == 0)
+                return;
+        for (int i = 0; i < n; i++) {
+                bytes += dead[i]->bytes;
+                mt_free(dead[i]->mt);
+                free(dead[i]);
+        }
+        pthread_mutex_lock(&wb->lock);
+        wb->memory_used -= bytes;
+        pthread_cond_broadcast(&wb->batch_done);
+        pthread_mutex_unlock(&wb->lock);
+}

@@ -1,0 +1,272 @@
+/* The writebehind layer as a store: open, close, sync, space. internal.h has the picture. */
+#include "kv/layer/writebehind/internal.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* Bounds by default. A batch costs the store below about its own size again while it is written (LMDB's dirty
+ * pages), and a second table fills meanwhile. */
+#define MEMORY_BYTES_DEFAULT ((size_t)64 << 20)
+#define BATCH_BYTES_DEFAULT  ((size_t)16 << 20)
+#define AGE_MS_DEFAULT       1000u
+#define CLOSE_MS_DEFAULT     10000u
+#define CLOSE_PAUSE_MS       100u  /* between two tries, at most */
+#define CLEAR_KEYS           4096u /* tombstones written one by one under the writer's lock */
+
+static void wb_free(struct wb_store *wb)
+{
+        struct wb_table *dead[WB_TABLES_MAX];
+
+        if (wb->view)
+                wb_tables_free(wb, dead, wb_view_unref(wb->view, dead));
+        while (wb->free_txns) {
+                struct wb_txn *next = wb->free_txns->next;
+
+                free(wb->free_txns->range);
+                free(wb->free_txns);
+                wb->free_txns = next;
+        }
+        pthread_mutex_destroy(&wb->writer);
+        pthread_mutex_destroy(&wb->lock);
+        pthread_mutex_destroy(&wb->watch_lock);
+        pthread_cond_destroy(&wb->committer_wake);
+        pthread_cond_destroy(&wb->batch_done);
+        pthread_cond_destroy(&wb->watch_idle);
+        free(wb->touched);
+        free(wb->sequence);
+        free(wb);
+}
+
+static int wb_sync(struct kv_store *s)
+{
+        struct wb_store *wb = wb_of(s);
+        uint64_t target;
+
+        pthread_mutex_lock(&wb->lock);
+        target = wb->published;
+        pthread_mutex_unlock(&wb->lock);
+        return wb_flush(wb, target);
+}
+
+/* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the
+ * moment gets some time; a store that is away gets what the thread's deadline leaves it, or kv_give_up. */
+static int sync_last(struct wb_store *wb)
+{
+        uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;
+        long pause_ms = wb->close_ms < CLOSE_PAUSE_MS ? wb->close_ms : CLOSE_PAUSE_MS;
+        int r;
+
+        while ((r = wb_sync(&wb->base)) < 0 && r != -ERR_FENCED && r != -ERR_AWAY && r != -EINTR &&
+               clock_system.monotonic_ns(&clock_system) < end_ns)
+                nanosleep(&(struct timespec){ .tv_nsec = pause_ms * 1000000 }, NULL);
+        return r;
+}
+
+static int wb_close(struct kv_store *s)
+{
+        struct wb_store *wb = wb_of(s);
+        struct kv_store *below = wb->below;
+        int r, q;
+
+        r = sync_last(wb);
+        if (r == -ERR_AWAY || r == -EINTR)
+                kv_give_up(below); /* the committer may be waiting too */
+        pthread_mutex_lock(&wb->lock);
+        wb->stopping = true;
+        pthread_cond_signal(&wb->committer_wake);
+        pthread_mutex_unlock(&wb->lock);
+        pthread_join(wb->committer, NULL);
+        wb_free(wb);
+        q = kv_close(below);
+        return r < 0 ? r : q;
+}
+
+static uint64_t wb_waiting_ns(struct kv_store *s)
+{
+        return kv_waiting_ns(wb_of(s)->below);
+}
+
+static void wb_give_up(struct kv_store *s)
+{
+        kv_give_up(wb_of(s)->below);
+}
+
+static int wb_space(struct kv_store *s, struct kv_space *ret)
+{
+        struct wb_store *wb = wb_of(s);
+        uint64_t pending;
+        int r = kv_space(wb->below, ret);
+
+        if (r < 0)
+                return r;
+        pthread_mutex_lock(&wb->lock);
+        pending = wb->pending.bytes;
+        pthread_mutex_unlock(&wb->lock);
+        if (pending > ret->free_bytes)
+                pending = ret->free_bytes;
+        ret->free_bytes -= pending;
+        ret->used_bytes += pending;
+        return 0;
+}
+
+static int wb_reserve(struct kv_store *s, const struct kv_need *need)
+{
+        struct wb_store *wb = wb_of(s);
+        struct kv_need total = *need;
+
+        if (!wb->below->ops->reserve)
+                return 0;
+        pthread_mutex_lock(&wb->lock);
+        total.keys += wb->pending.keys;
+        total.sets += wb->pending.sets;
+        total.bytes += wb->pending.bytes;
+        if (wb->pending.largest > total.largest)
+                total.largest = wb->pending.largest;
+        total.commits += 2;
+        pthread_mutex_unlock(&wb->lock);
+        return wb->below->ops->reserve(wb->below, &total);
+}
+
+static const struct kv_ops wb_ops = {
+        .name = "writebehind",
+        .close = wb_close,
+        .waiting_ns = wb_waiting_ns,
+        .give_up = wb_give_up,
+        .sync = wb_sync,
+        .space = wb_space,
+        .reserve = wb_reserve,
+        .begin = wb_begin,
+        .commit = wb_commit,
+        .end = wb_end,
+        .get_start = wb_get_start,
+        .get_wait = wb_get_wait,
+        .range_start = wb_range_start,
+        .range_next = wb_range_next,
+        .range_end = wb_range_end,
+        .set = wb_set,
+        .set_reserve = wb_set_reserve,
+        .patch = wb_patch,
+        .clear = wb_clear,
+        .clear_range = wb_clear_range,
+        .atomic = wb_atomic,
+        .watch = wb_watch,
+        .unwatch = wb_unwatch,
+};
+
+static size_t smaller(size_t a, size_t b)
+{
+        return a < b ? a : b;
+}
+
+static void limits_derive(struct kv_limits *limits, const struct kv_limits *below)
+{
+        *limits = *below;
+        /* A transaction must fit into one below, beside what is in the table already. */
+        limits->txn_bytes = below->txn_bytes / 4;
+        limits->txn_plan_bytes = smaller(below->txn_plan_bytes, limits->txn_bytes);
+        limits->clear_keys = smaller(below->clear_keys, CLEAR_KEYS);
+        limits->unknown_results = false;
+        limits->optimistic = false;
+}
+
+/* How much a table and a batch hold. A large transaction is what one machine's store likes best, and what a
+ * cluster likes least. */
+static void loads_derive(struct wb_store *wb, const struct kv_limits *below)
+{
+        if (below->remote) {
+                wb->batch_bytes_below = below->txn_plan_bytes;
+                wb->table_load = below->txn_plan_bytes / 2;
+        } else {
+                /* What frees room may fill a table by a quarter more when batches fail (wait_for_batch): with
+                 * one transaction on top, and the batch's number, that must still fit into one below. */
+                wb->batch_bytes_below = below->txn_bytes;
+                wb->table_load = (below->txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 -
+                                 KV_KEY_MAX;
+        }
+        wb->batch_load = smaller(3 * wb->batch_bytes, wb->table_load / 2);
+}
+
+static void sync_primitives_init(struct wb_store *wb)
+{
+        pthread_condattr_t monotonic;
+
+        pthread_mutex_init(&wb->writer, NULL);
+        pthread_mutex_init(&wb->lock, NULL);
+        pthread_mutex_init(&wb->watch_lock, NULL);
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&wb->committer_wake, &monotonic);
+        pthread_cond_init(&wb->batch_done, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+        pthread_cond_init(&wb->watch_idle, NULL);
+}
+
+static int sequence_body(struct kv_txn *t, void *arg)
+{
+        struct wb_store *wb = arg;
+        uint64_t number = 0;
+        struct slice value;
+        int r;
+
+        r = kv_get(t, slice_of(wb->sequence, wb->sequence_len), 0, &value);
+        for (size_t i = 8; r >= 0 && value.len == 8 && i-- > 0;)
+                number = number << 8 | value.data[i];
+        wb->batches = number;
+        return r == -ENOENT ? 0 : r;
+}
+
+/* Batches are numbered on from the last one that the store below holds. */
+static int sequence_load(struct wb_store *wb, struct slice key)
+{
+        wb->sequence = malloc(key.len);
+        if (!wb->sequence)
+                return -ENOMEM;
+        memcpy(wb->sequence, key.data, key.len);
+        wb->sequence_len = key.len;
+        return kv_run(wb->below, KV_READ, sequence_body, wb);
+}
+
+int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
+                        struct kv_store **ret)
+{
+        struct wb_store *wb;
+        int r;
+
+        if (below->limits.unknown_results && opts->sequence.len == 0)
+                return -EINVAL; /* a batch could take place late, over a later one */
+        wb = calloc(1, sizeof(*wb));
+        if (!wb)
+                return -ENOMEM;
+        sync_primitives_init(wb);
+        wb->base.ops = &wb_ops;
+        limits_derive(&wb->base.limits, &below->limits);
+        wb->below = below;
+        wb->memory_bytes = opts->memory_bytes ? opts->memory_bytes : MEMORY_BYTES_DEFAULT;
+        wb->batch_bytes = opts->batch_bytes ? opts->batch_bytes : BATCH_BYTES_DEFAULT;
+        loads_derive(wb, &below->limits);
+        wb->pending_max = wb->memory_bytes + wb->memory_bytes / 2;
+        wb->age_ms = opts->age_ms ? opts->age_ms : AGE_MS_DEFAULT;
+        wb->close_ms = opts->close_ms ? opts->close_ms : CLOSE_MS_DEFAULT;
+        if (opts->sequence.len > 0) {
+                r = sequence_load(wb, opts->sequence);
+                if (r < 0)
+                        goto fail;
+        }
+        if (opts->fence.len > 0) {
+                r = kv_set_fence(below, opts->fence);
+                if (r < 0)
+                        goto fail;
+        }
+        r = wb_view_make(NULL, true, 0, &wb->view);
+        if (r < 0)
+                goto fail;
+        r = -pthread_create(&wb->committer, NULL, wb_committer, wb);
+        if (r < 0)
+                goto fail;
+        *ret = &wb->base;
+        return 0;
+
+fail:
+        wb_free(wb);
+        return r;
+}

@@ -1,0 +1,69 @@
+/* Watches of a mem store: armed by commits, fired by a thread of their own.
+ *
+ * The owner's lock protects everything here and is held by callers, but for mem_watches_init and
+ * mem_watches_stop.
+ */
+#ifndef KV_TESTING_MEM_WATCH_H
+#define KV_TESTING_MEM_WATCH_H
+
+#include "kv/engine.h"
+#include "base/list.h"
+#include "kv/testing/mem/versions.h"
+
+#include <pthread.h>
+
+enum mem_watch_state {
+        MEM_WATCH_PENDING, /* its transaction has not committed */
+        MEM_WATCH_ARMED,
+        MEM_WATCH_QUEUED,  /* to be fired */
+        MEM_WATCH_FIRING,
+        MEM_WATCH_FIRED,
+};
+
+struct mem_watch {
+        struct kv_watch base;
+        struct list_link link; /* in its transaction's list, its key's, or the queue */
+        enum mem_watch_state state;
+        kv_watch_fn fn;
+        void *arg;
+        int err;              /* handed to FN */
+        bool absent;          /* what the transaction saw: no value, or VALUE */
+        struct slice key, value;
+        uint8_t bytes[];
+};
+
+static inline struct mem_watch *mem_watch_of(struct list_link *l)
+{
+        return list_entry(l, struct mem_watch, link);
+}
+
+struct mem_watches {
+        pthread_mutex_t *lock;  /* the owner's */
+        struct mem_tree keys;   /* of struct watched_key (watch.c) */
+        struct list_link queue;  /* to be fired */
+        size_t count, max;      /* not fired yet */
+        size_t allocated;
+        pthread_cond_t work, fired;
+        pthread_t thread;       /* started with the first watch */
+        bool started, stopping;
+};
+
+void mem_watches_init(struct mem_watches *w, pthread_mutex_t *lock, size_t max);
+/* Ends the thread. All watches must have been freed (asserted). */
+void mem_watches_stop(struct mem_watches *w);
+
+/* A watch for a transaction that sees VERSION (NULL: absent) under KEY, appended to its list PENDING.
+ * Errors: EMFILE, ENOMEM, or why no thread could be started. */
+int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version,
+                  kv_watch_fn fn, void *arg, struct list_link *pending, struct mem_watch **ret);
+/* Frees it, after FN returned if it is running. */
+void mem_watch_free(struct mem_watches *w, struct mem_watch *watch);
+
+/* The transaction committed, and now VERSION (NULL: absent) is what the store holds: arms, or fires. */
+void mem_watch_arm(struct mem_watches *w, struct mem_watch *watch, const struct mem_version *version);
+/* Fires with ERR. */
+void mem_watch_fire(struct mem_watches *w, struct mem_watch *watch, int err);
+/* KEY was written and now holds VERSION (NULL: absent): fires those who saw something else. */
+void mem_watches_check(struct mem_watches *w, struct slice key, const struct mem_version *version);
+
+#endif
