@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -57,11 +58,11 @@ static void core_open(struct core *c, const struct options *o, const char *url)
         const struct kv_open_opts open_opts = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE,
                                                 .owner = "core_bench" };
         const struct kv_writebehind_opts behind = { 0 };
-        const struct fs_mkfs_opts mkfs_opts = { .block_size = o->block_size, .force = true };
+        const struct maint_mkfs_opts mkfs_opts = { .block_size = o->block_size, .force = true };
         struct err_text text = { "" };
 
         if (kv_testing_open(url, &open_opts, &c->store, &text) < 0 ||
-            fs_mkfs(c->store, &mkfs_opts, NULL, &text) < 0) {
+            maint_mkfs(c->store, &mkfs_opts, NULL, &text) < 0) {
                 fprintf(stderr, "core_bench: %s\n", text.text);
                 exit(1);
         }

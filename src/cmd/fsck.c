@@ -3,6 +3,7 @@
 #include "fs/fs.h"
 #include "cmd/json.h"
 #include "cmd/mount_table.h"
+#include "maint/maint.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -95,7 +96,7 @@ static void on_violation(const char *violation, void *arg)
         a->violations++;
 }
 
-static void print_summary(const struct fsck *a, const struct fs_check_result *r)
+static void print_summary(const struct fsck *a, const struct maint_check_result *r)
 {
         printf("%s: %" PRIu64 " inodes (%" PRIu64 " directories, %" PRIu64 " files, %" PRIu64
                " symlinks, %" PRIu64 " others), %" PRIu64 " names, %" PRIu64 " blocks with %" PRIu64
@@ -109,7 +110,7 @@ static void print_summary(const struct fsck *a, const struct fs_check_result *r)
                        r->snapshot ? "" : "; read in pieces, so if it was in use, changes may be among them");
 }
 
-static void print_json_end(const struct fs_check_result *r, bool in_use)
+static void print_json_end(const struct maint_check_result *r, bool in_use)
 {
         bool clean = r->violations == 0;
 
@@ -162,7 +163,7 @@ static void look_for_mounts(struct kv_store *store, struct err_text *ret_busy)
 int cmd_fsck(int argc, char **argv)
 {
         struct fsck args = { 0 };
-        struct fs_check_result result;
+        struct maint_check_result result;
         struct err_text text, busy;
         struct kv_store *store;
         int r;
@@ -176,7 +177,7 @@ int cmd_fsck(int argc, char **argv)
         look_for_mounts(store, &busy);
         if (busy.text[0] && !args.quiet)
                 fprintf(stderr, "ashlar: %s; checking its last durable state\n", busy.text);
-        r = fs_check(store, on_violation, &args, on_progress, &result, &text);
+        r = maint_check(store, on_violation, &args, on_progress, &result, &text);
         kv_close(store);
         clear_progress(&args);
         if (r < 0)

@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 #include "format/format.h"
 #include "fs/fs.h"
+#include "maint/maint.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ enum { OPT_FORCE = 256 };
 
 struct mkfs_args {
         const char *store;
-        struct fs_mkfs_opts fs;
+        struct maint_mkfs_opts fs;
         bool quiet;
 };
 
@@ -114,7 +115,7 @@ int cmd_mkfs(int argc, char **argv)
         opts.owner = owner;
         if (kv_open(args.store, &opts, &store, &text) < 0)
                 return cmd_failed(&text);
-        r = fs_mkfs(store, &args.fs, &clock_system, &text);
+        r = maint_mkfs(store, &args.fs, &clock_system, &text);
         q = kv_close(store);
         if (r < 0)
                 return cmd_store_failed(args.store, &text);

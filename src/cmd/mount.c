@@ -52,7 +52,7 @@ static void print_help(void)
                "                           0, without end)\n"
                "      noexec, sync, dirsync  as for any file system\n"
                "      noxattr              no extended attributes: faster\n"
-               "      writeback_cache      let the kernel gather writes\n"
+               "      writeback_cache      let the kernel writeback writes\n"
                "      transport=auto|uring|classic  how requests come from the kernel: by rings (uring,\n"
                "                           faster), by /dev/fuse, or by rings where it has them (default)\n"
                "      uid=N, gid=N         show every file as that user's or group's\n"
@@ -184,7 +184,7 @@ static int check_mode(const struct mount_options *o, const char *url, struct err
 {
         if (o->af.writeback_cache && mount_options_shared(o, url))
                 return err_set(text, EINVAL, "mount option 'writeback_cache' needs 'exclusive': what the "
-                               "kernel gathers, other mounts would not see");
+                               "kernel buffers, other mounts would not see");
         return 0;
 }
 

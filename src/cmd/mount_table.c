@@ -1,6 +1,6 @@
 #include "cmd/mount_table.h"
 
-#include "fs/session.h"
+#include "fs/session/session.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef CMD_MOUNT_TABLE_H
 #define CMD_MOUNT_TABLE_H
 
-#include "fs/registry.h"
+#include "fs/session/registry.h"
 
 #include <stdbool.h>
 

@@ -7,7 +7,7 @@
 #include "fuse/mountinfo.h"
 #include "fuse/mountpoint.h"
 #include "cmd/serve_signals.h"
-#include "fs/session.h"
+#include "fs/session/session.h"
 #include "cmd/store_url.h"
 #include "cmd/tune.h"
 #include "cmd/watcher.h"
@@ -159,11 +159,11 @@ static void end_deadline(const struct mount *m, struct deadline *p)
 
 static int open_fs(struct mount *m, struct err_text *text)
 {
-        const struct fs_gather_opts gather = { 0 };
+        const struct fs_writeback_opts writeback = { 0 };
         struct fs_open_opts opts = {
                 .rdonly = m->job->options.flags & MS_RDONLY,
                 .atime = m->job->options.atime,
-                .gather = m->shared ? &gather : NULL,
+                .writeback = m->shared ? &writeback : NULL,
         };
         struct err_text why;
         int r;
@@ -311,7 +311,7 @@ static void leave_directory(struct mount *m)
 static int commit(struct mount *m, struct err_text *text)
 {
         struct deadline deadline;
-        int r, q, gathered = fs_close(m->fs);
+        int r, q, dirty = fs_close(m->fs);
 
         r = m->session ? kv_sync(m->store) : 0;
         /* The registration goes last. If something could not be written, it stays: closing the store tries
@@ -324,7 +324,7 @@ static int commit(struct mount *m, struct err_text *text)
         begin_deadline(m, &deadline);
         q = kv_close(m->store);
         end_deadline(m, &deadline);
-        r = gathered < 0 ? gathered : r < 0 ? r : q;
+        r = dirty < 0 ? dirty : r < 0 ? r : q;
         if (r < 0)
                 err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be "
                         "written: %s", m->job->url, err_str(r));

@@ -1,11 +1,11 @@
 /* Opening and closing a file system, and what concerns it as a whole. */
 #include "base/cleanup.h"
-#include "fs/collect.h"
-#include "fs/gather.h"
-#include "fs/hints.h"
-#include "fs/inuse.h"
-#include "fs/readahead.h"
-#include "fs/session.h"
+#include "fs/gc/collect.h"
+#include "fs/writeback/writeback.h"
+#include "fs/inode/hints.h"
+#include "fs/inode/inuse.h"
+#include "fs/data/readahead.h"
+#include "fs/session/session.h"
 
 /* What fs_open reads. */
 struct superblock {
@@ -106,11 +106,11 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
                 if (r < 0)
                         return err_set(text, -r, "cannot start a thread: %s", err_str(r));
         }
-        if (!fs->rdonly && opts->gather) {
-                r = fs_gather_start(fs, opts->gather);
+        if (!fs->rdonly && opts->writeback) {
+                r = fs_writeback_start(fs, opts->writeback);
                 if (r < 0) {
                         fs_collector_stop(fs);
-                        return err_set(text, -r, "cannot gather writes: %s", err_str(r));
+                        return err_set(text, -r, "cannot writeback writes: %s", err_str(r));
                 }
         }
         if (fs->limits->remote && !opts->no_read_ahead)
@@ -128,7 +128,7 @@ int fs_close(struct fs *fs)
         if (!fs)
                 return 0;
         fs_readahead_stop(fs);
-        r = fs_gather_stop(fs);
+        r = fs_writeback_stop(fs);
         if (fs->collector)
                 fs_collector_stop(fs);
         fs_free(fs);
@@ -144,10 +144,10 @@ int fs_sync(struct fs *fs)
 {
         int r, q;
 
-        if (fs_is_lost(fs))
+        if (fs_is_fenced(fs))
                 return -ERR_FENCED;
-        r = fs_gather_flush_all(fs);
-        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        r = fs_writeback_flush_all(fs);
+        q = fs->rdonly ? 0 : fs_check_fence(fs, kv_sync(fs->store));
         return r < 0 ? r : q;
 }
 
@@ -155,16 +155,16 @@ int fs_fsync(struct fs *fs, uint64_t ino)
 {
         int r, q;
 
-        if (fs_is_lost(fs))
+        if (fs_is_fenced(fs))
                 return -ERR_FENCED;
-        r = fs_gather_flush_tell(fs, ino);
-        q = fs->rdonly ? 0 : fs_noted(fs, kv_sync(fs->store));
+        r = fs_writeback_flush_tell(fs, ino);
+        q = fs->rdonly ? 0 : fs_check_fence(fs, kv_sync(fs->store));
         return r < 0 ? r : q;
 }
 
 int fs_flush(struct fs *fs, uint64_t ino)
 {
-        return fs_is_lost(fs) ? -ERR_FENCED : fs_gather_flush_tell(fs, ino);
+        return fs_is_fenced(fs) ? -ERR_FENCED : fs_writeback_flush_tell(fs, ino);
 }
 
 /* ---- statfs ------------------------------------------------------------------------------------- */

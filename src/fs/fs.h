@@ -24,24 +24,11 @@ struct fs;
 
 /* ---- life --------------------------------------------------------------------------------------- */
 
-struct fs_mkfs_opts {
-        uint32_t block_size;       /* bytes, fmt_block_size_valid(); 0: default for the store */
-        const char *label;         /* may be NULL */
-        uint32_t root_mode;        /* permission bits of the root directory; 0: 0755 */
-        uint32_t root_uid, root_gid;
-        bool force;                /* erase a file system that is already there */
-};
-
-/* Makes an empty file system. EEXIST if the store holds one (without force) or anything else; EBUSY if it is
- * a remote one and a mount is registered in it (who has a local one open has it alone, by its lock). */
-int fs_mkfs(struct kv_store *store, const struct fs_mkfs_opts *opts, const struct clock *clock,
-            struct err_text *text);
-
 enum fs_atime { FS_RELATIME, FS_NOATIME, FS_STRICTATIME };
 
-/* Writes are gathered in memory and committed in large transactions, several in flight: for stores behind a
+/* Writes are dirty in memory and committed in large transactions, several in flight: for stores behind a
  * network. See fs_write, fs_flush and fs_fsync. */
-struct fs_gather_opts {
+struct fs_writeback_opts {
         size_t inode_bytes;        /* of one inode at most; half of it is worth a flush. 0: 32 MiB */
         size_t total_bytes;        /* of all; writers wait at either bound. 0: 64 MiB */
         unsigned age_ms;           /* what is older is flushed. 0: 1000 */
@@ -61,7 +48,7 @@ struct fs_open_opts {
          * NULL: nobody else writes to the store, by other means. A shared one leaves unlinked inodes
          * to whoever is alone. */
         struct fs_session *session;
-        const struct fs_gather_opts *gather; /* NULL: each write is a transaction */
+        const struct fs_writeback_opts *writeback; /* NULL: each write is a transaction */
         bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
 };
 
@@ -70,9 +57,9 @@ struct fs_open_opts {
 int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
             struct err_text *text);
 
-/* Flushes what is gathered, collects all unlinked inodes, whatever references remain (unless another mount
+/* Flushes what is dirty, collects all unlinked inodes, whatever references remain (unless another mount
  * may use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable).
- * The error, if any, with which something that was gathered could not be committed: it is lost. */
+ * The error, if any, with which something that was dirty could not be committed: it is lost. */
 int fs_close(struct fs *fs);
 
 uint32_t fs_block_size(const struct fs *fs);
@@ -188,13 +175,13 @@ enum fs_write_flags {
 
 /* Writes all of it, or as much as was done before an error (> 0), or the error. Each block is atomic.
  *
- * Where writes are gathered this takes DATA into memory, and waits only where there is too much of it; all
+ * Where writes are dirty this takes DATA into memory, and waits only where there is too much of it; all
  * functions of this mount see it at once, others when it is flushed: by fs_flush, fs_fsync, fs_sync, a change
  * of size, an append, fs_fallocate, fs_lseek, fs_setattr, its amount or its age (about a second). What a
  * flush cannot write stays and is tried again, as long as that may help; meanwhile writing, fs_flush and
  * fs_fsync of that inode give the error. It is dropped if the inode is gone (ESTALE), the mount was evicted
  * or the inode is damaged (EIO): fs_flush or fs_fsync tells that once. With FS_WRITE_APPEND nothing is
- * gathered: the data is committed when this returns. */
+ * dirty: the data is committed when this returns. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data, unsigned flags);
 
 /* MODE as fallocate(2): 0 and KEEP_SIZE (nothing is reserved; size grows unless kept), PUNCH_HOLE |
@@ -205,15 +192,15 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_
 int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret);
 
 /* Barrier: everything done before, on any file or directory, is durable on success. Also gives errors of
- * gathered writes that are still here, but does not count as telling those that are lost. */
+ * dirty writes that are still here, but does not count as telling those that are lost. */
 int fs_sync(struct fs *fs);
 
 /* What was written to INO before, and every other change before, is durable on success: for fsync of one
- * file, that need not wait for what is gathered of others. */
+ * file, that need not wait for what is dirty of others. */
 int fs_fsync(struct fs *fs, uint64_t ino);
 
 /* For close(2): what was written to INO before is committed, so that others who open it see it. Without
- * gathered writes there is nothing to do. */
+ * dirty writes there is nothing to do. */
 int fs_flush(struct fs *fs, uint64_t ino);
 
 /* ---- extended attributes ------------------------------------------------------------------------ */
@@ -237,27 +224,5 @@ struct fs_statfs {
 };
 
 int fs_statfs(struct fs *fs, struct fs_statfs *ret);
-
-/* ---- checking (check.c): walks all keys ---------------------------------------------------------- */
-
-/* Called for each violation with one line of text. */
-typedef void (*fs_check_fn)(const char *violation, void *arg);
-
-struct fs_check_result {
-        uint64_t inodes, directories, files, symlinks, others, dirents, blocks, xattrs, garbage;
-        uint64_t data_bytes;
-        uint64_t violations;
-        bool snapshot; /* all of it is one state of the store; otherwise changes meanwhile may look like
-                        * violations */
-};
-
-/* Checks every key and value, of one snapshot if the store lets a transaction last long enough: decoding;
- * names without inodes and inodes without names outside 'g'; link counts; parents; blocks beyond the
- * size, of nobody, overlapping or of the wrong size; allocated bytes; counters; leftovers. PROGRESS (may
- * be NULL) is called now and then with the number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT;
- * violations are no error. */
-int fs_check(struct kv_store *store, fs_check_fn fn, void *arg,
-             void (*progress)(uint64_t keys, void *arg), struct fs_check_result *ret,
-             struct err_text *text);
 
 #endif

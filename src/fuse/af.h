@@ -25,7 +25,7 @@ enum af_transport_kind {
 struct af_opts {
         enum af_transport_kind transport;
         bool shared;          /* other mounts change the file system too */
-        bool writeback_cache; /* the kernel gathers writes, and owns size and times of files meanwhile; not if
+        bool writeback_cache; /* the kernel buffers writes, and owns size and times of files meanwhile; not if
                                * shared (asserted) */
         bool waits;           /* the store may be away, and requests wait for it: until they are interrupted,
                                * and TIMEOUT_MS at most (0: without end) */

@@ -1,6 +1,7 @@
 #include "fixture.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 #include <ftw.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ const struct kv_fault_opts fixture_faults = {
         .slow_us = 200,
 };
 
-const struct fs_gather_opts fixture_gather = {
+const struct fs_writeback_opts fixture_writeback = {
         .inode_bytes = 100000,
         .total_bytes = 300000,
         .age_ms = 20,
@@ -138,7 +139,7 @@ static void make_cluster_file(struct fixture *f)
 
 void fixture_open(struct fixture *f, const char *spec)
 {
-        struct fs_mkfs_opts mkfs = { .block_size = strstr(spec, "+odd") ? 4080 : 4096 };
+        struct maint_mkfs_opts mkfs = { .block_size = strstr(spec, "+odd") ? 4080 : 4096 };
         struct err_text text = { "" };
         int r;
 
@@ -148,8 +149,8 @@ void fixture_open(struct fixture *f, const char *spec)
         f->opts.atime = FS_NOATIME;
         /* These count reads, or expect to see what was collected a moment ago. */
         f->opts.no_read_ahead = strncmp(spec, "fdb", 3) == 0 || strstr(spec, "+stats");
-        if (strstr(spec, "+gather"))
-                f->opts.gather = &fixture_gather;
+        if (strstr(spec, "+writeback"))
+                f->opts.writeback = &fixture_writeback;
         if (strncmp(spec, "lmdb", 4) == 0 || strncmp(spec, "fdb", 3) == 0) {
                 const char *tmp = getenv("TMPDIR");
 
@@ -160,9 +161,9 @@ void fixture_open(struct fixture *f, const char *spec)
                         make_cluster_file(f);
         }
         store_open(f);
-        r = fs_mkfs(f->store, &mkfs, &f->clock.clock, &text);
+        r = maint_mkfs(f->store, &mkfs, &f->clock.clock, &text);
         if (r < 0)
-                fail_msg("fs_mkfs: %s: %s", err_str(r), text.text);
+                fail_msg("maint_mkfs: %s: %s", err_str(r), text.text);
         open_fs(f);
 }
 
@@ -181,17 +182,17 @@ static void print_violation(const char *violation, void *arg)
         print_error("violation: %s\n", violation);
 }
 
-void fixture_check(struct fixture *f, struct fs_check_result *ret)
+void fixture_check(struct fixture *f, struct maint_check_result *ret)
 {
-        struct fs_check_result result;
+        struct maint_check_result result;
         struct err_text text = { "" };
         int r;
 
         if (f->fault)
                 kv_fault_set(f->fault, &(struct kv_fault_opts){ 0 });
-        r = fs_check(f->store, print_violation, NULL, NULL, &result, &text);
+        r = maint_check(f->store, print_violation, NULL, NULL, &result, &text);
         if (r < 0)
-                fail_msg("fs_check: %s: %s", err_str(r), text.text);
+                fail_msg("maint_check: %s: %s", err_str(r), text.text);
         assert_int_equal(result.violations, 0);
         if (f->fault)
                 kv_fault_set(f->fault, &fixture_faults);

@@ -7,6 +7,7 @@
 #include "fs/fs.h"
 #include "base/rng.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,8 +33,8 @@ struct test_clock {
 struct fixture {
         const char *spec;            /* "mem", "lmdb", "fdb" (the stand-in), with "+fault", "+stats",
                                       * "+writebehind" behind; "+odd": blocks of a size that is no power of 2;
-                                      * "+remote": as if reads cost round trips; "+gather": writes are
-                                      * gathered, as fixture_gather says; "+small": transactions of few
+                                      * "+remote": as if reads cost round trips; "+writeback": writes are
+                                      * dirty, as fixture_writeback says; "+small": transactions of few
                                       * blocks, so that much is written in parallel */
         char dir[64];                /* of an lmdb store; "" otherwise */
         struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */
@@ -48,7 +49,7 @@ struct fixture {
 extern const struct kv_fault_opts fixture_faults;
 
 /* Little memory, so that much is flushed. */
-extern const struct fs_gather_opts fixture_gather;
+extern const struct fs_writeback_opts fixture_writeback;
 
 /* Has STORE say that it is behind a network. */
 void fixture_make_remote(struct kv_store *store);
@@ -57,8 +58,8 @@ void fixture_make_remote(struct kv_store *store);
 void fixture_open(struct fixture *f, const char *spec);
 /* Closes the file system (and the store, if it survives that) and opens it again. All references are gone. */
 void fixture_remount(struct fixture *f);
-/* Asserts that fs_check finds nothing; RET may be NULL. */
-void fixture_check(struct fixture *f, struct fs_check_result *ret);
+/* Asserts that maint_check finds nothing; RET may be NULL. */
+void fixture_check(struct fixture *f, struct maint_check_result *ret);
 /* Waits until nothing waits under 'g' any more. */
 void fixture_drain(struct fixture *f);
 /* Checks and closes everything. */

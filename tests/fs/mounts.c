@@ -2,6 +2,7 @@
 #include "../fdb/standin/standin.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -78,10 +79,10 @@ void site_standin_faults(bool on)
 
 void site_format(struct site *s)
 {
-        const struct fs_mkfs_opts mkfs = { .block_size = 4096, .force = true };
+        const struct maint_mkfs_opts mkfs = { .block_size = 4096, .force = true };
         struct err_text text = { "" };
 
-        if (fs_mkfs(s->bottom, &mkfs, &s->clock.clock, &text) < 0)
+        if (maint_mkfs(s->bottom, &mkfs, &s->clock.clock, &text) < 0)
                 fail_msg("%s", text.text);
 }
 
@@ -105,13 +106,13 @@ static void print_violation(const char *violation, void *arg)
         print_error("violation: %s\n", violation);
 }
 
-void site_check(struct site *s, struct fs_check_result *ret)
+void site_check(struct site *s, struct maint_check_result *ret)
 {
-        struct fs_check_result result;
+        struct maint_check_result result;
         struct err_text text = { "" };
 
-        if (fs_check(s->bottom, print_violation, NULL, NULL, &result, &text) < 0)
-                fail_msg("fs_check: %s", text.text);
+        if (maint_check(s->bottom, print_violation, NULL, NULL, &result, &text) < 0)
+                fail_msg("maint_check: %s", text.text);
         assert_int_equal(result.violations, 0);
         if (ret)
                 *ret = result;
@@ -183,9 +184,9 @@ static void open_overlay(struct mount *m)
 
 static int open_fs(struct mount *m, const struct mount_opts *o, struct err_text *text)
 {
-        const struct fs_gather_opts gather = { .age_ms = 5 };
+        const struct fs_writeback_opts writeback = { .age_ms = 5 };
         const struct fs_open_opts opts = { .atime = FS_NOATIME, .clock = &m->site->clock.clock,
-                                           .session = m->session, .gather = o->gather ? &gather : NULL,
+                                           .session = m->session, .writeback = o->writeback ? &writeback : NULL,
                                            .no_read_ahead = true };
 
         m->store = m->handle;

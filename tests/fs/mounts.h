@@ -4,8 +4,9 @@
 #define MOUNTS_H
 
 #include "fixture.h"
-#include "fs/session.h"
+#include "fs/session/session.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 struct site {
         struct kv_store *bottom; /* what they share */
@@ -23,7 +24,7 @@ struct mount {
 
 struct mount_opts {
         bool exclusive;
-        bool gather;                 /* writes */
+        bool writeback;                 /* writes */
         const char *mountpoint;      /* NULL: "/mnt" */
         uint64_t unix_pid;           /* 0: 1000. Processes from DEAD_PIDS on are gone */
         const char *boot_id;         /* NULL: "boot" */
@@ -42,7 +43,7 @@ void site_open(struct site *s, const char *spec);
 void site_format(struct site *s);
 /* Checks it and closes it; all mounts are closed. */
 void site_close(struct site *s);
-void site_check(struct site *s, struct fs_check_result *ret);
+void site_check(struct site *s, struct maint_check_result *ret);
 
 /* 0, or with opts->text the error. */
 int mount_open(struct mount *m, struct site *s, const struct mount_opts *opts);

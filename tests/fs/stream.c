@@ -1,8 +1,8 @@
 #include "stream.h"
 
-#include "fs/collect.h"
-#include "fs/gather.h"
-#include "fs/gather_blocks.h"
+#include "fs/gc/collect.h"
+#include "fs/writeback/writeback.h"
+#include "fs/writeback/dirty_blocks.h"
 #include "mounts.h"
 #include "kv/testing/testing.h"
 
@@ -55,7 +55,7 @@ static int spy_clear(struct kv_txn *txn, struct slice key)
 
 static void wait_for_writer(struct spy *s)
 {
-        for (int i = 0; atomic_load(&s->behind_writer) && fs_gather_bytes(s->fs) < s->full_bytes; i++) {
+        for (int i = 0; atomic_load(&s->behind_writer) && fs_writeback_bytes(s->fs) < s->full_bytes; i++) {
                 must(i < 200000);
                 usleep(50);
         }
@@ -127,33 +127,33 @@ static void fill_pattern(void)
 }
 
 /* Each has its 'p' entry and its markers under its pid. */
-static void open_mount(struct stream *s, struct fixture *f, struct fs_gather_opts *gather)
+static void open_mount(struct stream *s, struct fixture *f, struct fs_writeback_opts *writeback)
 {
         struct fmt_key markers, entry;
         struct err_text text;
 
-        fmt_key_process(&entry, gather->pid);
+        fmt_key_process(&entry, writeback->pid);
         if (!s->unregistered) {
-                assert_ok(kv_run(s->b.bottom, KV_WRITE | KV_IDEMPOTENT, register_body, gather->pid));
+                assert_ok(kv_run(s->b.bottom, KV_WRITE | KV_IDEMPOTENT, register_body, writeback->pid));
                 if (f == &s->a)
                         assert_ok(kv_set_fence(f->store, fmt_slice(&entry)));
         }
-        fmt_key_status(&markers, gather->pid);
+        fmt_key_status(&markers, writeback->pid);
         assert_ok(kv_set_markers(f->store, fmt_slice(&markers)));
-        f->opts.gather = gather;
+        f->opts.writeback = writeback;
         assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
-        f->opts.gather = NULL;
+        f->opts.writeback = NULL;
         fs_collector_settle(f->fs);
 }
 
 void stream_open(struct stream *s, const char *spec, uint64_t seed, const struct stream_opts *o)
 {
-        size_t block_bytes = sizeof(struct gather_block) + BLOCK;
-        struct fs_gather_opts a = { .inode_bytes = (o->blocks ? o->blocks : STREAM_BLOCKS) * block_bytes,
+        size_t block_bytes = sizeof(struct dirty_block) + BLOCK;
+        struct fs_writeback_opts a = { .inode_bytes = (o->blocks ? o->blocks : STREAM_BLOCKS) * block_bytes,
                                     .total_bytes = (o->total_blocks ? o->total_blocks : 1000) * block_bytes,
                                     .age_ms = o->age_ms ? o->age_ms : FOREVER,
                                     .threads = o->threads ? o->threads : 4, .pid = "a:.............." };
-        struct fs_gather_opts b = { .age_ms = FOREVER, .pid = "b:.............." };
+        struct fs_writeback_opts b = { .age_ms = FOREVER, .pid = "b:.............." };
 
         if (!stream_pattern[0])
                 fill_pattern();

@@ -1,4 +1,4 @@
-/* Two mounts of one store, of which one (A) gathers writes in little memory, so that a file which is written
+/* Two mounts of one store, of which one (A) buffers writes in little memory, so that a file which is written
  * from the beginning to the end is flushed while it is written. What A commits is counted. */
 #ifndef STREAM_H
 #define STREAM_H

@@ -1,7 +1,8 @@
-/* fs_check itself: a clean tree has no violation, and each kind of damage is found and named. */
+/* maint_check itself: a clean tree has no violation, and each kind of damage is found and named. */
 #include "dump.h"
 #include "fixture.h"
 #include "kv/testing/mem/mem.h"
+#include "maint/maint.h"
 
 /* The tree that is damaged:
  *   file      three blocks, a hard link to it in dir, an xattr
@@ -98,11 +99,11 @@ static struct kv_store *open_impatient(const struct dump *d, struct stepping_clo
         return store;
 }
 
-static void run_check(struct kv_store *store, struct lines *lines, struct fs_check_result *ret)
+static void run_check(struct kv_store *store, struct lines *lines, struct maint_check_result *ret)
 {
         struct err_text text;
 
-        assert_ok(fs_check(store, add_line, lines, NULL, ret, &text));
+        assert_ok(maint_check(store, add_line, lines, NULL, ret, &text));
         assert_ok(kv_close(store));
 }
 
@@ -110,7 +111,7 @@ static void run_check(struct kv_store *store, struct lines *lines, struct fs_che
 static void expect(struct dump *d, const char *wanted)
 {
         struct lines lines = { .wanted = wanted }, pieces = { .wanted = wanted };
-        struct fs_check_result result;
+        struct maint_check_result result;
         struct stepping_clock clock;
 
         run_check(dump_open(d), &lines, &result);
@@ -188,7 +189,7 @@ static void store_counter(struct dump *d, const struct fmt_key *key, int64_t n)
 
 static void test_clean(void **state)
 {
-        struct fs_check_result result;
+        struct maint_check_result result;
 
         fixture_check(&tree.f, &result);
         assert_int_equal(result.inodes, 7);
@@ -447,7 +448,7 @@ static void test_every_pair_counts(void **state)
 static void test_many_pieces(void **state)
 {
         static uint8_t data[5 << 20];
-        struct fs_check_result result;
+        struct maint_check_result result;
         struct lines lines = { .wanted = "none" };
         struct stepping_clock clock;
         struct fixture f;

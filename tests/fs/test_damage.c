@@ -4,6 +4,7 @@
  * test_damage: environment ASHLAR_SEED. */
 #include "dump.h"
 #include "fixture.h"
+#include "maint/maint.h"
 
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -117,13 +118,13 @@ static void change_names(struct fs *fs, uint64_t dir, const uint64_t *inodes, si
 static void live(struct kv_store *store, const uint64_t *inodes, size_t n)
 {
         struct fs_open_opts opts = { .atime = FS_STRICTATIME };
-        struct fs_check_result result;
+        struct maint_check_result result;
         struct err_text text;
         struct fs_statfs space;
         struct fs *fs;
         int r;
 
-        sane(fs_check(store, NULL, NULL, NULL, &result, &text));
+        sane(maint_check(store, NULL, NULL, NULL, &result, &text));
         r = fs_open(store, &opts, &fs, &text);
         sane(r);
         if (r < 0)
@@ -139,7 +140,7 @@ static void live(struct kv_store *store, const uint64_t *inodes, size_t n)
                 read_all(fs, inodes[i]);
         sane(fs_sync(fs));
         fs_close(fs);
-        sane(fs_check(store, NULL, NULL, NULL, &result, &text));
+        sane(maint_check(store, NULL, NULL, NULL, &result, &text));
 }
 
 /* ---- damage ------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* Life of a file system and of its inodes: mkfs, open, read-only, unlinked files, collection, statfs. */
 #include "fixture.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 #include <unistd.h>
 
@@ -10,16 +11,16 @@ static void test_mkfs(void **state)
 {
         struct fixture *f = *state;
         struct err_text text = { "" };
-        struct fs_mkfs_opts opts = { .block_size = 65536, .root_mode = 0700, .root_uid = 5, .root_gid = 6,
+        struct maint_mkfs_opts opts = { .block_size = 65536, .root_mode = 0700, .root_uid = 5, .root_gid = 6,
                                      .label = "label" };
         struct fs_attr a;
 
         new_file(f, ROOT, "file");
         fs_close(f->fs);
-        assert_fails(fs_mkfs(f->store, &opts, &f->clock.clock, &text), EEXIST);
+        assert_fails(maint_mkfs(f->store, &opts, &f->clock.clock, &text), EEXIST);
         assert_true(text.text[0] != '\0');
         opts.force = true;
-        assert_ok(fs_mkfs(f->store, &opts, &f->clock.clock, &text));
+        assert_ok(maint_mkfs(f->store, &opts, &f->clock.clock, &text));
         assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
         assert_int_equal(fs_block_size(f->fs), 65536);
         a = attr(f, ROOT);
@@ -35,10 +36,10 @@ static void test_mkfs_bad_options(void **state)
         struct fixture *f = *state;
 
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-                struct fs_mkfs_opts opts = { .block_size = sizes[i], .force = true };
+                struct maint_mkfs_opts opts = { .block_size = sizes[i], .force = true };
                 struct err_text text = { "" };
 
-                assert_fails(fs_mkfs(f->store, &opts, &f->clock.clock, &text), EINVAL);
+                assert_fails(maint_mkfs(f->store, &opts, &f->clock.clock, &text), EINVAL);
                 assert_true(text.text[0] != '\0');
         }
 }
@@ -48,7 +49,7 @@ static void test_open_empty_store(void **state)
         struct kv_open_opts opts = { .flags = KV_OPEN_CREATE };
         struct fs_open_opts fs_opts = { 0 };
         struct err_text text = { "" };
-        struct fs_check_result result;
+        struct maint_check_result result;
         struct kv_store *store;
         struct fs *fs;
 
@@ -56,7 +57,7 @@ static void test_open_empty_store(void **state)
         assert_fails(fs_open(store, &fs_opts, &fs, &text), ERR_NO_FS);
         assert_true(text.text[0] != '\0');
         text.text[0] = '\0';
-        assert_fails(fs_check(store, NULL, NULL, NULL, &result, &text), ERR_NO_FS);
+        assert_fails(maint_check(store, NULL, NULL, NULL, &result, &text), ERR_NO_FS);
         assert_true(text.text[0] != '\0');
         assert_ok(kv_close(store));
 }
@@ -130,7 +131,7 @@ static void test_tmpfile(void **state)
 {
         struct fixture *f = *state;
         struct fs_attr a, named;
-        struct fs_check_result result;
+        struct maint_check_result result;
 
         /* Never named: gone with its reference. */
         assert_ok(fs_tmpfile(f->fs, &user, ROOT, 0640, &a));
@@ -230,7 +231,7 @@ static void test_numbers(void **state)
 static void test_statfs(void **state)
 {
         struct fixture *f = *state;
-        struct fs_check_result before, after;
+        struct maint_check_result before, after;
         struct fs_statfs start, full, end;
         char name[16], *data = calloc(1, 1 << 20);
         uint64_t dir;

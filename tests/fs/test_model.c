@@ -104,7 +104,7 @@ static void compare_number(struct pair *p, const struct model_inode *inode, cons
 }
 
 /* What a file takes, in units of 512 bytes: each block at least without the zeros at its end, at most
- * with them, because a change to a part of a block may leave zeros behind. What is gathered is counted as
+ * with them, because a change to a part of a block may leave zeros behind. What is dirty is counted as
  * far as that is known. */
 static void compare_blocks(struct pair *p, const struct model_inode *inode, uint64_t got)
 {
@@ -117,7 +117,7 @@ static void compare_blocks(struct pair *p, const struct model_inode *inode, uint
                 least += (fmt_block_trim(inode->data + at, len) + 511) / 512;
                 most += (len + 511) / 512;
         }
-        if (p->f.opts.gather)
+        if (p->f.opts.writeback)
                 least = 0;
         if (got < least || got > most)
                 fail_msg("step %llu: inode %llu takes %llu blocks, not %llu to %llu",

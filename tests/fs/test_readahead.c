@@ -1,8 +1,8 @@
 /* Reading ahead: the right bytes, in fewer transactions than requests, never older than promised. Time
  * stands still but for what a test lets pass. */
 #include "fixture.h"
-#include "fs/collect.h"
-#include "fs/readahead.h"
+#include "fs/gc/collect.h"
+#include "fs/data/readahead.h"
 #include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
@@ -23,7 +23,7 @@ struct pair {
         struct fixture a, b;
 };
 
-static const struct fs_gather_opts lazy = { .age_ms = 1000000 };
+static const struct fs_writeback_opts lazy = { .age_ms = 1000000 };
 
 static void open_pair(struct pair *p, bool stats)
 {
@@ -33,7 +33,7 @@ static void open_pair(struct pair *p, bool stats)
                             strstr(fixture_spec, "+fault") ? "mem+fault+remote" : "mem+remote");
         fs_close(p->a.fs);
         p->a.clock.clock.monotonic_ns = still_ns;
-        p->a.opts.gather = &lazy;
+        p->a.opts.writeback = &lazy;
         p->a.opts.no_read_ahead = false;
         assert_ok(fs_open(p->a.store, &p->a.opts, &p->a.fs, &text));
         p->b = p->a;

@@ -2,6 +2,7 @@
  * says. */
 #include "mounts.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -173,14 +174,14 @@ static void test_no_file_system(void **state)
 /* A file system is not erased below those who have it mounted, where no lock keeps the eraser away. */
 static void test_mkfs(void **state)
 {
-        const struct fs_mkfs_opts mkfs = { .block_size = 4096, .force = true };
+        const struct maint_mkfs_opts mkfs = { .block_size = 4096, .force = true };
         struct err_text text = { "" };
         struct mount m;
 
         if (!kv_limits(site.bottom)->remote)
                 skip();
         mount_open(&m, &site, &(struct mount_opts){ 0 });
-        assert_fails(fs_mkfs(site.bottom, &mkfs, NULL, &text), EBUSY);
+        assert_fails(maint_mkfs(site.bottom, &mkfs, NULL, &text), EBUSY);
         assert_non_null(strstr(text.text, "mounted"));
         make(&m, "file");
         mount_close(&m);

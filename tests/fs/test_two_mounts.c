@@ -6,7 +6,7 @@
  * die at any commit: the other goes on, and the next mount alone collects what is left.
  *
  * test_two_mounts SPEC: "mem", "mem+remote" or "fdb" (mounts.h); environment ASHLAR_SEED, ASHLAR_ROUNDS. */
-#include "fs/collect.h"
+#include "fs/gc/collect.h"
 #include "mounts.h"
 #include "kv/testing/testing.h"
 

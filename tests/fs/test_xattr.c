@@ -1,5 +1,6 @@
 /* Extended attributes after setxattr(2), getxattr(2), listxattr(2) and removexattr(2). */
 #include "fixture.h"
+#include "maint/maint.h"
 
 #include <sys/xattr.h>
 
@@ -83,7 +84,7 @@ static void test_life(void **state)
 {
         struct fixture *f = *state;
         uint64_t file = new_file(f, ROOT, "file");
-        struct fs_check_result result;
+        struct maint_check_result result;
 
         assert_ok(fs_setxattr(f->fs, file, str("user.a"), str("1"), 0));
         assert_ok(fs_rename(f->fs, ROOT, str("file"), ROOT, str("other"), 0));

@@ -1,5 +1,5 @@
 /* The table of inodes in use against plain counters. */
-#include "fs/inuse.h"
+#include "fs/inode/inuse.h"
 #include "base/rng.h"
 
 #include <setjmp.h>

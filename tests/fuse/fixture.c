@@ -2,6 +2,7 @@
 
 #include "fuse/mountpoint.h"
 #include "kv/testing/testing.h"
+#include "maint/maint.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -61,7 +62,7 @@ struct mounted *mounted_new_over(const char *url, const struct af_opts *opts)
 {
         struct mounted *m = calloc(1, sizeof(*m));
         struct kv_open_opts open_opts = { .flags = KV_OPEN_CREATE };
-        struct fs_mkfs_opts mkfs_opts = { .root_mode = 0777, .force = true };
+        struct maint_mkfs_opts mkfs_opts = { .root_mode = 0777, .force = true };
         struct fs_open_opts fs_opts = { .atime = FS_RELATIME };
         struct af_mount_opts mount_opts = {
                 .source = "mem:", .flags = MS_NODEV, .allow_other = geteuid() == 0,
@@ -75,7 +76,7 @@ struct mounted *mounted_new_over(const char *url, const struct af_opts *opts)
         assert_non_null(mkdtemp(m->dir));
         assert_int_equal(kv_testing_open(url, &open_opts, &m->store, &text), 0);
         assert_int_equal(kv_set_markers(m->store, slice_str("plthe mark of a test")), 0);
-        assert_int_equal(fs_mkfs(m->store, &mkfs_opts, &clock_system, &text), 0);
+        assert_int_equal(maint_mkfs(m->store, &mkfs_opts, &clock_system, &text), 0);
         assert_int_equal(fs_open(m->store, &fs_opts, &m->fs, &text), 0);
         if (af_mount(m->dir, &mount_opts, &fd, &text) < 0)
                 fail_msg("%s", text.text);

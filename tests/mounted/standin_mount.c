@@ -14,6 +14,7 @@
 #include "cmd/serve_signals.h"
 
 #include "../fdb/standin/standin.h"
+#include "maint/maint.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -86,12 +87,12 @@ static struct kv_store *open_store(const char *url)
 
 static void make(const char *url)
 {
-        const struct fs_mkfs_opts opts = { .root_mode = 0777, .force = true };
+        const struct maint_mkfs_opts opts = { .root_mode = 0777, .force = true };
         struct kv_store *store = open_store(url);
         struct err_text text;
 
         kv_set_markers(store, slice_str("plthe mark of a test"));
-        if (fs_mkfs(store, &opts, &clock_system, &text) < 0)
+        if (maint_mkfs(store, &opts, &clock_system, &text) < 0)
                 die(url, text.text);
         kv_close(store);
 }

@@ -30,7 +30,7 @@
 #define COUNT_PAGES_MIN 16384u
 
 /* What LMDB is made to look for in order to read its list: 60 times as many records. */
-#define GATHER_PAGES 16u
+#define WRITEBACK_PAGES 16u
 
 /* How long a count of free pages is good for statfs. */
 #define COUNT_AGE_NS UINT64_C(1000000000)
@@ -320,16 +320,16 @@ static int fits_now(struct lmdb_store *s, const struct kv_need *need, uint64_t k
 /* Makes LMDB look for a row of pages, for which it reads many records of its list: it puts them together to a
  * few when it commits. Otherwise many small ones, left by as many small transactions, would keep it from
  * finding the rows that are there. */
-static int gather_list(struct lmdb_store *s, MDB_txn *txn)
+static int writeback_list(struct lmdb_store *s, MDB_txn *txn)
 {
         static const uint8_t name[] = { 0, 0, 'g' };
         MDB_val key = { .mv_data = (void *)name, .mv_size = sizeof(name) };
-        MDB_val value = { .mv_size = GATHER_PAGES * s->page_bytes - 16 };
+        MDB_val value = { .mv_size = WRITEBACK_PAGES * s->page_bytes - 16 };
         uint64_t used_end = atomic_load(&s->used_end), allocated_end = atomic_load(&s->allocated_end);
         int rc;
 
         /* If there is no such row, it takes one from the end. */
-        if (allocated_end < used_end + 4 * GATHER_PAGES * s->page_bytes)
+        if (allocated_end < used_end + 4 * WRITEBACK_PAGES * s->page_bytes)
                 return 0;
         rc = mdb_put(txn, LMDB_DBI, &key, &value, MDB_RESERVE);
         return rc == 0 ? mdb_del(txn, LMDB_DBI, &key, NULL) : rc;
@@ -337,7 +337,7 @@ static int gather_list(struct lmdb_store *s, MDB_txn *txn)
 
 /* Two transactions that change nothing: what the last ones freed can be used then, unless a reader still sees
  * it. */
-static int lmdb_age(struct lmdb_store *s, bool gather)
+static int lmdb_age(struct lmdb_store *s, bool writeback)
 {
         int r = 0;
 
@@ -350,8 +350,8 @@ static int lmdb_age(struct lmdb_store *s, bool gather)
                 if (r < 0)
                         return r;
                 r = lmdb_error(lmdb_marker_touch(lmdb_txn_of(t)->txn));
-                if (r >= 0 && gather && i > 0)
-                        r = lmdb_error(gather_list(s, lmdb_txn_of(t)->txn));
+                if (r >= 0 && writeback && i > 0)
+                        r = lmdb_error(writeback_list(s, lmdb_txn_of(t)->txn));
                 if (r >= 0)
                         r = kv_commit(t);
                 kv_end(t);

@@ -1,0 +1,198 @@
+/* Attributes: reading and changing them. */
+#include "fs/writeback/writeback.h"
+#include "fs/inode/hints.h"
+#include "fs/inode/priv.h"
+#include "fs/data/readahead.h"
+#include "fs/extent/truncate.h"
+
+struct getattr {
+        struct fs *fs;
+        uint64_t ino;
+        struct fs_attr attr;
+};
+
+static int getattr_body(struct kv_txn *t, void *arg)
+{
+        struct getattr *g = arg;
+        struct fs_inode inode;
+        int r = fs_inode_load(g->fs, t, g->ino, fs_hint_want(g->fs, g->ino), KV_SNAPSHOT, &inode);
+
+        if (r >= 0)
+                fs_inode_attr(g->fs, &inode, &g->attr);
+        return r;
+}
+
+int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret)
+{
+        struct getattr g = { .fs = fs, .ino = ino };
+        int r;
+
+        do {
+                fs_writeback_mark mark = fs_writeback_now(fs);
+
+                r = fs_run_read(fs, getattr_body, &g);
+                if (r >= 0)
+                        r = fs_writeback_attr(fs, mark, &g.attr);
+        } while (r > 0);
+        if (r < 0)
+                return r;
+        *ret = g.attr;
+        return 0;
+}
+
+/* ---- setattr ------------------------------------------------------------------------------------ */
+
+struct setattr {
+        struct fs *fs;
+        uint64_t ino;
+        const struct fs_setattr *set;
+        struct timespec now;
+        struct fs_attr attr;
+        bool trim; /* blocks are left to be cleared */
+};
+
+#define SET_OWNER (FS_SET_UID | FS_SET_GID)
+#define SET_TIMES (FS_SET_ATIME | FS_SET_MTIME | FS_SET_CTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW)
+
+/* Whether file privileges go: when asked to, and with a change of owner as chown(2) says. */
+static bool kills_priv(const struct fs_setattr *set, const struct fs_inode *inode)
+{
+        return (set->set & FS_SET_KILL_PRIV) || ((set->set & SET_OWNER) && !S_ISDIR(inode->rec.mode));
+}
+
+/* Mode and owner. Returns whether anything changed. */
+static bool apply_owner(const struct fs_setattr *set, struct fs_inode *inode)
+{
+        struct fmt_inode *rec = &inode->rec;
+        bool changed = set->set & (FS_SET_MODE | SET_OWNER);
+
+        if (kills_priv(set, inode) && fs_priv_kill_mode(&rec->mode))
+                changed = true;
+        if (set->set & FS_SET_MODE)
+                rec->mode = (rec->mode & S_IFMT) | (set->mode & 07777);
+        if (set->set & FS_SET_UID)
+                rec->uid = set->uid;
+        if (set->set & FS_SET_GID)
+                rec->gid = set->gid;
+        return changed;
+}
+
+static void apply_times(const struct fs_setattr *set, struct fs_inode *inode, struct timespec now)
+{
+        struct fmt_inode *rec = &inode->rec;
+
+        rec->ctime = set->set & FS_SET_CTIME ? set->ctime : now;
+        if (set->set & FS_SET_SIZE)
+                rec->mtime = now;
+        if (set->set & FS_SET_ATIME)
+                rec->atime = set->atime;
+        if (set->set & FS_SET_ATIME_NOW)
+                rec->atime = now;
+        if (set->set & FS_SET_MTIME)
+                rec->mtime = set->mtime;
+        if (set->set & FS_SET_MTIME_NOW)
+                rec->mtime = now;
+}
+
+static int check_resizable(const struct fs_inode *inode)
+{
+        if (S_ISREG(inode->rec.mode))
+                return 0;
+        return S_ISDIR(inode->rec.mode) ? -EISDIR : -EINVAL;
+}
+
+static int setattr_body(struct kv_txn *t, void *arg)
+{
+        struct setattr *s = arg;
+        const struct fs_setattr *set = s->set;
+        struct fs_inode_read inode_read;
+        struct fs_priv_read priv_read;
+        struct fs_inode inode;
+        unsigned changed = 0;
+        bool touched = set->set & (FS_SET_SIZE | SET_TIMES);
+        int r;
+
+        fs_inode_start(s->fs, t, &inode_read, s->ino, FS_INODE_ATTR, 0);
+        if (set->set & (FS_SET_KILL_PRIV | SET_OWNER))
+                fs_priv_start(t, &priv_read, s->ino);
+        r = fs_inode_wait(t, &inode_read, &inode);
+        if (r >= 0 && (set->set & FS_SET_SIZE))
+                r = check_resizable(&inode);
+        if (r >= 0 && kills_priv(set, &inode)) {
+                r = fs_priv_wait_clear(t, &priv_read);
+                touched = touched || r > 0;
+        }
+        if (r >= 0 && (set->set & FS_SET_SIZE)) {
+                changed |= FS_CHANGED_SIZE;
+                r = fs_resize(s->fs, t, &inode, set->size);
+                if (r == FS_TRIM_FIRST)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        if (apply_owner(set, &inode))
+                changed |= FS_CHANGED_OWNER;
+        s->trim = (set->set & FS_SET_SIZE) && inode.rec.trim_from != 0;
+        if (touched || changed != 0) {
+                apply_times(set, &inode, s->now);
+                r = fs_inode_store(t, &inode, changed);
+        }
+        fs_inode_attr(s->fs, &inode, &s->attr);
+        return r;
+}
+
+static bool time_valid(struct timespec t)
+{
+        return t.tv_nsec >= 0 && t.tv_nsec < 1000000000;
+}
+
+static bool times_valid(const struct fs_setattr *set)
+{
+        return (!(set->set & FS_SET_ATIME) || time_valid(set->atime)) &&
+               (!(set->set & FS_SET_MTIME) || time_valid(set->mtime)) &&
+               (!(set->set & FS_SET_CTIME) || time_valid(set->ctime));
+}
+
+/* What was written before comes before. Only cutting would not be right without it; the others would at
+ * most find their times changed once more. */
+static int flush_before(struct fs *fs, uint64_t ino, const struct fs_setattr *set)
+{
+        if (set->set & FS_SET_SIZE)
+                return fs_writeback_flush_cut(fs, ino, set->size);
+        (void)fs_writeback_flush(fs, ino);
+        return 0;
+}
+
+int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct fs_attr *ret)
+{
+        struct setattr s = { .fs = fs, .ino = ino, .set = set, .now = fs_now(fs) };
+        /* Cutting a file makes room, also in a store that has none. */
+        unsigned flags = set->set & FS_SET_SIZE ? KV_RESERVE : 0;
+        fs_writeback_mark mark;
+        int r;
+
+        if (!times_valid(set))
+                return -EINVAL;
+        r = flush_before(fs, ino, set);
+        if (r < 0)
+                return r;
+        mark = fs_writeback_now(fs);
+        while ((r = fs_run_write(fs, flags, setattr_body, &s)) == FS_TRIM_FIRST) {
+                r = fs_trim_finish(fs, ino);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        if (set->set & FS_SET_SIZE)
+                fs_readahead_drop(fs, ino);
+        if (s.trim) {
+                fs_trim_begin(fs, ino);
+                /* The blocks that are gone by now are not to be counted. */
+                return fs_getattr(fs, ino, ret);
+        }
+        if (fs_writeback_attr(fs, mark, &s.attr) != 0)
+                return fs_getattr(fs, ino, ret);
+        *ret = s.attr;
+        return 0;
+}

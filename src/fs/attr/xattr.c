@@ -1,0 +1,198 @@
+/* Extended attributes: a key each, beside the inode's record. */
+#include "fs/inode/inode.h"
+
+#include <sys/xattr.h>
+
+/* What listxattr(2) can return: the kernel's XATTR_LIST_MAX. */
+#define LIST_MAX 65536u
+
+static int check_name(struct slice name)
+{
+        if (name.len == 0 || name.len > FMT_NAME_MAX)
+                return -ERANGE;
+        return memchr(name.data, '\0', name.len) ? -EINVAL : 0;
+}
+
+/* ---- set and remove ----------------------------------------------------------------------------- */
+
+struct change {
+        struct fs *fs;
+        uint64_t ino;
+        struct slice name, value;
+        int flags;
+        bool remove;
+        struct timespec now;
+};
+
+static int change_body(struct kv_txn *t, void *arg)
+{
+        struct change *c = arg;
+        struct fs_inode_read inode_read;
+        struct fs_inode inode;
+        struct kv_read read;
+        struct slice former;
+        struct fmt_key k;
+        bool exists;
+        int r;
+
+        fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
+        fmt_key_xattr(&k, c->ino, c->name);
+        kv_get_start(t, &read, fmt_slice(&k), 0);
+        r = fs_inode_wait(t, &inode_read, &inode);
+        if (r < 0)
+                return r;
+        r = kv_get_wait(t, &read, &former);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        exists = r == 0;
+        if (exists && (c->flags & XATTR_CREATE))
+                return -EEXIST;
+        if (!exists && (c->remove || (c->flags & XATTR_REPLACE)))
+                return -ENODATA;
+
+        r = c->remove ? kv_clear(t, fmt_slice(&k)) : kv_set(t, fmt_slice(&k), c->value);
+        inode.rec.ctime = c->now;
+        return r < 0 ? r : fs_inode_store(t, &inode, 0);
+}
+
+int fs_setxattr(struct fs *fs, uint64_t ino, struct slice name, struct slice value, int flags)
+{
+        struct change c = { .fs = fs, .ino = ino, .name = name, .value = value, .flags = flags,
+                            .now = fs_now(fs) };
+        int r = check_name(name);
+
+        if (r < 0)
+                return r;
+        if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+                return -EINVAL;
+        if (value.len > FMT_XATTR_MAX)
+                return -E2BIG;
+        r = fs_run_write(fs, 0, change_body, &c);
+        return r < 0 ? r : 0;
+}
+
+int fs_removexattr(struct fs *fs, uint64_t ino, struct slice name)
+{
+        struct change c = { .fs = fs, .ino = ino, .name = name, .remove = true, .now = fs_now(fs) };
+        int r = check_name(name);
+
+        if (r >= 0)
+                r = fs_run_write(fs, KV_RESERVE, change_body, &c);
+        return r < 0 ? r : 0;
+}
+
+/* ---- get ---------------------------------------------------------------------------------------- */
+
+struct get {
+        struct fs *fs;
+        uint64_t ino;
+        struct slice name;
+        void *buf;
+        size_t cap;
+};
+
+static int get_body(struct kv_txn *t, void *arg)
+{
+        struct get *g = arg;
+        struct fs_inode_read inode_read;
+        struct fs_inode inode;
+        struct kv_read read;
+        struct slice value;
+        struct fmt_key k;
+        int r;
+
+        /* Only an inode that exists can lack an attribute, and most attributes that are asked for are
+         * lacking (security.capability, with each first write): read both at once. */
+        fs_inode_start(g->fs, t, &inode_read, g->ino, FS_INODE_RECORD, KV_SNAPSHOT);
+        fmt_key_xattr(&k, g->ino, g->name);
+        kv_get_start(t, &read, fmt_slice(&k), KV_SNAPSHOT);
+        r = kv_get_wait(t, &read, &value);
+        if (r == -ENOENT) {
+                r = fs_inode_wait(t, &inode_read, &inode);
+                return r < 0 ? r : -ENODATA;
+        }
+        if (r < 0)
+                return r;
+        if (value.len > FMT_XATTR_MAX)
+                return -ERR_CORRUPT;
+        if (g->cap > 0) {
+                if (value.len > g->cap)
+                        return -ERANGE;
+                memcpy(g->buf, value.data, value.len);
+        }
+        return (int)value.len;
+}
+
+int fs_getxattr(struct fs *fs, uint64_t ino, struct slice name, void *buf, size_t cap)
+{
+        struct get g = { .fs = fs, .ino = ino, .name = name, .buf = buf, .cap = cap };
+        int r = check_name(name);
+
+        return r < 0 ? r : fs_run_read(fs, get_body, &g);
+}
+
+/* ---- list --------------------------------------------------------------------------------------- */
+
+struct list {
+        struct fs *fs;
+        uint64_t ino;
+        char *buf;
+        size_t cap, len;
+};
+
+/* Appends a name and its zero byte. */
+static int list_one(struct list *l, struct slice key)
+{
+        struct fmt_parsed_key parsed;
+        int r = fmt_key_parse(key, &parsed);
+
+        if (r < 0)
+                return r;
+        if (parsed.kind != FMT_XATTR)
+                return -ERR_CORRUPT;
+        if (parsed.name.len + 1 > LIST_MAX - l->len)
+                return -E2BIG;
+        if (l->cap > 0) {
+                if (parsed.name.len + 1 > l->cap - l->len)
+                        return -ERANGE;
+                memcpy(l->buf + l->len, parsed.name.data, parsed.name.len);
+                l->buf[l->len + parsed.name.len] = '\0';
+        }
+        l->len += parsed.name.len + 1;
+        return 0;
+}
+
+static int list_body(struct kv_txn *t, void *arg)
+{
+        struct list *l = arg;
+        struct fs_inode_read inode_read;
+        struct fs_inode inode;
+        struct fmt_key begin, end;
+        struct slice key, value;
+        struct kv_range range;
+        int r;
+
+        l->len = 0;
+        fs_inode_start(l->fs, t, &inode_read, l->ino, FS_INODE_RECORD, KV_SNAPSHOT);
+        fmt_key_xattr(&begin, l->ino, slice_of(NULL, 0));
+        end = begin;
+        end.data[end.len - 1]++; /* what follows \x02 */
+        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin), .end = fmt_slice(&end),
+                                                           .snapshot = true, .mode = KV_ALL });
+        while ((r = kv_range_next(&range, &key, &value)) > 0) {
+                r = list_one(l, key);
+                if (r < 0)
+                        break;
+        }
+        kv_range_end(&range);
+        if (r >= 0)
+                r = fs_inode_wait(t, &inode_read, &inode);
+        return r < 0 ? r : (int)l->len;
+}
+
+int fs_listxattr(struct fs *fs, uint64_t ino, char *buf, size_t cap)
+{
+        struct list l = { .fs = fs, .ino = ino, .buf = buf, .cap = cap };
+
+        return fs_run_read(fs, list_body, &l);
+}

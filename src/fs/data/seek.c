@@ -1,0 +1,103 @@
+/* lseek(2) with SEEK_DATA and SEEK_HOLE, to the block: zeros inside a stored block count as data. */
+#include "fs/extent/block.h"
+#include "fs/writeback/writeback.h"
+#include "fs/inode/inode.h"
+
+#include <unistd.h>
+
+/* Blocks looked at in one transaction: SEEK_HOLE in a large file without holes looks at all of them. */
+#define SEEK_BLOCKS 4096u
+
+struct seek {
+        struct fs *fs;
+        uint64_t ino;
+        uint64_t at;   /* where to go on */
+        int whence;
+        bool found;    /* AT is the answer */
+};
+
+/* Goes to the first byte of data at or after AT, or the first hole. 1 for each block that did not
+ * answer. */
+static int seek_block(struct seek *s, uint64_t block)
+{
+        if (s->whence == SEEK_DATA || block > s->at) {
+                s->found = true;
+                if (s->whence == SEEK_DATA && block > s->at)
+                        s->at = block;
+                return 0;
+        }
+        s->at = block + s->fs->block_size;
+        return 1;
+}
+
+static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
+{
+        struct fmt_key begin, end;
+        struct fmt_parsed_key parsed;
+        struct slice key, value;
+        struct kv_range range;
+        size_t n = 0;
+        int r;
+
+        fmt_key_block(&begin, s->ino, fs_block_down(s->fs, s->at));
+        fmt_key_block(&end, s->ino, fs_block_up(s->fs, size));
+        kv_range_start(t, &range, &(struct kv_range_opts){
+                .begin = fmt_slice(&begin), .end = fmt_slice(&end), .limit = SEEK_BLOCKS, .snapshot = true });
+        while ((r = kv_range_next(&range, &key, &value)) > 0) {
+                n++;
+                r = fmt_key_parse(key, &parsed);
+                if (r >= 0)
+                        r = seek_block(s, parsed.offset);
+                if (r <= 0)
+                        break;
+        }
+        kv_range_end(&range);
+        if (r >= 0 && !s->found && n < SEEK_BLOCKS) {
+                /* No more blocks: from here on it is all one hole. */
+                if (s->whence == SEEK_DATA)
+                        return -ENXIO;
+                s->found = true;
+        }
+        return r;
+}
+
+static int seek_body(struct kv_txn *t, void *arg)
+{
+        struct seek *s = arg;
+        struct fs_inode inode;
+        int r = fs_inode_load(s->fs, t, s->ino, FS_INODE_RECORD, KV_SNAPSHOT, &inode);
+
+        if (r < 0)
+                return r;
+        if (!S_ISREG(inode.rec.mode))
+                return -EINVAL;
+        if (s->at >= inode.rec.size)
+                return -ENXIO;
+        r = seek_range(t, s, inode.rec.size);
+        if (r >= 0 && s->at >= inode.rec.size) {
+                /* The end of the file counts as a hole. */
+                s->at = inode.rec.size;
+                s->found = true;
+        }
+        return r;
+}
+
+int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret)
+{
+        struct seek s = { .fs = fs, .ino = ino, .at = offset, .whence = whence };
+
+        int r;
+
+        if (whence != SEEK_DATA && whence != SEEK_HOLE)
+                return -EINVAL;
+        r = fs_writeback_flush(fs, ino);
+        if (r < 0)
+                return r;
+        while (!s.found) {
+                r = fs_run_read(fs, seek_body, &s);
+                if (r < 0)
+                        return r;
+        }
+        *ret = s.at;
+        return 0;
+}

@@ -1,0 +1,204 @@
+/* Names that come and go on inodes that exist: link, unlink, rmdir. */
+#include "fs/tree/link.h"
+
+#include "fs/gc/collect.h"
+#include "fs/writeback/writeback.h"
+#include "fs/inode/hints.h"
+#include "fs/inode/inuse.h"
+
+/* ---- link --------------------------------------------------------------------------------------- */
+
+struct link {
+        struct fs *fs;
+        uint64_t ino, dir;
+        struct slice name;
+        struct timespec now;
+        bool nameless; /* the inode never had a name */
+        struct fs_attr attr;
+};
+
+/* A file without a name gets its first: it is no garbage any more, unless blocks are left to be trimmed.
+ * Whoever names it holds a reference, so it is not being collected. */
+static int revive(struct kv_txn *t, const struct fs_inode *inode)
+{
+        struct fmt_key key;
+
+        if (inode->rec.trim_from != 0)
+                return 0;
+        fmt_key_garbage(&key, inode->ino);
+        return kv_clear(t, fmt_slice(&key));
+}
+
+static int link_body(struct kv_txn *t, void *arg)
+{
+        struct link *l = arg;
+        struct fs_inode_read inode_read, parent_read;
+        struct fs_dirent_read dirent_read;
+        struct fs_inode inode, parent;
+        struct fmt_dirent existing;
+        int r;
+
+        fs_inode_start(l->fs, t, &inode_read, l->ino, FS_INODE_RECORD, 0);
+        r = fs_parent_start(l->fs, t, &parent_read, l->dir);
+        if (r < 0)
+                return r;
+        fs_dirent_start(t, &dirent_read, l->dir, l->name);
+        r = fs_parent_wait(t, &parent_read, &parent);
+        if (r < 0)
+                return r;
+        r = fs_dirent_wait(t, &dirent_read, &existing);
+        if (r != -ENOENT)
+                return r < 0 ? r : -EEXIST;
+        r = fs_inode_wait(t, &inode_read, &inode);
+        if (r < 0)
+                return r;
+        if (S_ISDIR(inode.rec.mode))
+                return -EPERM;
+        if (inode.rec.nlink == 0 && !l->nameless)
+                return -ENOENT;
+        if (inode.rec.nlink >= FS_LINK_MAX)
+                return -EMLINK;
+
+        r = inode.rec.nlink == 0 ? revive(t, &inode) : 0;
+        if (r < 0)
+                return r;
+        inode.rec.nlink++;
+        inode.rec.ctime = l->now;
+        fs_inode_attr(l->fs, &inode, &l->attr);
+        r = fs_inode_store(t, &inode, FS_CHANGED_EXIST);
+        if (r >= 0)
+                r = fs_dirent_set(t, l->dir, l->name, l->ino, inode.rec.mode);
+        return r < 0 ? r : fs_dir_touch(t, l->dir, l->now, 0);
+}
+
+int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct fs_attr *ret)
+{
+        struct link l = { .fs = fs, .ino = ino, .dir = dir, .name = name, .now = fs_now(fs) };
+        fs_writeback_mark mark = fs_writeback_now(fs);
+        int r = fs->rdonly ? -EROFS : fs_name_check(name);
+
+        if (r >= 0)
+                r = fs_inuse_add(fs->inuse, ino);
+        if (r < 0)
+                return r;
+        l.nameless = fs_inuse_is_nameless(fs->inuse, ino);
+        r = fs_run_write(fs, 0, link_body, &l);
+        if (r < 0) {
+                fs_forget(fs, ino, 1);
+                return r;
+        }
+        fs_hint(fs, dir, name, ino, l.attr.mode);
+        if (l.nameless)
+                fs_inuse_set_nameless(fs->inuse, ino, false);
+        if (fs_writeback_attr(fs, mark, &l.attr) != 0) {
+                r = fs_getattr(fs, ino, ret);
+                if (r < 0)
+                        fs_forget(fs, ino, 1); /* the caller got nothing to give back */
+                return r;
+        }
+        *ret = l.attr;
+        return 0;
+}
+
+/* ---- unlink and rmdir --------------------------------------------------------------------------- */
+
+int fs_link_drop(struct kv_txn *t, struct fs_inode *inode, uint64_t epoch, struct timespec now)
+{
+        int r = 0;
+
+        inode->rec.nlink = S_ISDIR(inode->rec.mode) ? 0 : inode->rec.nlink - 1;
+        inode->rec.ctime = now;
+        if (inode->rec.nlink == 0)
+                r = fs_garbage_set(t, inode->ino, epoch);
+        return r < 0 ? r : fs_inode_store(t, inode, FS_CHANGED_EXIST);
+}
+
+int fs_dir_check_empty(struct kv_txn *t, uint64_t dir)
+{
+        struct fmt_key begin, end;
+        struct slice key, value;
+        struct kv_range range;
+        int r;
+
+        fmt_key_dirent(&begin, dir, slice_of(NULL, 0));
+        fmt_key_dir_end(&end, dir);
+        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin), .end = fmt_slice(&end),
+                                                           .limit = 1 });
+        r = kv_range_next(&range, &key, &value);
+        kv_range_end(&range);
+        return r > 0 ? -ENOTEMPTY : r;
+}
+
+struct unlink {
+        struct fs *fs;
+        uint64_t dir;
+        struct slice name;
+        bool directory; /* rmdir */
+        struct timespec now;
+        uint64_t orphan; /* the inode that lost its last name; 0: none */
+};
+
+static int unlink_body(struct kv_txn *t, void *arg)
+{
+        struct unlink *u = arg;
+        struct fs_dirent_read dirent_read;
+        struct fs_epoch_read epoch_read;
+        struct fs_inode inode;
+        struct fs_guess guess;
+        struct fmt_dirent d;
+        uint64_t epoch;
+        int r;
+
+        /* The entry exists, so its directory does: rmdir would conflict with the entry. */
+        fs_dirent_start(t, &dirent_read, u->dir, u->name);
+        fs_guess_start(u->fs, t, &guess, u->dir, u->name, false, 0);
+        fs_epoch_start(t, &epoch_read);
+        r = fs_dirent_wait(t, &dirent_read, &d);
+        if (r == -ENOENT)
+                return fs_dirent_missing(u->fs, t, u->dir);
+        if (r < 0)
+                return r;
+        if (S_ISDIR(d.type) != u->directory)
+                return u->directory ? -ENOTDIR : -EISDIR;
+        if (d.ino == FMT_ROOT_INO)
+                return -ERR_CORRUPT;
+        fs_guess_settle(u->fs, t, &guess, &d);
+        r = fs_epoch_wait(t, &epoch_read, &epoch);
+        if (r >= 0)
+                r = fs_guess_wait(t, &guess, &d, &inode);
+        if (r >= 0 && u->directory)
+                r = fs_dir_check_empty(t, d.ino);
+        if (r < 0)
+                return r;
+
+        r = fs_dirent_clear(t, u->dir, u->name);
+        if (r >= 0)
+                r = fs_link_drop(t, &inode, epoch, u->now);
+        u->orphan = inode.rec.nlink == 0 ? d.ino : 0;
+        return r < 0 ? r : fs_dir_touch(t, u->dir, u->now, u->directory ? -1 : 0);
+}
+
+static int unlink_or_rmdir(struct fs *fs, uint64_t dir, struct slice name, bool directory)
+{
+        struct unlink u = { .fs = fs, .dir = dir, .name = name, .directory = directory,
+                            .now = fs_now(fs) };
+        int r = fs->rdonly ? -EROFS : fs_name_check(name);
+
+        if (r >= 0)
+                r = fs_run_write(fs, KV_RESERVE, unlink_body, &u);
+        if (r < 0)
+                return r;
+        if (u.orphan != 0)
+                fs_collector_unlinked(fs, u.orphan);
+        return 0;
+}
+
+int fs_unlink(struct fs *fs, uint64_t dir, struct slice name)
+{
+        return unlink_or_rmdir(fs, dir, name, false);
+}
+
+int fs_rmdir(struct fs *fs, uint64_t dir, struct slice name)
+{
+        return unlink_or_rmdir(fs, dir, name, true);
+}

@@ -1,0 +1,222 @@
+/* rename(2) and renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. */
+#include "fs/gc/collect.h"
+#include "fs/inode/hints.h"
+#include "fs/tree/link.h"
+
+#include <linux/fs.h>
+
+struct rename {
+        struct fs *fs;
+        uint64_t dir, new_dir;
+        struct slice name, new_name;
+        unsigned flags;
+        struct timespec now;
+        uint64_t orphan; /* the inode that lost its last name; 0: none */
+};
+
+/* What a rename is about, as read. */
+struct ends {
+        struct fmt_dirent source_entry, target_entry;
+        struct fs_guess source_guess, target_guess;
+        bool has_target;
+        struct fs_inode source, target; /* target: if has_target */
+        uint64_t epoch;
+};
+
+/* EINVAL if the way up from DIR leads through INO. Each step is read with conflict, so that two renames
+ * cannot make a loop together. In a damaged store the way may be a loop already: Brent's algorithm finds
+ * it. */
+static int check_not_below(struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t dir)
+{
+        uint64_t marked = 0, steps = 0, power = 1;
+
+        while (dir != FMT_ROOT_INO) {
+                struct fs_inode inode;
+                int r;
+
+                if (dir == ino)
+                        return -EINVAL;
+                if (dir == marked)
+                        return -ERR_CORRUPT;
+                if (++steps == power) {
+                        marked = dir;
+                        power *= 2;
+                        steps = 0;
+                }
+                r = fs_inode_load(fs, t, dir, FS_INODE_RECORD, 0, &inode);
+                if (r < 0)
+                        return r == -ENOENT ? -ERR_CORRUPT : r;
+                if (!S_ISDIR(inode.rec.mode))
+                        return -ERR_CORRUPT;
+                dir = inode.rec.parent;
+        }
+        return 0;
+}
+
+/* Reads both entries, and checks the directory that gets the new name. */
+static int read_entries(struct kv_txn *t, struct rename *n, struct ends *e)
+{
+        struct fs_dirent_read source_read, target_read;
+        struct fs_inode_read parent_read;
+        struct fs_epoch_read epoch_read;
+        struct fs_inode parent;
+        int r;
+
+        fs_dirent_start(t, &source_read, n->dir, n->name);
+        fs_dirent_start(t, &target_read, n->new_dir, n->new_name);
+        fs_guess_start(n->fs, t, &e->source_guess, n->dir, n->name, false, 0);
+        fs_guess_start(n->fs, t, &e->target_guess, n->new_dir, n->new_name, false, 0);
+        fs_epoch_start(t, &epoch_read);
+        /* A directory that holds an entry exists, so only another one needs a look. */
+        if (n->new_dir != n->dir) {
+                r = fs_parent_start(n->fs, t, &parent_read, n->new_dir);
+                if (r < 0)
+                        return r;
+        }
+        r = n->new_dir == n->dir ? 0 : fs_parent_wait(t, &parent_read, &parent);
+        if (r < 0)
+                return r;
+        r = fs_dirent_wait(t, &source_read, &e->source_entry);
+        if (r < 0)
+                return r == -ENOENT ? fs_dirent_missing(n->fs, t, n->dir) : r;
+        r = fs_dirent_wait(t, &target_read, &e->target_entry);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        e->has_target = r == 0;
+        return fs_epoch_wait(t, &epoch_read, &e->epoch);
+}
+
+static int read_inodes(struct kv_txn *t, struct rename *n, struct ends *e)
+{
+        int r;
+
+        if (e->source_entry.ino == FMT_ROOT_INO || (e->has_target && e->target_entry.ino == FMT_ROOT_INO))
+                return -ERR_CORRUPT;
+        fs_guess_settle(n->fs, t, &e->source_guess, &e->source_entry);
+        if (e->has_target)
+                fs_guess_settle(n->fs, t, &e->target_guess, &e->target_entry);
+        r = fs_guess_wait(t, &e->source_guess, &e->source_entry, &e->source);
+        if (r >= 0 && e->has_target)
+                r = fs_guess_wait(t, &e->target_guess, &e->target_entry, &e->target);
+        return r;
+}
+
+static bool source_is_dir(const struct ends *e)
+{
+        return S_ISDIR(e->source_entry.type);
+}
+
+static bool target_is_dir(const struct ends *e)
+{
+        return e->has_target && S_ISDIR(e->target_entry.type);
+}
+
+/* Whether the tree and the kinds of both ends allow it. */
+static int check(struct kv_txn *t, struct rename *n, struct ends *e)
+{
+        bool exchange = n->flags & RENAME_EXCHANGE;
+        int r = 0;
+
+        if (source_is_dir(e) && n->new_dir != n->dir)
+                r = check_not_below(n->fs, t, e->source.ino, n->new_dir);
+        if (r >= 0 && exchange && target_is_dir(e) && n->new_dir != n->dir)
+                r = check_not_below(n->fs, t, e->target.ino, n->dir);
+        if (r < 0 || exchange || !e->has_target)
+                return r;
+        if (source_is_dir(e) != target_is_dir(e))
+                return target_is_dir(e) ? -EISDIR : -ENOTDIR;
+        return target_is_dir(e) ? fs_dir_check_empty(t, e->target.ino) : 0;
+}
+
+/* Gives INODE its new place. */
+static int move(struct kv_txn *t, struct fs_inode *inode, uint64_t dir, struct slice name,
+                struct timespec now)
+{
+        int r = fs_dirent_set(t, dir, name, inode->ino, inode->rec.mode);
+
+        inode->rec.ctime = now;
+        if (S_ISDIR(inode->rec.mode))
+                inode->rec.parent = dir;
+        return r < 0 ? r : fs_inode_store(t, inode, 0);
+}
+
+/* SUBDIRS_*: by how much the directories in each of them change. */
+static int touch_parents(struct kv_txn *t, struct rename *n, int subdirs_old, int subdirs_new)
+{
+        int r;
+
+        if (n->dir == n->new_dir)
+                return fs_dir_touch(t, n->dir, n->now, subdirs_old + subdirs_new);
+        r = fs_dir_touch(t, n->dir, n->now, subdirs_old);
+        return r < 0 ? r : fs_dir_touch(t, n->new_dir, n->now, subdirs_new);
+}
+
+static int exchange(struct kv_txn *t, struct rename *n, struct ends *e)
+{
+        int subdirs_new = source_is_dir(e) - target_is_dir(e);
+        int r = move(t, &e->source, n->new_dir, n->new_name, n->now);
+
+        if (r >= 0)
+                r = move(t, &e->target, n->dir, n->name, n->now);
+        return r < 0 ? r : touch_parents(t, n, -subdirs_new, subdirs_new);
+}
+
+static int replace(struct kv_txn *t, struct rename *n, struct ends *e)
+{
+        int r = fs_dirent_clear(t, n->dir, n->name);
+
+        if (r >= 0)
+                r = move(t, &e->source, n->new_dir, n->new_name, n->now);
+        if (r >= 0 && e->has_target) {
+                r = fs_link_drop(t, &e->target, e->epoch, n->now);
+                n->orphan = e->target.rec.nlink == 0 ? e->target.ino : 0;
+        }
+        return r < 0 ? r : touch_parents(t, n, -source_is_dir(e), source_is_dir(e) - target_is_dir(e));
+}
+
+static int rename_body(struct kv_txn *t, void *arg)
+{
+        struct rename *n = arg;
+        struct ends e;
+        int r;
+
+        n->orphan = 0;
+        r = read_entries(t, n, &e);
+        if (r < 0)
+                return r;
+        if (e.has_target && (n->flags & RENAME_NOREPLACE))
+                return -EEXIST;
+        if (!e.has_target && (n->flags & RENAME_EXCHANGE))
+                return -ENOENT;
+        /* Two names of one file: POSIX wants both to stay. */
+        if (e.has_target && e.source_entry.ino == e.target_entry.ino)
+                return 0;
+        r = read_inodes(t, n, &e);
+        if (r >= 0)
+                r = check(t, n, &e);
+        if (r < 0)
+                return r;
+        return n->flags & RENAME_EXCHANGE ? exchange(t, n, &e) : replace(t, n, &e);
+}
+
+int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, struct slice new_name,
+              unsigned flags)
+{
+        struct rename n = { .fs = fs, .dir = dir, .new_dir = new_dir, .name = name, .new_name = new_name,
+                            .flags = flags, .now = fs_now(fs) };
+        int r;
+
+        if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+            flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+                return -EINVAL;
+        r = fs->rdonly ? -EROFS : fs_name_check(name);
+        if (r >= 0)
+                r = fs_name_check(new_name);
+        if (r >= 0)
+                r = fs_run_write(fs, 0, rename_body, &n);
+        if (r < 0)
+                return r;
+        if (n.orphan != 0)
+                fs_collector_unlinked(fs, n.orphan);
+        return 0;
+}

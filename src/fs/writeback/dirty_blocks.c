@@ -1,0 +1,208 @@
+#include "fs/writeback/dirty_blocks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+size_t dirty_blocks_seek(const struct dirty_blocks *b, uint64_t offset)
+{
+        size_t low = 0, high = b->count;
+
+        /* Most files are written from the beginning to the end. */
+        if (high > 0 && b->at[high - 1]->offset < offset)
+                return high;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (b->at[middle]->offset < offset)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+struct dirty_block *dirty_blocks_find(const struct dirty_blocks *b, uint64_t offset)
+{
+        size_t i = dirty_blocks_seek(b, offset);
+
+        return i < b->count && b->at[i]->offset == offset ? b->at[i] : NULL;
+}
+
+/* Makes room for N more. */
+static int make_room(struct dirty_blocks *b, size_t n)
+{
+        size_t capacity = b->capacity > 0 ? b->capacity : 8;
+        struct dirty_block **at;
+
+        while (capacity < b->count + n)
+                capacity *= 2;
+        if (capacity == b->capacity)
+                return 0;
+        at = reallocarray(b->at, capacity, sizeof(*at));
+        if (!at)
+                return -ENOMEM;
+        b->at = at;
+        b->capacity = capacity;
+        return 0;
+}
+
+static int insert(struct dirty_blocks *b, size_t i, struct dirty_block *block)
+{
+        int r = make_room(b, 1);
+
+        if (r < 0)
+                return r;
+        memmove(&b->at[i + 1], &b->at[i], (b->count - i) * sizeof(b->at[0]));
+        b->at[i] = block;
+        b->count++;
+        return 0;
+}
+
+/* Adds [from, to), which swallows what it touches. */
+static int add_piece(struct dirty_block *b, uint32_t from, uint32_t to)
+{
+        unsigned first = 0, last;
+
+        while (first < b->n && b->pieces[first].to < from)
+                first++;
+        last = first;
+        while (last < b->n && b->pieces[last].from <= to)
+                last++;
+        if (first == last && b->n == WRITEBACK_PIECES)
+                return -EAGAIN;
+        if (first < last) {
+                if (b->pieces[first].from < from)
+                        from = b->pieces[first].from;
+                if (b->pieces[last - 1].to > to)
+                        to = b->pieces[last - 1].to;
+        }
+        memmove(&b->pieces[first + 1], &b->pieces[last], (b->n - last) * sizeof(b->pieces[0]));
+        b->pieces[first] = (struct writeback_piece){ from, to };
+        b->n = b->n - (last - first) + 1;
+        return 0;
+}
+
+int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t offset, struct slice data)
+{
+        uint64_t begin = offset - offset % block_size;
+        uint32_t from = (uint32_t)(offset - begin), to = from + (uint32_t)data.len;
+        size_t i = dirty_blocks_seek(b, begin);
+        struct dirty_block *block = i < b->count && b->at[i]->offset == begin ? b->at[i] : NULL;
+        int r;
+
+        if (block) {
+                r = add_piece(block, from, to);
+                if (r >= 0)
+                        memcpy(block->data + from, data.data, data.len);
+                return r;
+        }
+        block = malloc(sizeof(*block) + block_size);
+        if (!block)
+                return -ENOMEM;
+        block->offset = begin;
+        block->n = 1;
+        block->pieces[0] = (struct writeback_piece){ from, to };
+        memset(block->data, 0, from);
+        memcpy(block->data + from, data.data, data.len);
+        memset(block->data + to, 0, block_size - to);
+        r = insert(b, i, block);
+        if (r < 0) {
+                free(block);
+                return r;
+        }
+        return 1;
+}
+
+void dirty_blocks_apply(const struct dirty_blocks *b, uint32_t block_size, uint64_t offset, uint8_t *buf,
+                         size_t len)
+{
+        uint64_t end = offset + len;
+
+        for (size_t i = dirty_blocks_seek(b, offset - offset % block_size);
+             i < b->count && b->at[i]->offset < end; i++) {
+                const struct dirty_block *block = b->at[i];
+
+                for (unsigned k = 0; k < block->n; k++) {
+                        uint64_t from = block->offset + block->pieces[k].from;
+                        uint64_t to = block->offset + block->pieces[k].to;
+
+                        if (from < offset)
+                                from = offset;
+                        if (to > end)
+                                to = end;
+                        if (from < to)
+                                memcpy(buf + (from - offset), block->data + (from - block->offset),
+                                       (size_t)(to - from));
+                }
+        }
+}
+
+/* False: nothing is left. */
+static bool cut_block(struct dirty_block *b, uint64_t end)
+{
+        uint32_t keep;
+
+        if (b->offset >= end)
+                return false;
+        keep = end - b->offset < UINT32_MAX ? (uint32_t)(end - b->offset) : UINT32_MAX;
+        while (b->n > 0 && b->pieces[b->n - 1].to > keep) {
+                struct writeback_piece *p = &b->pieces[b->n - 1];
+                uint32_t from = p->from > keep ? p->from : keep;
+
+                memset(b->data + from, 0, p->to - from);
+                if (p->from < keep)
+                        p->to = keep;
+                else
+                        b->n--;
+        }
+        return b->n > 0;
+}
+
+/* Closes the gap of the first N, which are somebody else's now. */
+static void close_gap(struct dirty_blocks *b, size_t n)
+{
+        b->count -= n;
+        if (b->count > 0) /* or there may be no array yet */
+                memmove(&b->at[0], &b->at[n], b->count * sizeof(b->at[0]));
+}
+
+int dirty_blocks_move(struct dirty_blocks *b, struct dirty_blocks *from, size_t n)
+{
+        int r = make_room(b, n);
+
+        if (r < 0)
+                return r;
+        memcpy(&b->at[b->count], from->at, n * sizeof(b->at[0]));
+        b->count += n;
+        close_gap(from, n);
+        return 0;
+}
+
+void dirty_blocks_drop(struct dirty_blocks *b, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                free(b->at[i]);
+        close_gap(b, n);
+}
+
+size_t dirty_blocks_cut(struct dirty_blocks *b, uint64_t end)
+{
+        size_t count = b->count;
+
+        while (b->count > 0 && !cut_block(b->at[b->count - 1], end))
+                free(b->at[--b->count]);
+        return count - b->count;
+}
+
+uint64_t dirty_blocks_end(const struct dirty_blocks *b)
+{
+        return b->count > 0 ? b->at[b->count - 1]->offset + dirty_block_end(b->at[b->count - 1]) : 0;
+}
+
+void dirty_blocks_free(struct dirty_blocks *b)
+{
+        for (size_t i = 0; i < b->count; i++)
+                free(b->at[i]);
+        free(b->at);
+        *b = (struct dirty_blocks){ .count = 0 };
+}

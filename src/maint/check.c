@@ -1,0 +1,309 @@
+/* maint_check: walks every key and compares what the records promise with what is there.
+ *
+ * Three passes: everything outside the ranges of files; inodes with their blocks and garbage entries
+ * (check_inodes.c); names and the tree (check_names.c). Between the passes 24 bytes are kept for each inode.
+ * Nothing that is stored is trusted: damaged pairs are reported and passed over.
+ *
+ * All of it in one read transaction, so that changes meanwhile are not seen. On a store whose transactions
+ * have an age limit that is tried first, with what is found kept back; if it takes too long, the walk begins
+ * again and reads in many transactions. */
+#include "maint/check_internal.h"
+#include "base/cleanup.h"
+#include "maint/maint.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* ---- reporting ---------------------------------------------------------------------------------- */
+
+static void report_line(struct check *c, const char *line)
+{
+        c->result.violations++;
+        if (c->fn)
+                c->fn(line, c->fn_arg);
+}
+
+void check_report(struct check *c, const char *format, ...)
+{
+        char line[512];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(line, sizeof(line), format, ap);
+        va_end(ap);
+        report_line(c, line);
+}
+
+void check_report_pair(struct check *c, const char *what, const struct check_cursor *cur)
+{
+        char line[4096];
+        int n = snprintf(line, sizeof(line), "%s: ", what);
+
+        fmt_describe(cur->key, cur->value, line + n, sizeof(line) - (size_t)n);
+        report_line(c, line);
+}
+
+/* ---- nodes -------------------------------------------------------------------------------------- */
+
+int check_nodes_add(struct check_nodes *nodes, const struct check_node *node)
+{
+        if (nodes->n == nodes->cap) {
+                /* A large realloc moves pages instead of copying, and what is not touched is not resident. */
+                size_t cap = nodes->cap > 0 ? 2 * nodes->cap : 1024;
+                struct check_node *more = reallocarray(nodes->node, cap, sizeof(*more));
+
+                if (!more)
+                        return -ENOMEM;
+                nodes->node = more;
+                nodes->cap = cap;
+        }
+        nodes->node[nodes->n++] = *node;
+        return 0;
+}
+
+struct check_node *check_nodes_find(const struct check_nodes *nodes, uint64_t ino)
+{
+        size_t low = 0, high = nodes->n;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (nodes->node[middle].ino < ino)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < nodes->n && nodes->node[low].ino == ino ? &nodes->node[low] : NULL;
+}
+
+/* ---- everything outside the ranges of files ------------------------------------------------------- */
+
+static void check_meta_counter(struct check *c, const struct check_cursor *cur)
+{
+        int64_t n;
+
+        if (fmt_counter_decode(cur->value, &n) < 0) {
+                check_report_pair(c, "damaged value", cur);
+                return;
+        }
+        if (n < 0)
+                check_report_pair(c, "negative counter", cur);
+        else if (cur->parsed.which == 'i')
+                c->next_ino = n;
+        else if (cur->parsed.which == 'n')
+                c->inodes = n;
+        else if (cur->parsed.which == 'e')
+                c->epoch = n;
+}
+
+static void check_other(struct check *c, const struct check_cursor *cur)
+{
+        struct fmt_process process;
+        struct fmt_status status;
+        int r = 0;
+
+        switch (cur->parsed.kind) {
+        case FMT_META:
+                break; /* read before */
+        case FMT_META_COUNTER:
+                check_meta_counter(c, cur);
+                break;
+        case FMT_PROCESS:
+                r = fmt_process_decode(cur->value, &c->scratch, &process);
+                break;
+        case FMT_STATUS:
+                if (cur->parsed.name.len == 0) /* otherwise a marker of kv_run: any bytes */
+                        r = fmt_status_decode(cur->value, &status);
+                break;
+        default:
+                check_report_pair(c, "key out of place", cur);
+        }
+        if (r < 0)
+                check_report_pair(c, "damaged value", cur);
+}
+
+/* The gaps between the ranges that the other passes walk: 'd', 'f', 'g' and 'i'. The last end is not quite
+ * that of all keys, but behind it begins what stores keep for themselves. */
+static int check_others(struct check *c)
+{
+        static const struct { const char *begin, *end; } gaps[] = {
+                { "", "d" }, { "e", "f" }, { "h", "i" }, { "j", "\xff\xff\xff\xff\xff\xff\xff\xff" },
+        };
+
+        for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
+                struct check_cursor cur = { 0 };
+                int r = check_cursor_start(c, &cur, slice_str(gaps[i].begin), slice_str(gaps[i].end));
+
+                while (r >= 0 && cur.valid) {
+                        check_other(c, &cur);
+                        r = check_cursor_next(c, &cur);
+                }
+                check_cursor_end(&cur);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+struct meta_read {
+        struct check *check;
+        struct err_text *text;
+        bool damaged;
+};
+
+static int meta_body(struct kv_txn *t, void *arg)
+{
+        struct meta_read *m = arg;
+        struct slice value;
+        struct fmt_meta meta;
+        struct fmt_key key;
+        int r;
+
+        fmt_key_meta(&key);
+        r = kv_get(t, fmt_slice(&key), KV_SNAPSHOT, &value);
+        if (r == -ENOENT)
+                return err_set(m->text, ERR_NO_FS, "there is no ashlar file system in this store");
+        if (r < 0)
+                return r;
+        r = fmt_meta_decode(value, &m->check->scratch, &meta);
+        if (r == -ERR_NEWER)
+                return err_set(m->text, ERR_NEWER,
+                               "the file system has version %" PRIu32 " and features %#" PRIx64
+                               ", which are newer than this program", meta.version, meta.features);
+        m->damaged = r < 0;
+        m->check->block_size = r < 0 ? 0 : meta.block_size;
+        return 0;
+}
+
+static void check_totals(struct check *c)
+{
+        if (c->next_ino < 0)
+                check_report(c, "the next inode number is missing or damaged");
+        if (c->inodes < 0)
+                check_report(c, "the number of inodes is missing or damaged");
+        else if ((uint64_t)c->inodes != c->result.inodes)
+                check_report(c, "%" PRIu64 " inodes, but counted are %" PRId64, c->result.inodes, c->inodes);
+}
+
+/* Whether the metadata block is damaged is known before. */
+static int walk(struct check *c, bool meta_damaged)
+{
+        int r;
+
+        c->result = (struct maint_check_result){ .snapshot = c->txn };
+        c->next_ino = c->inodes = c->epoch = -1;
+        c->keys = 0;
+        c->nodes.n = 0;
+        if (meta_damaged)
+                check_report(c, "the metadata block is damaged: sizes of blocks are not checked");
+        r = check_others(c);
+        if (r >= 0)
+                r = check_inodes(c);
+        if (r >= 0)
+                r = check_names(c);
+        if (r >= 0)
+                check_totals(c);
+        return r;
+}
+
+/* Of a walk that may have to begin again: what it found. */
+struct kept_lines {
+        char *text; /* each with its zero byte */
+        size_t len, capacity;
+        bool full;  /* no memory for more: then the walk begins again, too */
+};
+
+static void keep_line(const char *line, void *arg)
+{
+        struct kept_lines *k = arg;
+        size_t len = strlen(line) + 1;
+
+        if (k->len + len > k->capacity) {
+                size_t capacity = 2 * (k->len + len);
+                char *more = realloc(k->text, capacity);
+
+                k->full |= !more;
+                if (!more)
+                        return;
+                k->text = more;
+                k->capacity = capacity;
+        }
+        memcpy(k->text + k->len, line, len);
+        k->len += len;
+}
+
+struct snapshot_walk {
+        struct check *check;
+        bool meta_damaged;
+        struct kept_lines lines;
+};
+
+static int snapshot_body(struct kv_txn *t, void *arg)
+{
+        struct snapshot_walk *w = arg;
+        int r;
+
+        w->check->txn = t;
+        w->lines.len = 0;
+        r = walk(w->check, w->meta_damaged);
+        w->check->txn = NULL;
+        /* One that was too slow once will be too slow again: no reason to run this anew. */
+        return r == -ERR_CONFLICT || r == -ERR_RETRY || (r >= 0 && w->lines.full) ? -ETIME : r;
+}
+
+/* Walks one snapshot if the store's transactions live long enough, else the keys as they are when it comes to
+ * them. */
+static int check_all(struct check *c, bool meta_damaged)
+{
+        struct snapshot_walk w = { .check = c, .meta_damaged = meta_damaged };
+        maint_check_fn fn = c->fn;
+        void *fn_arg = c->fn_arg;
+        int r;
+
+        /* Where it cannot take too long, nothing needs to be kept back. */
+        if (kv_limits(c->store)->txn_ms > 0) {
+                c->fn = keep_line;
+                c->fn_arg = &w.lines;
+        }
+        r = kv_run(c->store, KV_READ, snapshot_body, &w);
+        c->fn = fn;
+        c->fn_arg = fn_arg;
+        if (r >= 0 && fn)
+                for (size_t at = 0; at < w.lines.len; at += strlen(w.lines.text + at) + 1)
+                        fn(w.lines.text + at, fn_arg);
+        free(w.lines.text);
+        return r == -ETIME && kv_limits(c->store)->txn_ms > 0 ? walk(c, meta_damaged) : r;
+}
+
+int maint_check(struct kv_store *store, maint_check_fn fn, void *arg,
+             void (*progress)(uint64_t keys, void *arg), struct maint_check_result *ret,
+             struct err_text *text)
+{
+        _cleanup_free_ struct check *c = calloc(1, sizeof(*c));
+        struct meta_read meta = { .check = c, .text = text };
+        int r;
+
+        if (!c)
+                return err_set(text, ENOMEM, "%s", err_str(ENOMEM));
+        c->store = store;
+        c->fn = fn;
+        c->fn_arg = arg;
+        c->progress = progress;
+        c->progress_arg = arg;
+        if (text)
+                text->text[0] = '\0';
+        r = kv_run(store, KV_READ, meta_body, &meta);
+        if (r >= 0)
+                r = check_all(c, meta.damaged);
+        free(c->nodes.node);
+        if (r < 0) {
+                if (text && text->text[0] == '\0')
+                        err_set(text, -r, "cannot read the store: %s", err_str(r));
+                return r;
+        }
+        *ret = c->result;
+        return 0;
+}

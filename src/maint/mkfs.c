@@ -1,0 +1,188 @@
+/* Making a file system: the metadata block, the counters and the root directory. */
+#include "fs/inode/inode.h"
+#include "fs/session/registry.h"
+#include "base/rng.h"
+#include "maint/maint.h"
+
+/* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
+ * fills eight pages of LMDB. */
+#define BLOCK_SIZE_LOCAL  32752u
+#define BLOCK_SIZE_REMOTE 32768u
+
+/* Everything that a store holds. */
+static const struct slice all_begin = { .data = (const uint8_t *)"", .len = 0 };
+static const struct slice all_end = { .data = (const uint8_t *)"\xff", .len = 1 };
+
+/* What is in the store already: 0 nothing, 1 a file system, 2 something else. */
+static int look_body(struct kv_txn *t, void *arg)
+{
+        struct slice key, value;
+        struct kv_range range;
+        struct fmt_key meta;
+        int r;
+
+        fmt_key_meta(&meta);
+        r = kv_get(t, fmt_slice(&meta), KV_SNAPSHOT, &value);
+        if (r != -ENOENT)
+                return r < 0 ? r : 1;
+        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = all_begin, .end = all_end, .limit = 1,
+                                                           .snapshot = true });
+        r = kv_range_next(&range, &key, &value);
+        kv_range_end(&range);
+        return r > 0 ? 2 : r;
+}
+
+struct erase {
+        size_t step;
+        bool remote;
+};
+
+/* EBUSY if somebody is registered, with a conflict against whoever registers meanwhile. */
+static int check_not_mounted(struct kv_txn *t)
+{
+        static const uint8_t nobody[FMT_PID_SIZE];
+        int r = fs_registry_alone(t, nobody);
+
+        return r < 0 ? r : r > 0 ? 0 : -EBUSY;
+}
+
+/* Clears as many keys as one transaction may: 1 if more remain. The metadata block goes first, because
+ * its key is the lowest of ours: what is half erased is no file system any more. */
+static int erase_body(struct kv_txn *t, void *arg)
+{
+        const struct erase *e = arg;
+        uint8_t last[KV_KEY_MAX];
+        struct slice key, value, end = all_end;
+        struct kv_range range;
+        size_t n = 0, len = 0;
+        int r = e->remote ? check_not_mounted(t) : 0;
+
+        if (r < 0)
+                return r;
+        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = all_begin, .end = all_end,
+                                                           .limit = e->step, .snapshot = true });
+        while ((r = kv_range_next(&range, &key, &value)) > 0) {
+                n++;
+                len = key.len;
+                memcpy(last, key.data, key.len);
+        }
+        kv_range_end(&range);
+        if (r < 0)
+                return r;
+        if (n == e->step)
+                end = slice_of(last, len); /* the last one goes with the next step */
+        r = kv_clear_range(t, all_begin, end);
+        return r < 0 ? r : n == e->step;
+}
+
+static int erase(struct kv_store *store)
+{
+        const struct kv_limits *limits = kv_limits(store);
+        struct erase e = { .step = limits->clear_keys < 4096 ? limits->clear_keys : 4096,
+                           .remote = limits->remote };
+        int r;
+
+        if (e.step < 2)
+                e.step = 2;
+        do
+                r = kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, erase_body, &e);
+        while (r > 0);
+        return r;
+}
+
+struct make {
+        struct fmt_meta meta;
+        struct fmt_inode root;
+};
+
+static int set_counter(struct kv_txn *t, char which, int64_t n)
+{
+        uint8_t value[8];
+        struct fmt_key k;
+
+        fmt_key_meta_counter(&k, which);
+        fmt_counter_encode(n, value);
+        return kv_set(t, fmt_slice(&k), slice_of(value, sizeof(value)));
+}
+
+static int make_body(struct kv_txn *t, void *arg)
+{
+        const struct make *m = arg;
+        uint8_t value[FMT_SMALL_MAX];
+        struct fmt_key k;
+        int r;
+
+        fmt_key_meta(&k);
+        r = kv_set(t, fmt_slice(&k), slice_of(value, fmt_meta_encode(&m->meta, value)));
+        if (r >= 0)
+                r = set_counter(t, 'i', FMT_ROOT_INO + 1);
+        if (r >= 0)
+                r = set_counter(t, 'n', 1);
+        if (r >= 0)
+                r = set_counter(t, 'e', 0);
+        return r < 0 ? r : fs_inode_store_new(t, FMT_ROOT_INO, &m->root);
+}
+
+static int check_options(const struct maint_mkfs_opts *opts, struct err_text *text)
+{
+        if (opts->block_size != 0 && !fmt_block_size_valid(opts->block_size))
+                return err_set(text, EINVAL, "block size %u: must be a multiple of %u from %u to %u",
+                               opts->block_size, FMT_BLOCK_SIZE_UNIT, FMT_BLOCK_SIZE_MIN, FMT_BLOCK_SIZE_MAX);
+        if (opts->label && strlen(opts->label) > 255)
+                return err_set(text, EINVAL, "the label is longer than 255 bytes");
+        return 0;
+}
+
+/* Makes sure that the store is empty, and empties it if that is wanted. */
+static int prepare(struct kv_store *store, bool force, struct err_text *text)
+{
+        int r = kv_run(store, KV_READ, look_body, NULL);
+
+        if (r > 0 && !force)
+                return err_set(text, EEXIST, "the store already holds %s; --force erases it",
+                               r == 1 ? "a file system" : "something else");
+        if (r > 0)
+                r = erase(store);
+        if (r == -EBUSY)
+                return err_set(text, EBUSY, "the file system is mounted: 'ashlar mounts' says where");
+        return r < 0 ? err_set(text, -r, "cannot prepare the store: %s", err_str(r)) : 0;
+}
+
+int maint_mkfs(struct kv_store *store, const struct maint_mkfs_opts *opts, const struct clock *clock,
+            struct err_text *text)
+{
+        uint32_t local = kv_limits(store)->remote ? BLOCK_SIZE_REMOTE : BLOCK_SIZE_LOCAL;
+        struct timespec now = clock ? clock->now(clock) : clock_system.now(&clock_system);
+        struct make m = {
+                .meta = {
+                        .version = FMT_VERSION,
+                        .block_size = opts->block_size != 0 ? opts->block_size : local,
+                        .created = now,
+                        .label = opts->label ? slice_str(opts->label) : slice_of(NULL, 0),
+                },
+                .root = {
+                        .mode = S_IFDIR | (opts->root_mode != 0 ? opts->root_mode & 07777 : 0755),
+                        .uid = opts->root_uid,
+                        .gid = opts->root_gid,
+                        .nlink = 1,
+                        .parent = FMT_ROOT_INO,
+                        .atime = now,
+                        .mtime = now,
+                        .ctime = now,
+                        .btime = now,
+                },
+        };
+        int r = check_options(opts, text);
+
+        if (r >= 0)
+                r = prepare(store, opts->force, text);
+        if (r < 0)
+                return r;
+        rng_system(m.meta.uuid, sizeof(m.meta.uuid));
+        m.meta.uuid[6] = (m.meta.uuid[6] & 0x0f) | 0x40; /* RFC 9562: version 4, random */
+        m.meta.uuid[8] = (m.meta.uuid[8] & 0x3f) | 0x80;
+        r = kv_run(store, KV_WRITE | KV_IDEMPOTENT, make_body, &m);
+        if (r >= 0)
+                r = kv_sync(store);
+        return r < 0 ? err_set(text, -r, "cannot write the file system: %s", err_str(r)) : 0;
+}
