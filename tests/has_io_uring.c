@@ -1,18 +1,18 @@
 /* Whether io_uring can be used here (with_rings.sh asks): kernels, sysctls and containers may forbid it. */
 #include "base/err.h"
-#include "fuse/ring.h"
+#include "fuse/transport/ring.h"
 
 #include <stdio.h>
 
 int main(void)
 {
-        struct af_ring ring;
-        int r = af_ring_init(&ring, 1);
+        struct fuse_ring ring;
+        int r = fuse_ring_init(&ring, 1);
 
         if (r < 0) {
                 printf("%s\n", err_str(r));
                 return 1;
         }
-        af_ring_destroy(&ring);
+        fuse_ring_destroy(&ring);
         return 0;
 }

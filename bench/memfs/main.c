@@ -3,8 +3,8 @@
 #include "memfs_ops.h"
 
 #include "base/cleanup.h"
-#include "fuse/mountinfo.h"
-#include "fuse/mountpoint.h"
+#include "fuse/mountpoint/mountinfo.h"
+#include "fuse/mountpoint/mountpoint.h"
 #include "fuse/server.h"
 
 #include <fcntl.h>
@@ -19,11 +19,11 @@
 
 #define READ_AHEAD_KB 2048
 
-static struct af_server *server;
+static struct fuse_server *server;
 
 static void on_signal(int sig)
 {
-        af_stop(server);
+        fuse_stop(server);
 }
 
 /* The kernel reads 128 KiB ahead unless root allows more. Asking the mount itself for its device would
@@ -61,22 +61,22 @@ static int failed(const struct err_text *text)
 
 static int serve(struct memfs *m, const char *dir)
 {
-        const struct af_mount_opts mount_opts = {
+        const struct fuse_mount_opts mount_opts = {
                 .source = "memfs", .flags = MS_NOSUID | MS_NODEV, .allow_other = geteuid() == 0,
         };
         struct err_text text;
         int fd, r;
 
-        if (af_mount(dir, &mount_opts, &fd, &text) < 0)
+        if (fuse_mount(dir, &mount_opts, &fd, &text) < 0)
                 return failed(&text);
         raise_read_ahead(dir);
-        if (af_server_new_with(&m->core, fd, &server, &text) < 0)
+        if (fuse_server_new_with(&m->conn, fd, &server, &text) < 0)
                 return failed(&text);
         signal(SIGTERM, on_signal);
         signal(SIGINT, on_signal);
-        r = af_serve(server);
-        af_server_free(server);
-        af_unmount(dir, true, NULL); /* unless it was */
+        r = fuse_serve(server);
+        fuse_server_free(server);
+        fuse_unmount(dir, true, NULL); /* unless it was */
         return r < 0 ? 1 : 0;
 }
 
@@ -88,16 +88,16 @@ int main(int argc, char **argv)
                 { 0 },
         };
         _cleanup_free_ char *dir = NULL;
-        struct memfs m = { .core.ops = &memfs_ops };
+        struct memfs m = { .conn.ops = &memfs_ops };
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 if (c == 'w')
-                        m.core.opts.writeback_cache = true;
+                        m.conn.opts.writeback_cache = true;
                 else if (c == 't' && strcmp(optarg, "uring") == 0)
-                        m.core.opts.transport = AF_TRANSPORT_URING;
+                        m.conn.opts.transport = FUSE_TRANSPORT_URING;
                 else if (c == 't' && strcmp(optarg, "classic") == 0)
-                        m.core.opts.transport = AF_TRANSPORT_CLASSIC;
+                        m.conn.opts.transport = FUSE_TRANSPORT_CLASSIC;
                 else if (c != 't' || strcmp(optarg, "auto") != 0)
                         return usage();
         }
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
         }
         mallopt(M_TRIM_THRESHOLD, 1 << 30); /* freed blocks are soon used again */
         mallopt(M_MMAP_THRESHOLD, 1 << 24);
-        m.core.policy = af_policy_exclusive(&m.core.opts);
+        m.conn.policy = fuse_policy_exclusive(&m.conn.opts);
         m.root = mem_inode_new(S_IFDIR | 0755, getuid(), getgid(), 0);
         if (!m.root)
                 return 1;

@@ -7,16 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct mem_inode *inode_in(struct af_core *core, uint64_t ino)
+static struct mem_inode *inode_in(struct fuse_conn *conn, uint64_t ino)
 {
-        struct memfs *m = (struct memfs *)core;
+        struct memfs *m = (struct memfs *)conn;
 
         return ino == FUSE_ROOT_ID ? m->root : (struct mem_inode *)(uintptr_t)ino;
 }
 
-static struct mem_inode *inode_of(const struct af_req *r, uint64_t ino)
+static struct mem_inode *inode_of(const struct fuse_req *r, uint64_t ino)
 {
-        return inode_in(r->core, ino);
+        return inode_in(r->conn, ino);
 }
 
 /* Names come with a zero byte behind them. */
@@ -52,7 +52,7 @@ static struct fs_attr entry_of(struct mem_inode *i)
         return a;
 }
 
-static void op_lookup(const struct af_req *r, uint64_t parent, struct slice name)
+static void op_lookup(const struct fuse_req *r, uint64_t parent, struct slice name)
 {
         struct mem_inode *dir = inode_of(r, parent);
         struct mem_entry *found;
@@ -64,17 +64,17 @@ static void op_lookup(const struct af_req *r, uint64_t parent, struct slice name
                 a = entry_of(found->inode);
         pthread_rwlock_unlock(&dir->lock);
         if (found)
-                af_reply_entry(r, &a);
+                fuse_reply_entry(r, &a);
         else
-                af_reply_no_entry(r);
+                fuse_reply_no_entry(r);
 }
 
-static void op_forget(struct af_core *core, uint64_t ino, uint64_t n)
+static void op_forget(struct fuse_conn *conn, uint64_t ino, uint64_t n)
 {
-        mem_inode_unref(inode_in(core, ino), n);
+        mem_inode_unref(inode_in(conn, ino), n);
 }
 
-static void op_getattr(const struct af_req *r, uint64_t ino)
+static void op_getattr(const struct fuse_req *r, uint64_t ino)
 {
         struct mem_inode *i = inode_of(r, ino);
         struct fs_attr a;
@@ -82,7 +82,7 @@ static void op_getattr(const struct af_req *r, uint64_t ino)
         pthread_rwlock_rdlock(&i->lock);
         a = attr_of(&i->st);
         pthread_rwlock_unlock(&i->lock);
-        af_reply_attr(r, &a);
+        fuse_reply_attr(r, &a);
 }
 
 static void set_times(struct mem_inode *i, const struct fs_setattr *s)
@@ -103,13 +103,13 @@ static void set_size(struct mem_inode *i, uint64_t size)
         touch(i);
 }
 
-static void op_setattr(const struct af_req *r, uint64_t ino, const struct fs_setattr *s)
+static void op_setattr(const struct fuse_req *r, uint64_t ino, const struct fs_setattr *s)
 {
         struct mem_inode *i = inode_of(r, ino);
         struct fs_attr now;
 
         if ((s->set & FS_SET_SIZE) && s->size > MEM_FILE_MAX) {
-                af_reply_err(r, -EFBIG);
+                fuse_reply_err(r, -EFBIG);
                 return;
         }
         pthread_rwlock_wrlock(&i->lock);
@@ -124,14 +124,14 @@ static void op_setattr(const struct af_req *r, uint64_t ino, const struct fs_set
         set_times(i, s);
         now = attr_of(&i->st);
         pthread_rwlock_unlock(&i->lock);
-        af_reply_attr(r, &now);
+        fuse_reply_attr(r, &now);
 }
 
-static void op_readlink(const struct af_req *r, uint64_t ino)
+static void op_readlink(const struct fuse_req *r, uint64_t ino)
 {
         const char *target = inode_of(r, ino)->target; /* never changes */
 
-        af_reply_data(r, target, strlen(target));
+        fuse_reply_data(r, target, strlen(target));
 }
 
 /* ---- names ---------------------------------------------------------------------------------------- */
@@ -158,7 +158,7 @@ static int add_name(struct mem_inode *dir, const char *name, struct mem_inode *i
 }
 
 /* Makes an inode with a name, and the entry for the reply. TARGET only for symlinks. */
-static int make(const struct af_req *r, uint64_t parent, struct slice name, mode_t mode, dev_t rdev,
+static int make(const struct fuse_req *r, uint64_t parent, struct slice name, mode_t mode, dev_t rdev,
                 const char *target, struct fs_attr *ret)
 {
         struct mem_inode *dir = inode_of(r, parent), *i;
@@ -189,15 +189,15 @@ static int make(const struct af_req *r, uint64_t parent, struct slice name, mode
         return 0;
 }
 
-static void reply_made(const struct af_req *r, int result, const struct fs_attr *a)
+static void reply_made(const struct fuse_req *r, int result, const struct fs_attr *a)
 {
         if (result < 0)
-                af_reply_err(r, result);
+                fuse_reply_err(r, result);
         else
-                af_reply_entry(r, a);
+                fuse_reply_entry(r, a);
 }
 
-static void op_mknod(const struct af_req *r, uint64_t parent, struct slice name, uint32_t mode, uint64_t rdev)
+static void op_mknod(const struct fuse_req *r, uint64_t parent, struct slice name, uint32_t mode, uint64_t rdev)
 {
         struct fs_attr a;
         int result = make(r, parent, name, mode, rdev, NULL, &a);
@@ -205,7 +205,7 @@ static void op_mknod(const struct af_req *r, uint64_t parent, struct slice name,
         reply_made(r, result, &a);
 }
 
-static void op_mkdir(const struct af_req *r, uint64_t parent, struct slice name, uint32_t mode)
+static void op_mkdir(const struct fuse_req *r, uint64_t parent, struct slice name, uint32_t mode)
 {
         struct fs_attr a;
         int result = make(r, parent, name, S_IFDIR | (mode & ~(mode_t)S_IFMT), 0, NULL, &a);
@@ -213,7 +213,7 @@ static void op_mkdir(const struct af_req *r, uint64_t parent, struct slice name,
         reply_made(r, result, &a);
 }
 
-static void op_symlink(const struct af_req *r, uint64_t parent, struct slice name, struct slice target)
+static void op_symlink(const struct fuse_req *r, uint64_t parent, struct slice name, struct slice target)
 {
         struct fs_attr a;
         int result = make(r, parent, name, S_IFLNK | 0777, 0, str(target), &a);
@@ -221,18 +221,18 @@ static void op_symlink(const struct af_req *r, uint64_t parent, struct slice nam
         reply_made(r, result, &a);
 }
 
-static void op_create(const struct af_req *r, uint64_t parent, struct slice name, uint32_t mode)
+static void op_create(const struct fuse_req *r, uint64_t parent, struct slice name, uint32_t mode)
 {
         struct fs_attr a;
         int result = make(r, parent, name, S_IFREG | (mode & ~(mode_t)S_IFMT), 0, NULL, &a);
 
         if (result < 0)
-                af_reply_err(r, result);
+                fuse_reply_err(r, result);
         else
-                af_reply_created(r, &a, 0);
+                fuse_reply_created(r, &a, 0);
 }
 
-static void op_link(const struct af_req *r, uint64_t ino, uint64_t parent, struct slice name)
+static void op_link(const struct fuse_req *r, uint64_t ino, uint64_t parent, struct slice name)
 {
         struct mem_inode *i = inode_of(r, ino);
         struct fs_attr a;
@@ -241,7 +241,7 @@ static void op_link(const struct af_req *r, uint64_t ino, uint64_t parent, struc
         mem_inode_ref(i); /* the new entry's */
         result = add_name(inode_of(r, parent), str(name), i);
         if (result < 0) {
-                af_reply_err(r, result);
+                fuse_reply_err(r, result);
                 return;
         }
         pthread_rwlock_wrlock(&i->lock);
@@ -249,7 +249,7 @@ static void op_link(const struct af_req *r, uint64_t ino, uint64_t parent, struc
         i->st.st_ctim = mem_now();
         pthread_rwlock_unlock(&i->lock);
         a = entry_of(i);
-        af_reply_entry(r, &a);
+        fuse_reply_entry(r, &a);
 }
 
 /* Takes a name away, with DIR locked; the entry's reference goes to the caller, who gives it back
@@ -279,7 +279,7 @@ static bool is_full_dir(const struct mem_inode *i)
 }
 
 /* The kernel has checked that the name is (for RMDIR) or is not (for UNLINK) a directory. */
-static void op_remove(const struct af_req *r, uint64_t parent, struct slice name)
+static void op_remove(const struct fuse_req *r, uint64_t parent, struct slice name)
 {
         struct mem_inode *dir = inode_of(r, parent), *gone = NULL;
         struct mem_entry *e;
@@ -296,7 +296,7 @@ static void op_remove(const struct af_req *r, uint64_t parent, struct slice name
         pthread_rwlock_unlock(&dir->lock);
         if (gone)
                 mem_inode_unref(gone, 1);
-        af_reply_result(r, result);
+        fuse_reply_result(r, result);
 }
 
 static void lock_two(struct mem_inode *a, struct mem_inode *b)
@@ -360,7 +360,7 @@ static int move(struct mem_inode *from, struct mem_entry *e, struct mem_inode *t
         return 0;
 }
 
-static void op_rename(const struct af_req *r, uint64_t parent, struct slice name, uint64_t new_parent,
+static void op_rename(const struct fuse_req *r, uint64_t parent, struct slice name, uint64_t new_parent,
                       struct slice new_name, unsigned flags)
 {
         struct mem_inode *from = inode_of(r, parent), *to = inode_of(r, new_parent), *gone = NULL;
@@ -381,12 +381,12 @@ static void op_rename(const struct af_req *r, uint64_t parent, struct slice name
         unlock_two(from, to);
         if (gone)
                 mem_inode_unref(gone, 1);
-        af_reply_result(r, result);
+        fuse_reply_result(r, result);
 }
 
 /* ---- data ----------------------------------------------------------------------------------------- */
 
-static void op_read(const struct af_req *r, uint64_t ino, uint64_t offset, size_t size)
+static void op_read(const struct fuse_req *r, uint64_t ino, uint64_t offset, size_t size)
 {
         struct mem_inode *i = inode_of(r, ino);
         struct iovec iov[MEM_READ_IOV_MAX];
@@ -398,11 +398,11 @@ static void op_read(const struct af_req *r, uint64_t ino, uint64_t offset, size_
 
                 n = mem_data_map(&i->data, offset, size < left ? size : left, iov);
         }
-        af_reply_iov(r, iov, n); /* under the lock: straight from the blocks */
+        fuse_reply_iov(r, iov, n); /* under the lock: straight from the blocks */
         pthread_rwlock_unlock(&i->lock);
 }
 
-static void op_write(const struct af_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
+static void op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
                      bool kill_priv)
 {
         struct mem_inode *i = inode_of(r, ino);
@@ -422,21 +422,21 @@ static void op_write(const struct af_req *r, uint64_t ino, uint64_t offset, stru
         }
         pthread_rwlock_unlock(&i->lock);
         if (result < 0)
-                af_reply_err(r, result);
+                fuse_reply_err(r, result);
         else
-                af_reply_written(r, data.len);
+                fuse_reply_written(r, data.len);
 }
 
-static void op_sync(const struct af_req *r, uint64_t ino)
+static void op_sync(const struct fuse_req *r, uint64_t ino)
 {
-        af_reply_result(r, 0);
+        fuse_reply_result(r, 0);
 }
 
 /* ---- reading directories -------------------------------------------------------------------------- */
 
 /* One READDIR or READDIRPLUS reply being filled. */
 struct filling {
-        const struct af_req *req;
+        const struct fuse_req *req;
         char *buf;
         size_t size, used;
         bool plus;
@@ -451,13 +451,13 @@ static bool fill(struct filling *f, const char *name, ino_t ino, mode_t type, st
         struct slice s = slice_str(name);
 
         if (!f->plus) {
-                used = af_put_dirent(f->buf + f->used, room, s, ino, type, position);
+                used = fuse_put_dirent(f->buf + f->used, room, s, ino, type, position);
         } else {
                 struct fs_attr a;
 
                 if (i)
                         a = entry_of(i);
-                used = af_put_direntplus(f->req->core, f->buf + f->used, room, s, ino, type, position,
+                used = fuse_put_direntplus(f->req->conn, f->buf + f->used, room, s, ino, type, position,
                                          i ? &a : NULL);
                 if (i && used == 0)
                         mem_inode_unref(i, 1);
@@ -484,55 +484,55 @@ static void fill_from(struct filling *f, struct mem_inode *dir, uint64_t positio
         }
 }
 
-static void op_readdir(const struct af_req *r, uint64_t ino, uint64_t position, size_t size, bool plus)
+static void op_readdir(const struct fuse_req *r, uint64_t ino, uint64_t position, size_t size, bool plus)
 {
         struct mem_inode *dir = inode_of(r, ino);
         struct filling f = { .req = r, .size = size, .plus = plus, .buf = malloc(size) };
 
         if (!f.buf) {
-                af_reply_err(r, -ENOMEM);
+                fuse_reply_err(r, -ENOMEM);
                 return;
         }
         pthread_rwlock_rdlock(&dir->lock);
         fill_from(&f, dir, position);
         pthread_rwlock_unlock(&dir->lock);
-        af_reply_data(r, f.buf, f.used);
+        fuse_reply_data(r, f.buf, f.used);
         free(f.buf);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
-static void op_statfs(const struct af_req *r)
+static void op_statfs(const struct fuse_req *r)
 {
         const struct fs_statfs s = {
                 .block_size = MEM_BLOCK, .blocks = 1 << 24, .blocks_free = 1 << 24, .inodes = 1 << 30,
                 .inodes_free = 1 << 30,
         };
 
-        af_reply_statfs(r, &s);
+        fuse_reply_statfs(r, &s);
 }
 
 /* "No such attribute" and not ENOSYS, after which the kernel would stop asking: ashlar has attributes. */
-static void op_getxattr(const struct af_req *r, uint64_t ino, struct slice name, size_t size)
+static void op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name, size_t size)
 {
-        af_reply_err(r, -ENODATA);
+        fuse_reply_err(r, -ENODATA);
 }
 
-static void op_listxattr(const struct af_req *r, uint64_t ino, size_t size)
+static void op_listxattr(const struct fuse_req *r, uint64_t ino, size_t size)
 {
         if (size == 0)
-                af_reply_xattr_size(r, 0);
+                fuse_reply_xattr_size(r, 0);
         else
-                af_reply_result(r, 0);
+                fuse_reply_result(r, 0);
 }
 
-static void op_setxattr(const struct af_req *r, uint64_t ino, struct slice name, struct slice value,
+static void op_setxattr(const struct fuse_req *r, uint64_t ino, struct slice name, struct slice value,
                         int flags)
 {
-        af_reply_err(r, -EOPNOTSUPP);
+        fuse_reply_err(r, -EOPNOTSUPP);
 }
 
-const struct af_ops memfs_ops = {
+const struct fuse_ops memfs_ops = {
         .lookup = op_lookup,
         .forget = op_forget,
         .getattr = op_getattr,

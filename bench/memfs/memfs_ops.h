@@ -3,14 +3,14 @@
 #define MEMFS_OPS_H
 
 #include "memfs.h"
-#include "fuse/ops.h"
+#include "fuse/proto/ops.h"
 
-/* What a server is given as its core. */
+/* What a server is given as its conn. */
 struct memfs {
-        struct af_core core;
+        struct fuse_conn conn;
         struct mem_inode *root;
 };
 
-extern const struct af_ops memfs_ops;
+extern const struct fuse_ops memfs_ops;
 
 #endif

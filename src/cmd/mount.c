@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "base/log.h"
-#include "fuse/mountinfo.h"
-#include "fuse/mountpoint.h"
+#include "fuse/mountpoint/mountinfo.h"
+#include "fuse/mountpoint/mountpoint.h"
 #include "cmd/serve.h"
 #include "cmd/store_url.h"
 
@@ -141,12 +141,12 @@ static int parse_args(int argc, char **argv, struct args *a)
 static int clear_dead_mounts(const char *dir, struct err_text *text)
 {
         for (int i = 0; i < DEAD_MOUNTS_MAX; i++) {
-                _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
+                _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
                 int r;
 
-                if (af_mountinfo_at(dir, &at) < 0 || !af_mountinfo_is_ashlar(&at))
+                if (fuse_mountinfo_at(dir, &at) < 0 || !fuse_mountinfo_is_ashlar(&at))
                         return 0;
-                r = af_unmount_dead(dir);
+                r = fuse_unmount_dead(dir);
                 if (r == 0)
                         return 0;
                 if (r < 0 && r != -EINVAL)
@@ -157,7 +157,7 @@ static int clear_dead_mounts(const char *dir, struct err_text *text)
 
 static int check_dir(const char *given, char **ret, struct err_text *text)
 {
-        _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
+        _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
         _cleanup_free_ char *dir = realpath(given, NULL);
         struct stat st;
         int r;
@@ -173,7 +173,7 @@ static int check_dir(const char *given, char **ret, struct err_text *text)
                 return err_set(text, errno, "mount point %s: %s", dir, err_str(errno));
         if (!S_ISDIR(st.st_mode))
                 return err_set(text, ENOTDIR, "mount point %s is not a directory", dir);
-        if (af_mountinfo_at(dir, &at) == 0 && af_mountinfo_is_ashlar(&at))
+        if (fuse_mountinfo_at(dir, &at) == 0 && fuse_mountinfo_is_ashlar(&at))
                 return err_set(text, EBUSY, "mount point %s is busy: %s is mounted there; unmount it with "
                                "'ashlar umount %s'", dir, at.source, dir);
         *ret = steal_ptr(dir);

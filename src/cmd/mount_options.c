@@ -84,16 +84,16 @@ static const struct option_word {
         { "X-*", IGNORE, 0 },
 };
 
-static bool transport_by_name(const char *name, enum af_transport_kind *ret)
+static bool transport_by_name(const char *name, enum fuse_transport_kind *ret)
 {
         static const char *const names[] = {
-                [AF_TRANSPORT_AUTO] = "auto", [AF_TRANSPORT_URING] = "uring",
-                [AF_TRANSPORT_CLASSIC] = "classic",
+                [FUSE_TRANSPORT_AUTO] = "auto", [FUSE_TRANSPORT_URING] = "uring",
+                [FUSE_TRANSPORT_CLASSIC] = "classic",
         };
 
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
                 if (strcmp(name, names[i]) == 0) {
-                        *ret = (enum af_transport_kind)i;
+                        *ret = (enum fuse_transport_kind)i;
                         return true;
                 }
         }

@@ -2,7 +2,7 @@
 #ifndef CMD_MOUNT_OPTIONS_H
 #define CMD_MOUNT_OPTIONS_H
 
-#include "fuse/af.h"
+#include "fuse/fuse.h"
 
 /* Whether other mounts of the store may be there at the same time. */
 enum mount_mode {
@@ -17,7 +17,7 @@ struct mount_options {
         enum fs_atime atime;
         enum mount_mode mode;
         unsigned timeout_s;    /* how long a request waits for a store that is away; 0: without end */
-        struct af_opts af;
+        struct fuse_opts af;
 };
 
 /* What holds without any option: for root nosuid, nodev and open to all users; for others open to them

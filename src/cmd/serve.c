@@ -4,8 +4,8 @@
 #include "cmd/farewell.h"
 #include "format/format.h"
 #include "base/log.h"
-#include "fuse/mountinfo.h"
-#include "fuse/mountpoint.h"
+#include "fuse/mountpoint/mountinfo.h"
+#include "fuse/mountpoint/mountpoint.h"
 #include "cmd/serve_signals.h"
 #include "fs/session/session.h"
 #include "cmd/store_url.h"
@@ -32,7 +32,7 @@ struct mount {
         struct kv_store *bottom, *store; /* the store, and what the file system uses: the same, or over it */
         struct fs_session *session;      /* NULL: the lock does */
         struct fs *fs;
-        struct af_server *server;
+        struct fuse_server *server;
         struct serve_signals *signals;
         int root_err; /* why the root directory cannot be read; 0: it can */
         bool mounted; /* at job->dir, by us */
@@ -42,9 +42,9 @@ struct mount {
 
 /* ---- the store ---------------------------------------------------------------------------------- */
 
-static int has_source(const struct af_mountinfo *m, void *arg)
+static int has_source(const struct fuse_mountinfo *m, void *arg)
 {
-        return af_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
+        return fuse_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
 /* The lock of a local store keeps all others out; elsewhere, and where others are welcome, mounts know of
@@ -169,7 +169,7 @@ static int open_fs(struct mount *m, struct err_text *text)
         int r;
 
         /* A mount that everybody can see is not going away. */
-        m->wait_ms = af_mountinfo_each(has_source, (void *)m->job->url) > 0 ? 0 : STORE_WAIT_MS;
+        m->wait_ms = fuse_mountinfo_each(has_source, (void *)m->job->url) > 0 ? 0 : STORE_WAIT_MS;
         r = open_store(m, text);
         if (r >= 0)
                 r = open_session(m, text);
@@ -195,7 +195,7 @@ static int on_started(void *arg)
 {
         struct mount *m = arg;
         const struct mount_job *job = m->job;
-        _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
+        _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
         struct deadline deadline;
         struct fs_attr root;
         int r;
@@ -207,10 +207,10 @@ static int on_started(void *arg)
                 m->root_err = r;
                 return r;
         }
-        if (af_mountinfo_at(job->dir, &at) == 0 && has_source(&at, (void *)job->url))
+        if (fuse_mountinfo_at(job->dir, &at) == 0 && has_source(&at, (void *)job->url))
                 tune_readahead(at.dev);
-        log_info("%s is mounted at %s, transport: %s", job->url, job->dir, af_server_transport(m->server));
-        if (job->ready && job->ready(af_server_transport(m->server), job->arg) != 0)
+        log_info("%s is mounted at %s, transport: %s", job->url, job->dir, fuse_server_transport(m->server));
+        if (job->ready && job->ready(fuse_server_transport(m->server), job->arg) != 0)
                 return -EPIPE;
         return 0;
 }
@@ -241,12 +241,12 @@ static int watch_signals(struct mount *m)
 static int start_patiently(struct mount *m, struct err_text *text)
 {
         const struct mount_job *job = m->job;
-        struct af_mount_opts opts = {
+        struct fuse_mount_opts opts = {
                 .source = job->url,
                 .flags = job->options.flags,
                 .allow_other = job->options.allow_other,
         };
-        struct af_opts af = job->options.af;
+        struct fuse_opts af = job->options.af;
         int fd, r;
 
         r = open_fs(m, text);
@@ -255,7 +255,7 @@ static int start_patiently(struct mount *m, struct err_text *text)
         r = farewell_listen(job->url, job->dir, &m->farewell);
         if (r < 0)
                 log_warning("'ashlar umount' will not be told how this mount ends: %s", err_str(r));
-        r = af_mount(job->dir, &opts, &fd, text);
+        r = fuse_mount(job->dir, &opts, &fd, text);
         if (r < 0)
                 return r;
         m->mounted = true;
@@ -266,7 +266,7 @@ static int start_patiently(struct mount *m, struct err_text *text)
         af.on_started_arg = m;
         af.on_ending = on_ending;
         af.on_ending_arg = m;
-        r = af_server_new(m->fs, &af, fd, &m->server, text);
+        r = fuse_server_new(m->fs, &af, fd, &m->server, text);
         if (r < 0) {
                 close(fd);
                 return r;
@@ -291,20 +291,20 @@ static int start(struct mount *m, struct err_text *text)
 /* The connection to the kernel ends first, so that unmounting cannot wait for an answer from us. */
 static void leave_directory(struct mount *m)
 {
-        struct af_mountinfo at = { 0 };
+        struct fuse_mountinfo at = { 0 };
         struct err_text text;
 
         if (!m->signals && m->store)
                 (void)watch_signals(m); /* serving never began, and yet the store has to be closed */
         serve_signals_ending(m->signals);
-        af_server_free(m->server);
+        fuse_server_free(m->server);
         m->server = NULL;
         serve_signals_leave(m->signals);
         /* Still there if the connection broke, or if we were told to leave at once. */
-        if (m->mounted && af_mountinfo_at(m->job->dir, &at) == 0 && has_source(&at, (void *)m->job->url) &&
-            af_unmount(m->job->dir, true, &text) < 0)
+        if (m->mounted && fuse_mountinfo_at(m->job->dir, &at) == 0 && has_source(&at, (void *)m->job->url) &&
+            fuse_unmount(m->job->dir, true, &text) < 0)
                 log_warning("%s", text.text);
-        af_mountinfo_clear(&at);
+        fuse_mountinfo_clear(&at);
         watcher_dismiss(m->watcher);
 }
 
@@ -346,7 +346,7 @@ int serve(const struct mount_job *job, struct err_text *text)
                 return err_set(text, -r, "cannot start a process: %s", err_str(r));
         r = start(&m, text);
         if (r == 0) {
-                r = af_serve(m.server);
+                r = fuse_serve(m.server);
                 if (m.root_err < 0)
                         err_set(text, -r, "%s: the root directory cannot be read: %s", job->url, err_str(r));
                 else if (r < 0)

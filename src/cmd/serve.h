@@ -8,7 +8,7 @@ struct mount_job {
         const char *url; /* absolute (store_url.h) */
         const char *dir; /* absolute, without symlinks */
         struct mount_options options;
-        /* Called once, when the directory answers, with the transport in use (af_server_transport); from
+        /* Called once, when the directory answers, with the transport in use (fuse_server_transport); from
          * another thread. Other than 0: nobody waits for it any more, unmount again. May be NULL. */
         int (*ready)(const char *transport, void *arg);
         void *arg;

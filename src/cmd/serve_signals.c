@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "fuse/mountpoint.h"
+#include "fuse/mountpoint/mountpoint.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -80,13 +80,13 @@ static void *unmount(void *arg)
 {
         struct serve_signals *x = arg;
         struct err_text text;
-        int r = af_unmount(x->o.dir, false, &text);
+        int r = fuse_unmount(x->o.dir, false, &text);
 
         if (r == -EBUSY) {
                 log_warning("%s is in use: detached; open files are cut off in %d seconds, or by a second "
                             "signal", x->o.dir, GRACE_S);
                 flush_pages(x->o.dir);
-                r = af_unmount(x->o.dir, true, &text);
+                r = fuse_unmount(x->o.dir, true, &text);
         }
         if (r < 0)
                 log_warning("%s", text.text);
@@ -97,7 +97,7 @@ static void *unmount(void *arg)
 static void stop_serving(struct serve_signals *x)
 {
         if (!x->stopped)
-                af_stop(x->o.server);
+                fuse_stop(x->o.server);
         x->stopped = true;
 }
 
@@ -184,7 +184,7 @@ static void on_signal(struct serve_signals *x, unsigned sig, uint64_t silent)
                 stop_serving(x);
 }
 
-/* After an unmount af_serve returns by itself, unless somebody still has files open, or a copy of the mount
+/* After an unmount fuse_serve returns by itself, unless somebody still has files open, or a copy of the mount
  * lives on in another namespace. */
 static bool grace_is_over(const struct serve_signals *x, uint64_t now)
 {

@@ -11,7 +11,7 @@
 #ifndef CMD_SERVE_SIGNALS_H
 #define CMD_SERVE_SIGNALS_H
 
-#include "fuse/af.h"
+#include "fuse/fuse.h"
 #include "kv/kv.h"
 
 struct serve_signals;
@@ -22,7 +22,7 @@ void serve_signals_block(void);
 /* What it watches; all borrowed until serve_signals_stop. */
 struct serve_signals_opts {
         const char *url, *dir;
-        struct af_server *server; /* NULL: there is none, as serving never began */
+        struct fuse_server *server; /* NULL: there is none, as serving never began */
         struct kv_store *store;
         unsigned timeout_ms;     /* how long the store may be silent once the end has begun */
 };

@@ -10,8 +10,8 @@
 #include "cmd/farewell.h"
 #include "kv/kv.h"
 #include "cmd/mount_table.h"
-#include "fuse/mountinfo.h"
-#include "fuse/mountpoint.h"
+#include "fuse/mountpoint/mountinfo.h"
+#include "fuse/mountpoint/mountpoint.h"
 #include "base/process.h"
 #include "cmd/store_url.h"
 
@@ -91,19 +91,19 @@ static int parse_args(int argc, char **argv, struct args *a)
         return -1;
 }
 
-static int find_mount(const char *given, struct af_mountinfo *ret, struct err_text *text)
+static int find_mount(const char *given, struct fuse_mountinfo *ret, struct err_text *text)
 {
         _cleanup_free_ char *dir = realpath(given, NULL);
         int r;
 
         if (!dir)
                 return err_set(text, errno, "%s: %s", given, err_str(errno));
-        r = af_mountinfo_at(dir, ret);
+        r = fuse_mountinfo_at(dir, ret);
         if (r == -ENOENT)
                 return err_set(text, EINVAL, "%s is not a mount point", dir);
         if (r < 0)
                 return err_set(text, -r, "cannot read the table of mounts: %s", err_str(r));
-        if (!af_mountinfo_is_ashlar(ret))
+        if (!fuse_mountinfo_is_ashlar(ret))
                 return err_set(text, EINVAL, "%s is not an ashlar file system but %s", dir, ret->type);
         return 0;
 }
@@ -111,11 +111,11 @@ static int find_mount(const char *given, struct af_mountinfo *ret, struct err_te
 /* What a process that just ended had open is let go a moment later: that moment is worth waiting for. */
 static int unmount(const char *dir, bool lazy, struct err_text *text)
 {
-        int r = af_unmount(dir, lazy, text);
+        int r = fuse_unmount(dir, lazy, text);
 
         for (unsigned tries = 0; r == -EBUSY && tries < BUSY_TRIES; tries++) {
                 nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_MS * 1000000 }, NULL);
-                r = af_unmount(dir, lazy, text);
+                r = fuse_unmount(dir, lazy, text);
         }
         if (r == -EBUSY)
                 return err_set(text, EBUSY, "%s is busy: a process has a file open or its working directory "
@@ -124,9 +124,9 @@ static int unmount(const char *dir, bool lazy, struct err_text *text)
         return r;
 }
 
-static int has_source(const struct af_mountinfo *m, void *arg)
+static int has_source(const struct fuse_mountinfo *m, void *arg)
 {
-        return af_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
+        return fuse_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
 /* The process that serves DIR, from the registration of its mount: false if there is none that can be
@@ -207,7 +207,7 @@ static int wait_committed(const char *url, struct err_text *text)
                 r = kv_open(url, &opts, &store, &why);
                 /* Mounted again: somewhere else too, or anew. Who comes after the old mount got the
                  * store from it. */
-                if (r != -EBUSY || af_mountinfo_each(has_source, (void *)url) > 0)
+                if (r != -EBUSY || fuse_mountinfo_each(has_source, (void *)url) > 0)
                         break;
                 if (looks == QUIET_LOOKS)
                         say(terminal, WAITING);
@@ -223,7 +223,7 @@ static int wait_committed(const char *url, struct err_text *text)
 
 int cmd_umount(int argc, char **argv)
 {
-        _cleanup_mountinfo_ struct af_mountinfo at = { 0 };
+        _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
         struct args a = { .lazy = false };
         _cleanup_close_ int farewell = -1;
         struct mount_row server;

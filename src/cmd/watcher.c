@@ -1,6 +1,6 @@
 #include "cmd/watcher.h"
 
-#include "fuse/mountpoint.h"
+#include "fuse/mountpoint/mountpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static void unmount_if_dead(const char *dir)
         struct timespec pause = { .tv_nsec = DEATH_POLL_MS * 1000000L };
 
         for (int i = 0; i < DEATH_POLLS; i++) {
-                if (af_unmount_dead(dir) == 1)
+                if (fuse_unmount_dead(dir) == 1)
                         return;
                 nanosleep(&pause, NULL);
         }

@@ -3,9 +3,9 @@
 #ifndef FUSE_SERVER_H
 #define FUSE_SERVER_H
 
-#include "fuse/core.h"
+#include "fuse/proto/conn.h"
 
-/* As af_server_new, with CORE (which stays the caller's) instead of a file system. */
-int af_server_new_with(struct af_core *core, int fuse_fd, struct af_server **ret, struct err_text *text);
+/* As fuse_server_new, with CORE (which stays the caller's) instead of a file system. */
+int fuse_server_new_with(struct fuse_conn *conn, int fuse_fd, struct fuse_server **ret, struct err_text *text);
 
 #endif

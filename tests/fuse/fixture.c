@@ -1,6 +1,6 @@
 #include "fixture.h"
 
-#include "fuse/mountpoint.h"
+#include "fuse/mountpoint/mountpoint.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
 
@@ -27,13 +27,13 @@ void require_fuse(void)
         exit(77);
 }
 
-static enum af_transport_kind transport_of_environment(void)
+static enum fuse_transport_kind transport_of_environment(void)
 {
         const char *wanted = getenv("ASHLAR_TRANSPORT");
 
         if (!wanted)
-                return AF_TRANSPORT_AUTO;
-        return strcmp(wanted, "uring") == 0 ? AF_TRANSPORT_URING : AF_TRANSPORT_CLASSIC;
+                return FUSE_TRANSPORT_AUTO;
+        return strcmp(wanted, "uring") == 0 ? FUSE_TRANSPORT_URING : FUSE_TRANSPORT_CLASSIC;
 }
 
 static void count(uint32_t opcode, void *arg)
@@ -50,24 +50,24 @@ static void *serve(void *arg)
 {
         struct mounted *m = arg;
 
-        return (void *)(intptr_t)af_serve(m->server);
+        return (void *)(intptr_t)fuse_serve(m->server);
 }
 
-struct mounted *mounted_new(const struct af_opts *opts)
+struct mounted *mounted_new(const struct fuse_opts *opts)
 {
         return mounted_new_over("mem:", opts);
 }
 
-struct mounted *mounted_new_over(const char *url, const struct af_opts *opts)
+struct mounted *mounted_new_over(const char *url, const struct fuse_opts *opts)
 {
         struct mounted *m = calloc(1, sizeof(*m));
         struct kv_open_opts open_opts = { .flags = KV_OPEN_CREATE };
         struct maint_mkfs_opts mkfs_opts = { .root_mode = 0777, .force = true };
         struct fs_open_opts fs_opts = { .atime = FS_RELATIME };
-        struct af_mount_opts mount_opts = {
+        struct fuse_mount_opts mount_opts = {
                 .source = "mem:", .flags = MS_NODEV, .allow_other = geteuid() == 0,
         };
-        struct af_opts af_opts = *opts;
+        struct fuse_opts fuse_opts = *opts;
         struct err_text text;
         int fd;
 
@@ -78,12 +78,12 @@ struct mounted *mounted_new_over(const char *url, const struct af_opts *opts)
         assert_int_equal(kv_set_markers(m->store, slice_str("plthe mark of a test")), 0);
         assert_int_equal(maint_mkfs(m->store, &mkfs_opts, &clock_system, &text), 0);
         assert_int_equal(fs_open(m->store, &fs_opts, &m->fs, &text), 0);
-        if (af_mount(m->dir, &mount_opts, &fd, &text) < 0)
+        if (fuse_mount(m->dir, &mount_opts, &fd, &text) < 0)
                 fail_msg("%s", text.text);
-        af_opts.transport = transport_of_environment();
-        af_opts.on_request = count;
-        af_opts.on_request_arg = m;
-        if (af_server_new(m->fs, &af_opts, fd, &m->server, &text) < 0)
+        fuse_opts.transport = transport_of_environment();
+        fuse_opts.on_request = count;
+        fuse_opts.on_request_arg = m;
+        if (fuse_server_new(m->fs, &fuse_opts, fd, &m->server, &text) < 0)
                 fail_msg("%s", text.text);
         assert_int_equal(pthread_create(&m->thread, NULL, serve, m), 0);
         return m;
@@ -95,17 +95,17 @@ void mounted_free(struct mounted *m)
         void *result;
 
         /* A failed test may have left files open: leave no mount behind, nor wait for it to end. */
-        if (af_unmount(m->dir, false, &text) < 0) {
-                af_unmount(m->dir, true, NULL);
-                af_stop(m->server);
+        if (fuse_unmount(m->dir, false, &text) < 0) {
+                fuse_unmount(m->dir, true, NULL);
+                fuse_stop(m->server);
                 pthread_join(m->thread, &result);
                 /* Or the end of this process would wait for an answer from itself. */
-                af_server_free(m->server);
+                fuse_server_free(m->server);
                 fail_msg("%s", text.text);
         }
         pthread_join(m->thread, &result);
         assert_null(result);
-        af_server_free(m->server);
+        fuse_server_free(m->server);
         fs_close(m->fs);
         assert_int_equal(kv_close(m->store), 0);
         assert_int_equal(rmdir(m->dir), 0);

@@ -5,7 +5,7 @@
 #ifndef TESTS_FUSE_FIXTURE_H
 #define TESTS_FUSE_FIXTURE_H
 
-#include "fuse/af.h"
+#include "fuse/fuse.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,7 +16,7 @@ struct mounted {
         char dir[64];
         struct kv_store *store;
         struct fs *fs;
-        struct af_server *server;
+        struct fuse_server *server;
         pthread_t thread;
         atomic_uint counts[COUNTED_OPCODES]; /* by opcode (linux/fuse.h) */
         /* Called for each request before it is served, if set; with M. */
@@ -27,9 +27,9 @@ struct mounted {
 void require_fuse(void);
 
 /* Mount and unmount; failures are assertions. */
-struct mounted *mounted_new(const struct af_opts *opts);
+struct mounted *mounted_new(const struct fuse_opts *opts);
 /* Over another store than one in memory. */
-struct mounted *mounted_new_over(const char *url, const struct af_opts *opts);
+struct mounted *mounted_new_over(const char *url, const struct fuse_opts *opts);
 void mounted_free(struct mounted *m);
 
 /* DIR/NAME, in static storage that the next few calls do not touch. */

@@ -1,20 +1,20 @@
 #include "hostile.h"
 
-#include "fuse/codec.h"
-#include "fuse/ops.h"
+#include "fuse/proto/codec.h"
+#include "fuse/proto/ops.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 struct channel {
-        struct af_channel base;
+        struct fuse_channel base;
         struct hostile_result result;
 };
 
-/* One core serves one request; no operation here knows more than it. */
+/* One conn serves one request; no operation here knows more than it. */
 static _Thread_local struct channel *current;
 
-static void send_reply(struct af_channel *c, uint64_t unique, int error, const struct iovec *iov, int n)
+static void send_reply(struct fuse_channel *c, uint64_t unique, int error, const struct iovec *iov, int n)
 {
         struct channel *channel = (struct channel *)c;
 
@@ -43,117 +43,117 @@ static void look(struct slice s)
         (void)sink;
 }
 
-static void op_lookup(const struct af_req *r, uint64_t dir, struct slice name)
+static void op_lookup(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
         called("lookup %llu %.*s", (unsigned long long)dir, STR(name));
 }
 
-static void op_forget(struct af_core *core, uint64_t ino, uint64_t n)
+static void op_forget(struct fuse_conn *conn, uint64_t ino, uint64_t n)
 {
         called("forget %llu %llu", (unsigned long long)ino, (unsigned long long)n);
 }
 
-static void op_mknod(const struct af_req *r, uint64_t dir, struct slice name, uint32_t mode, uint64_t rdev)
+static void op_mknod(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode, uint64_t rdev)
 {
         called("mknod %llu %.*s %o %llu", (unsigned long long)dir, STR(name), mode, (unsigned long long)rdev);
 }
 
-static void op_create(const struct af_req *r, uint64_t dir, struct slice name, uint32_t mode)
+static void op_create(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode)
 {
         called("create %llu %.*s %o", (unsigned long long)dir, STR(name), mode);
 }
 
-static void op_tmpfile(const struct af_req *r, uint64_t dir, uint32_t mode)
+static void op_tmpfile(const struct fuse_req *r, uint64_t dir, uint32_t mode)
 {
         called("tmpfile %llu %o", (unsigned long long)dir, mode);
 }
 
-static void op_mkdir(const struct af_req *r, uint64_t dir, struct slice name, uint32_t mode)
+static void op_mkdir(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode)
 {
         called("mkdir %llu %.*s %o", (unsigned long long)dir, STR(name), mode);
 }
 
-static void op_symlink(const struct af_req *r, uint64_t dir, struct slice name, struct slice target)
+static void op_symlink(const struct fuse_req *r, uint64_t dir, struct slice name, struct slice target)
 {
         called("symlink %llu %.*s %.*s", (unsigned long long)dir, STR(name), STR(target));
 }
 
-static void op_link(const struct af_req *r, uint64_t ino, uint64_t dir, struct slice name)
+static void op_link(const struct fuse_req *r, uint64_t ino, uint64_t dir, struct slice name)
 {
         called("link %llu %llu %.*s", (unsigned long long)ino, (unsigned long long)dir, STR(name));
 }
 
-static void op_unlink(const struct af_req *r, uint64_t dir, struct slice name)
+static void op_unlink(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
         called("unlink %llu %.*s", (unsigned long long)dir, STR(name));
 }
 
-static void op_rmdir(const struct af_req *r, uint64_t dir, struct slice name)
+static void op_rmdir(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
         called("rmdir %llu %.*s", (unsigned long long)dir, STR(name));
 }
 
-static void op_rename(const struct af_req *r, uint64_t dir, struct slice name, uint64_t new_dir,
+static void op_rename(const struct fuse_req *r, uint64_t dir, struct slice name, uint64_t new_dir,
                       struct slice new_name, unsigned flags)
 {
         called("rename %llu %.*s %llu %.*s %u", (unsigned long long)dir, STR(name),
                (unsigned long long)new_dir, STR(new_name), flags);
 }
 
-static void op_ino(const struct af_req *r, uint64_t ino)
+static void op_ino(const struct fuse_req *r, uint64_t ino)
 {
         called("inode %llu fh %llu", (unsigned long long)ino, (unsigned long long)r->fh);
 }
 
-static void op_setattr(const struct af_req *r, uint64_t ino, const struct fs_setattr *set)
+static void op_setattr(const struct fuse_req *r, uint64_t ino, const struct fs_setattr *set)
 {
         called("setattr %llu %x %o %u %llu", (unsigned long long)ino, set->set, set->mode, set->uid,
                (unsigned long long)set->size);
 }
 
-static void op_statfs(const struct af_req *r)
+static void op_statfs(const struct fuse_req *r)
 {
         called("statfs");
 }
 
-static void op_setxattr(const struct af_req *r, uint64_t ino, struct slice name, struct slice value,
+static void op_setxattr(const struct fuse_req *r, uint64_t ino, struct slice name, struct slice value,
                         int flags)
 {
         look(value);
         called("setxattr %llu %.*s %zu %d", (unsigned long long)ino, STR(name), value.len, flags);
 }
 
-static void op_getxattr(const struct af_req *r, uint64_t ino, struct slice name, size_t cap)
+static void op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name, size_t cap)
 {
         called("getxattr %llu %.*s %zu", (unsigned long long)ino, STR(name), cap);
 }
 
-static void op_listxattr(const struct af_req *r, uint64_t ino, size_t cap)
+static void op_listxattr(const struct fuse_req *r, uint64_t ino, size_t cap)
 {
         called("listxattr %llu %zu", (unsigned long long)ino, cap);
 }
 
-static void op_removexattr(const struct af_req *r, uint64_t ino, struct slice name)
+static void op_removexattr(const struct fuse_req *r, uint64_t ino, struct slice name)
 {
         called("removexattr %llu %.*s", (unsigned long long)ino, STR(name));
 }
 
-static void op_open(const struct af_req *r, uint64_t ino, bool kill_priv)
+static void op_open(const struct fuse_req *r, uint64_t ino, bool kill_priv)
 {
         called("open %llu %x %d", (unsigned long long)ino, r->file_flags, kill_priv);
 }
 
-static void op_release(const struct af_req *r, uint64_t ino, bool unlock)
+static void op_release(const struct fuse_req *r, uint64_t ino, bool unlock)
 {
         called("release %llu fh %llu %d", (unsigned long long)ino, (unsigned long long)r->fh, unlock);
 }
 
-static void op_read(const struct af_req *r, uint64_t ino, uint64_t offset, size_t len)
+static void op_read(const struct fuse_req *r, uint64_t ino, uint64_t offset, size_t len)
 {
         called("read %llu %llu %zu", (unsigned long long)ino, (unsigned long long)offset, len);
 }
 
-static void op_write(const struct af_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
+static void op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
                      bool kill_priv)
 {
         look(data);
@@ -161,40 +161,40 @@ static void op_write(const struct af_req *r, uint64_t ino, uint64_t offset, stru
                cached, kill_priv);
 }
 
-static void op_fallocate(const struct af_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len)
+static void op_fallocate(const struct fuse_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len)
 {
         called("fallocate %llu %d %llu %llu", (unsigned long long)ino, mode, (unsigned long long)offset,
                (unsigned long long)len);
 }
 
-static void op_lseek(const struct af_req *r, uint64_t ino, uint64_t offset, int whence)
+static void op_lseek(const struct fuse_req *r, uint64_t ino, uint64_t offset, int whence)
 {
         called("lseek %llu %llu %d", (unsigned long long)ino, (unsigned long long)offset, whence);
 }
 
-static void op_getlk(const struct af_req *r, uint64_t ino, const struct af_lock *lock)
+static void op_getlk(const struct fuse_req *r, uint64_t ino, const struct fuse_lock *lock)
 {
         called("getlk %llu", (unsigned long long)ino);
 }
 
-static void op_setlk(const struct af_req *r, uint64_t ino, const struct af_lock *lock, bool wait)
+static void op_setlk(const struct fuse_req *r, uint64_t ino, const struct fuse_lock *lock, bool wait)
 {
         called("setlk %llu %llu-%llu type %u owner %llu flock %d wait %d", (unsigned long long)ino,
                (unsigned long long)lock->start, (unsigned long long)lock->end, lock->type,
                (unsigned long long)r->lock_owner, lock->flock, wait);
 }
 
-static void op_readdir(const struct af_req *r, uint64_t dir, uint64_t offset, size_t cap, bool plus)
+static void op_readdir(const struct fuse_req *r, uint64_t dir, uint64_t offset, size_t cap, bool plus)
 {
         called("readdir %llu %llu %zu %d", (unsigned long long)dir, (unsigned long long)offset, cap, plus);
 }
 
-static void op_interrupt(struct af_core *core, uint64_t unique)
+static void op_interrupt(struct fuse_conn *conn, uint64_t unique)
 {
         called("interrupt %llu", (unsigned long long)unique);
 }
 
-static const struct af_ops ops = {
+static const struct fuse_ops ops = {
         .lookup = op_lookup, .forget = op_forget, .mknod = op_mknod, .create = op_create,
         .tmpfile = op_tmpfile, .mkdir = op_mkdir, .symlink = op_symlink, .link = op_link, .unlink = op_unlink,
         .rmdir = op_rmdir, .rename = op_rename, .readlink = op_ino, .getattr = op_ino, .statx = op_ino,
@@ -207,11 +207,11 @@ static const struct af_ops ops = {
 
 struct hostile_result hostile_serve(const void *data, size_t len, uint64_t never)
 {
-        struct af_core core = { .ops = &ops, .policy = { .never = never }, .fuse_fd = -1 };
+        struct fuse_conn conn = { .ops = &ops, .policy = { .never = never }, .fuse_fd = -1 };
         struct channel channel = { .base.send = send_reply };
 
         current = &channel;
-        af_codec_request(&core, &channel.base, data, len);
+        fuse_codec_request(&conn, &channel.base, data, len);
         current = NULL;
         return channel.result;
 }

@@ -3,7 +3,7 @@
 #ifndef TESTS_FUSE_HOSTILE_H
 #define TESTS_FUSE_HOSTILE_H
 
-#include "fuse/core.h"
+#include "fuse/proto/conn.h"
 
 struct hostile_result {
         unsigned calls;      /* of operations, FORGET's for each inode */

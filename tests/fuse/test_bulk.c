@@ -1,7 +1,7 @@
 /* Where ring threads run: pinned to the CPU of whoever calls, but while they read a stream. Once with threads
  * that may leave the idle class, once with pairs of threads, because they may not. */
 #include "fixture.h"
-#include "fuse/ring_sched.h"
+#include "fuse/transport/ring_sched.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -99,7 +99,7 @@ static void read_pieces(int fd)
 
 static void watch_threads(void)
 {
-        struct mounted *m = mounted_new(&(struct af_opts){ .debug = false });
+        struct mounted *m = mounted_new(&(struct fuse_opts){ .debug = false });
         int fd = open(at(m, "file"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
         assert_true(fd >= 0);
@@ -121,7 +121,7 @@ static void watch_threads(void)
 
 static void test_single(void **state)
 {
-        if (!af_sched_may_return())
+        if (!fuse_sched_may_return())
                 skip();
         watch_threads();
 }
@@ -141,7 +141,7 @@ static void give_priorities_up(void)
 static void test_pairs(void **state)
 {
         give_priorities_up();
-        assert_false(af_sched_may_return());
+        assert_false(fuse_sched_may_return());
         watch_threads();
 }
 
@@ -160,7 +160,7 @@ static void *call(void *arg)
         n_allowed = (unsigned)CPU_COUNT(&set);
         while (!CPU_ISSET(cpu, &set))
                 cpu++;
-        af_sched_pin(cpu);
+        fuse_sched_pin(cpu);
         *(int *)arg = cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
         return NULL;
 }

@@ -1,8 +1,8 @@
 /* Requests as bytes: what they are decoded to, and what becomes of those that are cut off, lack the end of a
  * string, lie about lengths or are not known at all. */
 #include "hostile.h"
-#include "fuse/init.h"
-#include "fuse/kernel_abi.h"
+#include "fuse/proto/init.h"
+#include "fuse/proto/kernel_abi.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -77,7 +77,7 @@ static void fill_samples(struct sample *s)
                 { REQUEST(FUSE_FORGET, "", (struct fuse_forget_in){ .nlookup = 3 }), "forget 7 3" },
                 { REQUEST(FUSE_GETATTR, "", (struct fuse_getattr_in){ .getattr_flags = FUSE_GETATTR_FH,
                                                                       .fh = 9 }), "inode 7 fh 9" },
-                { REQUEST(AF_OPCODE_STATX, "", (struct af_statx_in){ .fh = 9 }), "inode 7 fh 0" },
+                { REQUEST(ABI_OPCODE_STATX, "", (struct abi_statx_in){ .fh = 9 }), "inode 7 fh 0" },
                 { REQUEST(FUSE_SETATTR, "", (struct fuse_setattr_in){
                           .valid = FATTR_MODE | FATTR_SIZE | FATTR_ATIME | FATTR_ATIME_NOW |
                                    FATTR_KILL_SUIDGID, .mode = S_IFREG | 0640, .size = 11 }),
@@ -232,24 +232,24 @@ static void test_init(void **state)
                                           .flags = FUSE_INIT_EXT | FUSE_MAX_PAGES, .flags2 = 1u << 9 };
         const struct fuse_init_in old = { .major = 7, .minor = 27 }, newer = { .major = 8 };
         struct bytes b = REQUEST(FUSE_INIT, "", now);
-        struct af_init init = { 0 };
+        struct fuse_init init = { 0 };
         struct err_text text;
 
-        assert_int_equal(af_init_decode(b.data, b.len, &init, &text), 0);
+        assert_int_equal(fuse_init_decode(b.data, b.len, &init, &text), 0);
         assert_int_equal(init.unique, 42);
         assert_int_equal(init.minor, 45);
         assert_true(init.offered == (FUSE_INIT_EXT | FUSE_MAX_PAGES | UINT64_C(1) << 41));
         for (size_t len = 0; len < b.len - sizeof(now) + offsetof(struct fuse_init_in, flags2); len++)
-                assert_int_equal(af_init_decode(b.data, len, &init, &text), -EPROTO);
+                assert_int_equal(fuse_init_decode(b.data, len, &init, &text), -EPROTO);
         /* Kernels before 5.17 send no second flags. */
-        assert_int_equal(af_init_decode(b.data, b.len - sizeof(now) + 16, &init, &text), 0);
+        assert_int_equal(fuse_init_decode(b.data, b.len - sizeof(now) + 16, &init, &text), 0);
         assert_true(init.offered == (FUSE_INIT_EXT | FUSE_MAX_PAGES));
         b = REQUEST(FUSE_INIT, "", old);
-        assert_int_equal(af_init_decode(b.data, b.len, &init, &text), -EPROTO);
+        assert_int_equal(fuse_init_decode(b.data, b.len, &init, &text), -EPROTO);
         b = REQUEST(FUSE_INIT, "", newer);
-        assert_int_equal(af_init_decode(b.data, b.len, &init, &text), -EPROTO);
+        assert_int_equal(fuse_init_decode(b.data, b.len, &init, &text), -EPROTO);
         b = BARE_REQUEST(FUSE_LOOKUP, "a name that is long enough\0");
-        assert_int_equal(af_init_decode(b.data, b.len, &init, &text), -EPROTO);
+        assert_int_equal(fuse_init_decode(b.data, b.len, &init, &text), -EPROTO);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* Directory positions: the hash, the table, its bound, and names that are forgotten. */
-#include "fuse/dirpos.h"
+#include "fuse/ops/dirpos.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

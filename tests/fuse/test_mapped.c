@@ -1,5 +1,5 @@
 /* Copying from a mapped file of which a part cannot be read. */
-#include "fuse/mapped.h"
+#include "fuse/transport/mapped.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -51,13 +51,13 @@ static void copy_all(const struct torn *t)
         unsigned char to[64];
 
         memset(to, 0, sizeof(to));
-        assert_int_equal(af_mapped_copy(to, t->map + t->page - sizeof(to), sizeof(to)), 0);
+        assert_int_equal(fuse_mapped_copy(to, t->map + t->page - sizeof(to), sizeof(to)), 0);
         for (size_t i = 0; i < sizeof(to); i++)
                 assert_int_equal(to[i], 'x');
-        assert_int_equal(af_mapped_copy(to, t->map + t->page, 1), -EIO);
-        assert_int_equal(af_mapped_copy(to, t->map + t->page - 32, sizeof(to)), -EIO);
-        assert_int_equal(af_mapped_copy(to, t->map + PAGES * t->page - 32, 32), -EIO);
-        assert_int_equal(af_mapped_copy(to, t->map + PAGES * t->page, 0), 0);
+        assert_int_equal(fuse_mapped_copy(to, t->map + t->page, 1), -EIO);
+        assert_int_equal(fuse_mapped_copy(to, t->map + t->page - 32, sizeof(to)), -EIO);
+        assert_int_equal(fuse_mapped_copy(to, t->map + PAGES * t->page - 32, 32), -EIO);
+        assert_int_equal(fuse_mapped_copy(to, t->map + PAGES * t->page, 0), 0);
 }
 
 static void *copy_often(void *arg)
@@ -71,7 +71,7 @@ static void test_copies(void **state)
 {
         pthread_t threads[4];
 
-        af_mapped_init(); /* here: cmocka has its own idea of the signal before */
+        fuse_mapped_init(); /* here: cmocka has its own idea of the signal before */
         copy_often(*state);
         for (int i = 0; i < 4; i++)
                 assert_int_equal(pthread_create(&threads[i], NULL, copy_often, *state), 0);
@@ -86,7 +86,7 @@ static void test_elsewhere(void **state)
         int status;
         pid_t pid;
 
-        af_mapped_init();
+        fuse_mapped_init();
         copy_all(t);
         pid = fork();
         assert_true(pid >= 0);

@@ -405,13 +405,13 @@ static void test_noxattr(void **state)
 
 static int setup(void **state)
 {
-        *state = mounted_new(&(struct af_opts){ 0 });
+        *state = mounted_new(&(struct fuse_opts){ 0 });
         return 0;
 }
 
 static int setup_noxattr(void **state)
 {
-        *state = mounted_new(&(struct af_opts){ .noxattr = true });
+        *state = mounted_new(&(struct fuse_opts){ .noxattr = true });
         return 0;
 }
 

@@ -1,7 +1,7 @@
 /* Scheduling classes of ring threads: the rule, and that a CPU which is taken by others is noticed. That it
  * is noticed soon is measured by the benchmark and not here: a test must not depend on how busy the machine
  * is. */
-#include "fuse/ring_sched.h"
+#include "fuse/transport/ring_sched.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,81 +16,81 @@
 
 #define US 1000
 
-static void soon(struct af_sched_verdict *v, unsigned times)
+static void soon(struct fuse_sched_verdict *v, unsigned times)
 {
         for (unsigned i = 0; i < times; i++)
-                assert_false(af_sched_judge(v, true, 20 * US));
+                assert_false(fuse_sched_judge(v, true, 20 * US));
 }
 
-static void is_idle_after(struct af_sched_verdict *v, unsigned times)
+static void is_idle_after(struct fuse_sched_verdict *v, unsigned times)
 {
         soon(v, times - 1);
-        assert_int_equal(v->class, AF_SCHED_NORMAL);
-        assert_true(af_sched_judge(v, true, 20 * US));
-        assert_int_equal(v->class, AF_SCHED_IDLE);
+        assert_int_equal(v->class, FUSE_SCHED_NORMAL);
+        assert_true(fuse_sched_judge(v, true, 20 * US));
+        assert_int_equal(v->class, FUSE_SCHED_IDLE);
 }
 
 static void test_rule(void **state)
 {
-        struct af_sched_verdict v;
+        struct fuse_sched_verdict v;
 
-        af_sched_verdict_init(&v, true);
-        assert_int_equal(v.class, AF_SCHED_NORMAL);
-        assert_false(af_sched_judge(&v, false, 0));
-        assert_false(af_sched_rest(&v));
+        fuse_sched_verdict_init(&v, true);
+        assert_int_equal(v.class, FUSE_SCHED_NORMAL);
+        assert_false(fuse_sched_judge(&v, false, 0));
+        assert_false(fuse_sched_rest(&v));
         is_idle_after(&v, 8);
         soon(&v, 10);
         /* Late, but within the tick: stays. */
-        assert_false(af_sched_judge(&v, true, 3000 * US));
-        assert_true(af_sched_judge(&v, false, 0));
-        assert_int_equal(v.class, AF_SCHED_NORMAL);
-        assert_false(af_sched_judge(&v, false, 0));
+        assert_false(fuse_sched_judge(&v, true, 3000 * US));
+        assert_true(fuse_sched_judge(&v, false, 0));
+        assert_int_equal(v.class, FUSE_SCHED_NORMAL);
+        assert_false(fuse_sched_judge(&v, false, 0));
         /* It was wrong: now it takes twice as many. */
         soon(&v, 12);
-        assert_false(af_sched_judge(&v, true, 2000 * US)); /* luck does not count */
+        assert_false(fuse_sched_judge(&v, true, 2000 * US)); /* luck does not count */
         is_idle_after(&v, 16);
-        assert_true(af_sched_rest(&v));
-        assert_int_equal(v.class, AF_SCHED_NORMAL);
+        assert_true(fuse_sched_rest(&v));
+        assert_int_equal(v.class, FUSE_SCHED_NORMAL);
         is_idle_after(&v, 16);
         /* That was right for long: as in the beginning, but for the mistake that follows. */
         soon(&v, 1000);
-        assert_true(af_sched_judge(&v, true, 500000 * US));
-        assert_int_equal(v.class, AF_SCHED_NORMAL);
+        assert_true(fuse_sched_judge(&v, true, 500000 * US));
+        assert_int_equal(v.class, FUSE_SCHED_NORMAL);
         is_idle_after(&v, 16);
         soon(&v, 1000);
-        assert_true(af_sched_rest(&v));
+        assert_true(fuse_sched_rest(&v));
         is_idle_after(&v, 8);
         /* Who cannot come back is more careful. */
-        af_sched_verdict_init(&v, false);
+        fuse_sched_verdict_init(&v, false);
         is_idle_after(&v, 32);
 }
 
 /* However often it is wrong, the idle class can be had again. */
 static void test_rule_bound(void **state)
 {
-        struct af_sched_verdict v;
+        struct fuse_sched_verdict v;
 
-        af_sched_verdict_init(&v, true);
+        fuse_sched_verdict_init(&v, true);
         for (int i = 0; i < 100; i++) {
-                for (int row = 0; v.class == AF_SCHED_NORMAL; row++) {
+                for (int row = 0; v.class == FUSE_SCHED_NORMAL; row++) {
                         assert_true(row < 250);
-                        af_sched_judge(&v, true, 20 * US);
+                        fuse_sched_judge(&v, true, 20 * US);
                 }
-                assert_true(af_sched_judge(&v, false, 0));
+                assert_true(fuse_sched_judge(&v, false, 0));
         }
 }
 
 static void *change_class(void *arg)
 {
-        bool may_return = af_sched_may_return();
+        bool may_return = fuse_sched_may_return();
         int r;
 
         assert_int_equal(sched_getscheduler(0), SCHED_OTHER); /* the trial was another thread's */
-        assert_int_equal(af_sched_set(0, AF_SCHED_NORMAL), 0);
+        assert_int_equal(fuse_sched_set(0, FUSE_SCHED_NORMAL), 0);
         assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-        assert_int_equal(af_sched_set(0, AF_SCHED_IDLE), 0);
+        assert_int_equal(fuse_sched_set(0, FUSE_SCHED_IDLE), 0);
         assert_int_equal(sched_getscheduler(0), SCHED_IDLE);
-        r = af_sched_set(0, AF_SCHED_NORMAL);
+        r = fuse_sched_set(0, FUSE_SCHED_NORMAL);
         assert_int_equal(r, may_return ? 0 : -EPERM);
         return NULL;
 }
@@ -120,13 +120,13 @@ static atomic_bool stop_hog;
 
 static void *hog(void *arg)
 {
-        af_sched_pin(own_cpu());
+        fuse_sched_pin(own_cpu());
         while (!atomic_load(&stop_hog))
                 ;
         return NULL;
 }
 
-static void on_change(void *arg, unsigned cpu, enum af_sched_class class)
+static void on_change(void *arg, unsigned cpu, enum fuse_sched_class class)
 {
         atomic_int *told = arg;
 
@@ -134,12 +134,12 @@ static void on_change(void *arg, unsigned cpu, enum af_sched_class class)
 }
 
 /* As if requests were served all the time; without them nothing is judged. */
-static void serve(struct af_sched *s, atomic_int *told, enum af_sched_class wanted, int ms)
+static void serve(struct fuse_sched *s, atomic_int *told, enum fuse_sched_class wanted, int ms)
 {
         const struct timespec pause = { .tv_nsec = 1000000 };
 
         for (int i = 0; i < ms && (int)wanted != atomic_load(told); i++) {
-                af_sched_note(s, own_cpu());
+                fuse_sched_note(s, own_cpu());
                 nanosleep(&pause, NULL);
         }
 }
@@ -147,16 +147,16 @@ static void serve(struct af_sched *s, atomic_int *told, enum af_sched_class want
 /* A CPU that has time, if this one has, is given to the idle class; a spinning thread takes it away. */
 static void test_hog(void **state)
 {
-        struct af_sched *s;
-        atomic_int told = AF_SCHED_NORMAL;
+        struct fuse_sched *s;
+        atomic_int told = FUSE_SCHED_NORMAL;
         pthread_t thread;
 
-        assert_int_equal(af_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
-        serve(s, &told, AF_SCHED_IDLE, 1000);
+        assert_int_equal(fuse_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
+        serve(s, &told, FUSE_SCHED_IDLE, 1000);
         assert_int_equal(pthread_create(&thread, NULL, hog, NULL), 0);
-        serve(s, &told, AF_SCHED_NORMAL, 60000);
-        assert_int_equal(atomic_load(&told), AF_SCHED_NORMAL);
-        af_sched_free(s);
+        serve(s, &told, FUSE_SCHED_NORMAL, 60000);
+        assert_int_equal(atomic_load(&told), FUSE_SCHED_NORMAL);
+        fuse_sched_free(s);
         atomic_store(&stop_hog, true);
         assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -165,30 +165,30 @@ static void test_hog(void **state)
 static void test_rest(void **state)
 {
         const struct timespec pause = { .tv_nsec = 1000000 };
-        struct af_sched *s;
-        atomic_int told = AF_SCHED_NORMAL;
+        struct fuse_sched *s;
+        atomic_int told = FUSE_SCHED_NORMAL;
 
-        assert_int_equal(af_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
-        serve(s, &told, AF_SCHED_IDLE, 1000);
-        for (int i = 0; i < 60000 && atomic_load(&told) == AF_SCHED_IDLE; i++)
+        assert_int_equal(fuse_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
+        serve(s, &told, FUSE_SCHED_IDLE, 1000);
+        for (int i = 0; i < 60000 && atomic_load(&told) == FUSE_SCHED_IDLE; i++)
                 nanosleep(&pause, NULL);
-        assert_int_equal(atomic_load(&told), AF_SCHED_NORMAL);
-        af_sched_free(s);
+        assert_int_equal(atomic_load(&told), FUSE_SCHED_NORMAL);
+        fuse_sched_free(s);
 }
 
 /* Ends although nothing is under way, or the canary never ran. */
 static void test_end(void **state)
 {
-        struct af_sched *s;
+        struct fuse_sched *s;
         atomic_int told = 0;
 
         for (int i = 0; i < 20; i++) {
-                assert_int_equal(af_sched_new(2, i % 4 < 2, on_change, &told, &s), 0);
+                assert_int_equal(fuse_sched_new(2, i % 4 < 2, on_change, &told, &s), 0);
                 if (i % 2 == 0)
-                        af_sched_note(s, 0);
-                af_sched_free(s);
+                        fuse_sched_note(s, 0);
+                fuse_sched_free(s);
         }
-        af_sched_free(NULL);
+        fuse_sched_free(NULL);
 }
 
 int main(void)

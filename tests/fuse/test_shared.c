@@ -324,7 +324,7 @@ static void test_requests(void **state)
 
 static int setup(void **state)
 {
-        const struct af_opts opts = { .shared = true };
+        const struct fuse_opts opts = { .shared = true };
 
         *state = mounted_new(&opts);
         return 0;

@@ -1,12 +1,12 @@
 /* What a transport owes to operations: replies that come later and from other threads, and requests that are
  * served while others of the same CPU wait. The file system is one directory that knows two kinds of names:
  * "wait..." is looked up for as long as the test likes, everything else is missing at once. */
-#include "fuse/mapped.h"
-#include "fuse/mountpoint.h"
-#include "fuse/ops.h"
+#include "fuse/transport/mapped.h"
+#include "fuse/mountpoint/mountpoint.h"
+#include "fuse/proto/ops.h"
 #include "fuse/server.h"
 
-#include "fuse/kernel_abi.h"
+#include "fuse/proto/kernel_abi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,12 +36,12 @@
 #define CROWD 40u
 
 struct held {
-        struct af_core core;
-        struct af_server *server;
+        struct fuse_conn conn;
+        struct fuse_server *server;
         pthread_t thread;
         char dir[64];
         pthread_mutex_t lock;
-        struct af_req waiting[CROWD];
+        struct fuse_req waiting[CROWD];
         unsigned n_waiting;
         sem_t started, arrived;
         void *torn; /* a page that cannot be read */
@@ -52,19 +52,19 @@ static struct fs_attr root_attr(void)
         return (struct fs_attr){ .ino = FUSE_ROOT_ID, .mode = S_IFDIR | 0755, .nlink = 2, .blksize = 4096 };
 }
 
-static void op_getattr(const struct af_req *r, uint64_t ino)
+static void op_getattr(const struct fuse_req *r, uint64_t ino)
 {
         struct fs_attr a = root_attr();
 
-        af_reply_attr(r, &a);
+        fuse_reply_attr(r, &a);
 }
 
-static void op_lookup(const struct af_req *r, uint64_t dir, struct slice name)
+static void op_lookup(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
-        struct held *h = (struct held *)r->core;
+        struct held *h = (struct held *)r->conn;
 
         if (!slice_starts_with(name, slice_str("wait"))) {
-                af_reply_err(r, -ENOENT);
+                fuse_reply_err(r, -ENOENT);
                 return;
         }
         pthread_mutex_lock(&h->lock);
@@ -74,28 +74,28 @@ static void op_lookup(const struct af_req *r, uint64_t dir, struct slice name)
         sem_post(&h->arrived);
 }
 
-static void op_statfs(const struct af_req *r)
+static void op_statfs(const struct fuse_req *r)
 {
-        af_reply_statfs(r, &(struct fs_statfs){ .block_size = 4096 });
+        fuse_reply_statfs(r, &(struct fs_statfs){ .block_size = 4096 });
 }
 
 /* Some data, and then a page of a file that cannot be read. */
-static void op_getxattr(const struct af_req *r, uint64_t ino, struct slice name, size_t cap)
+static void op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name, size_t cap)
 {
-        struct held *h = (struct held *)r->core;
+        struct held *h = (struct held *)r->conn;
         struct iovec iov[] = { { .iov_base = "data", .iov_len = 4 }, { .iov_base = h->torn, .iov_len = 4 } };
 
-        af_reply_iov(r, iov, slice_starts_with(name, slice_str("user.torn")) ? 2 : 1);
+        fuse_reply_iov(r, iov, slice_starts_with(name, slice_str("user.torn")) ? 2 : 1);
 }
 
-static const struct af_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs,
+static const struct fuse_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs,
                                    .getxattr = op_getxattr };
 
 static void *serve(void *arg)
 {
         struct held *h = arg;
 
-        return (void *)(intptr_t)af_serve(h->server);
+        return (void *)(intptr_t)fuse_serve(h->server);
 }
 
 /* On rings: with all its entries. */
@@ -124,7 +124,7 @@ static void *map_empty_file(void)
 
 static int setup(void **state)
 {
-        const struct af_mount_opts mount_opts = { .source = "held", .flags = MS_NODEV | MS_NOSUID };
+        const struct fuse_mount_opts mount_opts = { .source = "held", .flags = MS_NODEV | MS_NOSUID };
         const char *wanted = getenv("ASHLAR_TRANSPORT");
         struct held *h = calloc(1, sizeof(*h));
         struct err_text text;
@@ -132,21 +132,21 @@ static int setup(void **state)
 
         assert_non_null(h);
         h->torn = map_empty_file();
-        h->core.ops = &ops;
-        h->core.policy = af_policy_exclusive(&h->core.opts);
-        h->core.policy.negative_valid_ms = 0;
+        h->conn.ops = &ops;
+        h->conn.policy = fuse_policy_exclusive(&h->conn.opts);
+        h->conn.policy.negative_valid_ms = 0;
         if (wanted)
-                h->core.opts.transport = strcmp(wanted, "uring") == 0 ? AF_TRANSPORT_URING
-                                                                      : AF_TRANSPORT_CLASSIC;
-        h->core.opts.on_started = on_started;
-        h->core.opts.on_started_arg = h;
+                h->conn.opts.transport = strcmp(wanted, "uring") == 0 ? FUSE_TRANSPORT_URING
+                                                                      : FUSE_TRANSPORT_CLASSIC;
+        h->conn.opts.on_started = on_started;
+        h->conn.opts.on_started_arg = h;
         pthread_mutex_init(&h->lock, NULL);
         sem_init(&h->started, 0, 0);
         sem_init(&h->arrived, 0, 0);
         snprintf(h->dir, sizeof(h->dir), "/tmp/ashlar-fuse-test-XXXXXX");
         assert_non_null(mkdtemp(h->dir));
-        if (af_mount(h->dir, &mount_opts, &fd, &text) < 0 ||
-            af_server_new_with(&h->core, fd, &h->server, &text) < 0)
+        if (fuse_mount(h->dir, &mount_opts, &fd, &text) < 0 ||
+            fuse_server_new_with(&h->conn, fd, &h->server, &text) < 0)
                 fail_msg("%s", text.text);
         assert_int_equal(pthread_create(&h->thread, NULL, serve, h), 0);
         wait_for(&h->started);
@@ -169,10 +169,10 @@ static int teardown(void **state)
         struct held *h = *state;
         void *result;
 
-        af_unmount(h->dir, true, NULL);
+        fuse_unmount(h->dir, true, NULL);
         pthread_join(h->thread, &result);
         assert_null(result);
-        af_server_free(h->server);
+        fuse_server_free(h->server);
         held_free(h);
         return 0;
 }
@@ -240,7 +240,7 @@ static void test_replies_later(void **state)
         for (unsigned i = 0; i < 100; i++)
                 assert_int_equal(look(h, "missing"), ENOENT);
         for (unsigned i = WAITERS; i-- > 0;)
-                af_reply_err(&h->waiting[i], -(int)(EPERM + (i % 2) * (EIO - EPERM)));
+                fuse_reply_err(&h->waiting[i], -(int)(EPERM + (i % 2) * (EIO - EPERM)));
         for (unsigned i = 0; i < WAITERS; i++)
                 pthread_join(callers[i].thread, NULL);
         for (unsigned i = 0; i < WAITERS; i++)
@@ -249,7 +249,7 @@ static void test_replies_later(void **state)
 }
 
 /* The request that has waited longest. */
-static void take_first(struct held *h, struct af_req *ret)
+static void take_first(struct held *h, struct fuse_req *ret)
 {
         pthread_mutex_lock(&h->lock);
         assert_int_not_equal(h->n_waiting, 0);
@@ -268,11 +268,11 @@ static void test_crowd(void **state)
         for (unsigned i = 0; i < CROWD; i++)
                 start_caller(h, &callers[i], i);
         for (unsigned i = 0; i < CROWD; i++) {
-                struct af_req r;
+                struct fuse_req r;
 
                 wait_for(&h->arrived);
                 take_first(h, &r);
-                af_reply_err(&r, -EIO);
+                fuse_reply_err(&r, -EIO);
         }
         for (unsigned i = 0; i < CROWD; i++) {
                 pthread_join(callers[i].thread, NULL);
@@ -312,11 +312,11 @@ static void test_killed(void **state)
         for (unsigned i = 0; i < CROWD; i++)
                 assert_int_equal(kill(pids[i], SIGKILL), 0);
         while (n_dead < CROWD) {
-                struct af_req r;
+                struct fuse_req r;
 
                 if (sem_trywait(&h->arrived) == 0) {
                         take_first(h, &r);
-                        af_reply_err(&r, -EIO);
+                        fuse_reply_err(&r, -EIO);
                 }
                 for (unsigned i = 0; i < CROWD; i++)
                         if (pids[i] != 0 && waitpid(pids[i], NULL, WNOHANG) == pids[i]) {
@@ -335,7 +335,7 @@ static void test_torn(void **state)
         struct held *h = *state;
         char value[16];
 
-        af_mapped_init(); /* again: cmocka has its own idea of SIGBUS */
+        fuse_mapped_init(); /* again: cmocka has its own idea of SIGBUS */
         for (int i = 0; i < 10; i++) {
                 assert_int_equal(getxattr(h->dir, "user.whole", value, sizeof(value)), 4);
                 assert_memory_equal(value, "data", 4);
@@ -351,16 +351,16 @@ static void test_stop(void **state)
         struct caller callers[WAITERS];
 
         start_callers(h, callers);
-        af_stop(h->server);
+        fuse_stop(h->server);
         for (unsigned i = 0; i < WAITERS; i++)
-                af_reply_err(&h->waiting[i], -EIO);
+                fuse_reply_err(&h->waiting[i], -EIO);
         pthread_join(h->thread, NULL);
-        af_server_free(h->server);
+        fuse_server_free(h->server);
         for (unsigned i = 0; i < WAITERS; i++) {
                 pthread_join(callers[i].thread, NULL);
                 assert_int_not_equal(callers[i].error, 0);
         }
-        af_unmount(h->dir, true, NULL);
+        fuse_unmount(h->dir, true, NULL);
         held_free(h);
 }
 

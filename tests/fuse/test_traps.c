@@ -705,13 +705,13 @@ static void test_rewinddir_sees_changes(void **state)
 
 static int setup(void **state)
 {
-        *state = mounted_new(&(struct af_opts){ 0 });
+        *state = mounted_new(&(struct fuse_opts){ 0 });
         return 0;
 }
 
 static int setup_writeback(void **state)
 {
-        *state = mounted_new(&(struct af_opts){ .writeback_cache = true });
+        *state = mounted_new(&(struct fuse_opts){ .writeback_cache = true });
         return 0;
 }
 

@@ -1,0 +1,136 @@
+#include "fuse/mountpoint/mountinfo.h"
+
+#include "base/cleanup.h"
+#include "fuse/mountpoint/mountpoint.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+void fuse_mountinfo_clear(struct fuse_mountinfo *m)
+{
+        free(m->target);
+        free(m->type);
+        free(m->source);
+        *m = (struct fuse_mountinfo){ 0 };
+}
+
+static bool is_octal(const char *s)
+{
+        for (int i = 0; i < 3; i++)
+                if (s[i] < '0' || s[i] > '7')
+                        return false;
+        return true;
+}
+
+/* Undoes, in place, the kernel's escapes of blanks and backslashes. */
+static void unescape(char *s)
+{
+        char *out = s;
+
+        while (*s) {
+                if (*s == '\\' && is_octal(s + 1)) {
+                        *out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+                        s += 4;
+                } else {
+                        *out++ = *s++;
+                }
+        }
+        *out = '\0';
+}
+
+/* A line is: id, parent, major:minor, root, target, options, any number of tags, "-", type, source, more
+ * options. */
+static int parse_line(char *line, struct fuse_mountinfo *ret)
+{
+        char *save, *word[6], *tail = strstr(line, " - "), *type, *source, *options, *user;
+        unsigned device[2];
+
+        if (!tail)
+                return -EINVAL;
+        *tail = '\0';
+        word[0] = strtok_r(line, " \n", &save);
+        for (int i = 1; i < 6; i++)
+                if (!(word[i] = strtok_r(NULL, " \n", &save)))
+                        return -EINVAL;
+        type = strtok_r(tail + 3, " \n", &save);
+        source = strtok_r(NULL, " \n", &save);
+        options = strtok_r(NULL, " \n", &save);
+        if (!type || !source || sscanf(word[2], "%u:%u", &device[0], &device[1]) != 2)
+                return -EINVAL;
+        user = options ? strstr(options, "user_id=") : NULL;
+        *ret = (struct fuse_mountinfo){
+                .rdonly = strncmp(word[5], "ro", 2) == 0 && (word[5][2] == ',' || word[5][2] == '\0'),
+                .owner = user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
+                .dev = makedev(device[0], device[1]),
+                .target = word[4],
+                .type = type,
+                .source = source,
+        };
+        unescape(ret->target);
+        unescape(ret->type);
+        unescape(ret->source);
+        return 0;
+}
+
+int fuse_mountinfo_each(fuse_mountinfo_fn fn, void *arg)
+{
+        _cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+        _cleanup_free_ char *line = NULL;
+        size_t cap = 0;
+        int r = 0;
+
+        if (!f)
+                return -errno;
+        while (r == 0 && getline(&line, &cap, f) > 0) {
+                struct fuse_mountinfo m;
+
+                if (parse_line(line, &m) == 0)
+                        r = fn(&m, arg);
+        }
+        return r;
+}
+
+struct lookup {
+        const char *dir;
+        struct fuse_mountinfo found;
+};
+
+/* The last one mounted there covers the others. */
+static int match_target(const struct fuse_mountinfo *m, void *arg)
+{
+        struct lookup *l = arg;
+
+        if (strcmp(m->target, l->dir) != 0)
+                return 0;
+        fuse_mountinfo_clear(&l->found);
+        l->found = (struct fuse_mountinfo){
+                .rdonly = m->rdonly,
+                .owner = m->owner,
+                .dev = m->dev,
+                .target = strdup(m->target),
+                .type = strdup(m->type),
+                .source = strdup(m->source),
+        };
+        return l->found.target && l->found.type && l->found.source ? 0 : -ENOMEM;
+}
+
+int fuse_mountinfo_at(const char *dir, struct fuse_mountinfo *ret)
+{
+        struct lookup l = { .dir = dir };
+        int r = fuse_mountinfo_each(match_target, &l);
+
+        if (r == 0 && !l.found.target)
+                r = -ENOENT;
+        if (r < 0) {
+                fuse_mountinfo_clear(&l.found);
+                return r;
+        }
+        *ret = l.found;
+        return 0;
+}
+
+bool fuse_mountinfo_is_ashlar(const struct fuse_mountinfo *m)
+{
+        return strcmp(m->type, FUSE_MOUNT_TYPE) == 0;
+}

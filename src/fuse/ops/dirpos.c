@@ -1,0 +1,171 @@
+#include "fuse/ops/dirpos.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A record: position (8 bytes), length of the name (1), name. */
+#define RECORD_HEAD 9u
+#define CHUNK_FIRST_BYTES 1024u
+
+struct dirpos_chunk {
+        struct dirpos_chunk *older, *newer;
+        uint64_t dir;
+        size_t last; /* where the last record begins */
+        size_t used, room;
+        uint8_t *records;
+};
+
+struct dirpos {
+        uint8_t key[SIPHASH_KEY_SIZE];
+        size_t max_bytes;
+        pthread_mutex_t lock; /* protects what follows */
+        size_t bytes;
+        struct dirpos_chunk *oldest, *newest;
+};
+
+int dirpos_new(const uint8_t key[SIPHASH_KEY_SIZE], size_t max_bytes, struct dirpos **ret)
+{
+        struct dirpos *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        memcpy(p->key, key, sizeof(p->key));
+        p->max_bytes = max_bytes;
+        pthread_mutex_init(&p->lock, NULL);
+        *ret = p;
+        return 0;
+}
+
+static void chunk_free(struct dirpos_chunk *c)
+{
+        free(c->records);
+        free(c);
+}
+
+void dirpos_free(struct dirpos *p)
+{
+        if (!p)
+                return;
+        while (p->oldest) {
+                struct dirpos_chunk *c = p->oldest;
+
+                p->oldest = c->newer;
+                chunk_free(c);
+        }
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+}
+
+uint64_t dirpos_of(const struct dirpos *p, struct slice name)
+{
+        uint64_t pos = siphash(p->key, name) & INT64_MAX;
+
+        return pos > DIRPOS_DOTDOT ? pos : pos + DIRPOS_DOTDOT + 1;
+}
+
+struct dirpos_chunk *dirpos_chunk_new(uint64_t dir)
+{
+        struct dirpos_chunk *c = calloc(1, sizeof(*c));
+
+        if (c)
+                c->dir = dir;
+        return c;
+}
+
+int dirpos_chunk_add(struct dirpos_chunk *c, uint64_t pos, struct slice name)
+{
+        size_t need = c->used + RECORD_HEAD + name.len;
+        uint8_t *record;
+
+        assert(name.len > 0 && name.len <= DIRPOS_NAME_MAX);
+        if (need > c->room) {
+                size_t room = c->room == 0 ? CHUNK_FIRST_BYTES : 2 * c->room;
+                uint8_t *records = realloc(c->records, room);
+
+                if (!records)
+                        return -ENOMEM;
+                c->records = records;
+                c->room = room;
+        }
+        record = c->records + c->used;
+        memcpy(record, &pos, sizeof(pos));
+        record[RECORD_HEAD - 1] = (uint8_t)name.len;
+        memcpy(record + RECORD_HEAD, name.data, name.len);
+        c->last = c->used;
+        c->used = need;
+        return 0;
+}
+
+static size_t chunk_bytes(const struct dirpos_chunk *c)
+{
+        return sizeof(*c) + c->room;
+}
+
+static void evict_oldest(struct dirpos *p)
+{
+        struct dirpos_chunk *c = p->oldest;
+
+        p->oldest = c->newer;
+        if (p->oldest)
+                p->oldest->older = NULL;
+        else
+                p->newest = NULL;
+        p->bytes -= chunk_bytes(c);
+        chunk_free(c);
+}
+
+void dirpos_remember(struct dirpos *p, struct dirpos_chunk *c)
+{
+        if (c->used == 0) {
+                chunk_free(c);
+                return;
+        }
+        pthread_mutex_lock(&p->lock);
+        c->older = p->newest;
+        if (p->newest)
+                p->newest->newer = c;
+        else
+                p->oldest = c;
+        p->newest = c;
+        p->bytes += chunk_bytes(c);
+        /* The newest one stays whatever its size: its reader comes back for its last name next. */
+        while (p->bytes > p->max_bytes && p->oldest != p->newest)
+                evict_oldest(p);
+        pthread_mutex_unlock(&p->lock);
+}
+
+static uint64_t record_pos(const uint8_t *record)
+{
+        uint64_t pos;
+
+        memcpy(&pos, record, sizeof(pos));
+        return pos;
+}
+
+static const uint8_t *chunk_find(const struct dirpos_chunk *c, uint64_t pos)
+{
+        if (record_pos(c->records + c->last) == pos)
+                return c->records + c->last; /* by far the most common */
+        for (size_t at = 0; at < c->used; at += RECORD_HEAD + c->records[at + RECORD_HEAD - 1])
+                if (record_pos(c->records + at) == pos)
+                        return c->records + at;
+        return NULL;
+}
+
+bool dirpos_find(struct dirpos *p, uint64_t dir, uint64_t pos, struct dirpos_name *ret)
+{
+        const uint8_t *record = NULL;
+
+        pthread_mutex_lock(&p->lock);
+        for (const struct dirpos_chunk *c = p->newest; c && !record; c = c->older)
+                if (c->dir == dir)
+                        record = chunk_find(c, pos);
+        if (record) {
+                ret->len = record[RECORD_HEAD - 1];
+                memcpy(ret->data, record + RECORD_HEAD, ret->len);
+        }
+        pthread_mutex_unlock(&p->lock);
+        return record != NULL;
+}

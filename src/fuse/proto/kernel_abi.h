@@ -1,0 +1,88 @@
+/* <linux/fuse.h>, and what later versions of it have that ours may lack, under names of our own. */
+#ifndef FUSE_PROTO_KERNEL_ABI_H
+#define FUSE_PROTO_KERNEL_ABI_H
+
+#include <linux/fuse.h>
+
+/* ---- 7.39: STATX ---------------------------------------------------------------------------------- */
+
+#define ABI_OPCODE_STATX 52u
+
+struct abi_sx_time {
+        int64_t tv_sec;
+        uint32_t tv_nsec;
+        int32_t reserved;
+};
+
+struct abi_statx {
+        uint32_t mask, blksize;
+        uint64_t attributes;
+        uint32_t nlink, uid, gid;
+        uint16_t mode, spare0;
+        uint64_t ino, size, blocks, attributes_mask;
+        struct abi_sx_time atime, btime, ctime, mtime;
+        uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+        uint64_t spare2[14];
+};
+
+struct abi_statx_in {
+        uint32_t getattr_flags, reserved;
+        uint64_t fh;
+        uint32_t sx_flags, sx_mask;
+};
+
+struct abi_statx_out {
+        uint64_t attr_valid;
+        uint32_t attr_valid_nsec, flags;
+        uint64_t spare[2];
+        struct abi_statx stat;
+};
+
+_Static_assert(sizeof(struct abi_statx_in) == 24, "as the kernel has it");
+_Static_assert(sizeof(struct abi_statx) == 256, "as the kernel has it");
+_Static_assert(sizeof(struct abi_statx_out) == 288, "as the kernel has it");
+
+/* ---- 7.39: memory maps of files that are otherwise read and written directly (Linux 6.6) ----- */
+
+#define ABI_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
+/* ---- 7.42: rings (Linux 6.14) ---------------------------------------------------------------------- */
+
+#define ABI_OVER_IO_URING (UINT64_C(1) << 41) /* a feature of INIT */
+
+#define ABI_URING_REGISTER         1u /* a new entry, with its buffers, waits for a request */
+#define ABI_URING_COMMIT_AND_FETCH 2u /* here is the reply, and the entry waits for the next request */
+
+/* What accompanies a request and its reply. */
+struct abi_uring_in_out {
+        uint64_t flags;
+        uint64_t commit_id;  /* of the request, to be named when its reply is committed */
+        uint32_t payload_sz; /* bytes in the payload buffer */
+        uint32_t padding;
+        uint64_t reserved;
+};
+
+/* The first of an entry's two buffers; the second is for the payload. */
+struct abi_uring_header {
+        char in_out[128]; /* struct fuse_in_header, then struct fuse_out_header */
+        char op_in[128];  /* the fixed part of the request */
+        struct abi_uring_in_out in_out_sizes;
+};
+
+/* In the SQE. */
+struct abi_uring_cmd {
+        uint64_t flags;
+        uint64_t commit_id;
+        uint16_t qid; /* the CPU whose requests this is about */
+        uint8_t padding[6];
+};
+
+_Static_assert(sizeof(struct abi_uring_header) == 288, "as the kernel has it");
+_Static_assert(sizeof(struct abi_uring_cmd) == 24, "as the kernel has it");
+
+/* The version of the protocol that this code was written to. What the kernel has beyond it stays off. */
+#define ABI_PROTO_MINOR 42u
+
+/* Before it (Linux 4.20) requests and replies are shorter here and there. */
+#define ABI_PROTO_MINOR_LEAST 28u
+
+#endif

@@ -1,0 +1,199 @@
+/* The transport over io_uring: a queue for each CPU (uring_queue.c).
+ *
+ * The kernel holds all requests back from the reply to INIT on that promises rings, until the queue of
+ * every possible CPU has an entry, those of CPUs that are offline included. So all that can fail is done
+ * before that reply. What fails afterwards nevertheless is told the kernel by a registration that it must
+ * refuse: that turns rings off for this connection.
+ */
+#include "fuse/transport/transport.h"
+
+#include "base/cleanup.h"
+#include "fuse/proto/kernel_abi.h"
+#include "base/log.h"
+#include "fuse/transport/mapped.h"
+#include "fuse/transport/ring.h"
+#include "fuse/transport/uring_queue.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#define POSSIBLE "/sys/devices/system/cpu/possible"
+
+/* Entries of all CPUs together, and within what bounds each CPU has its share: requests that wait for a disk
+ * at the same time come from few CPUs where there are few, and from many where there are many. */
+#define ENTRIES         128u
+#define ENTRIES_CPU_MIN 4u
+#define ENTRIES_CPU_MAX 16u
+
+struct uring {
+        struct fuse_transport base;
+        int fuse_fd, stop_fd;
+        unsigned n_queues, n_initialized;
+        struct fuse_uring_queue *queues;
+        struct fuse_sched *sched; /* NULL: all threads stay in the normal class */
+};
+
+/* Ranges as in "0-3,8". */
+static int count_possible_cpus(unsigned *ret)
+{
+        _cleanup_fclose_ FILE *f = fopen(POSSIBLE, "re");
+        unsigned first, last, count = 0;
+        int separator = ',';
+
+        if (!f)
+                return -errno;
+        while (separator == ',' && fscanf(f, "%u", &first) == 1) {
+                last = first;
+                separator = fgetc(f);
+                if (separator == '-') {
+                        if (fscanf(f, "%u", &last) != 1)
+                                return -EPROTO;
+                        separator = fgetc(f);
+                }
+                if (last < first)
+                        return -EPROTO;
+                count += last - first + 1;
+        }
+        if (count == 0 || count > UINT16_MAX)
+                return -EPROTO;
+        *ret = count;
+        return 0;
+}
+
+/* ---- the transport ---------------------------------------------------------------------------------- */
+
+static void uring_stop(struct fuse_transport *t)
+{
+        struct uring *u = (struct uring *)t;
+        const uint64_t one = 1;
+        ssize_t n = write(u->stop_fd, &one, sizeof(one));
+
+        (void)n; /* a counter that is far from full takes it */
+        for (unsigned i = 0; i < u->n_initialized; i++)
+                fuse_uring_queue_stop(&u->queues[i]);
+        /* Ring threads tell it of requests up to their end. */
+        fuse_sched_free(u->sched);
+}
+
+static void uring_free(struct fuse_transport *t)
+{
+        struct uring *u = (struct uring *)t;
+
+        for (unsigned i = 0; i < u->n_initialized; i++)
+                fuse_uring_queue_destroy(&u->queues[i]);
+        if (u->stop_fd >= 0)
+                close(u->stop_fd);
+        free(u->queues);
+        free(u);
+}
+
+static const struct fuse_transport_ops uring_ops = { .stop = uring_stop, .free = uring_free };
+
+static unsigned entries_of_cpu(unsigned n_cpus)
+{
+        unsigned share = ENTRIES / n_cpus;
+
+        if (share < ENTRIES_CPU_MIN)
+                return ENTRIES_CPU_MIN;
+        return share < ENTRIES_CPU_MAX ? share : ENTRIES_CPU_MAX;
+}
+
+/* Each ring is a descriptor; the usual limit is too low for machines with hundreds of CPUs. */
+static void allow_descriptors(unsigned more)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+                return;
+        limit.rlim_cur = limit.rlim_max - limit.rlim_cur < more ? limit.rlim_max : limit.rlim_cur + more;
+        setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int fuse_uring_prepare(int fuse_fd, const struct fuse_handler *handler, struct fuse_transport **ret)
+{
+        struct uring *u = calloc(1, sizeof(*u));
+        unsigned n_entries = 0;
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        fuse_mapped_init();
+        u->base.ops = &uring_ops;
+        u->fuse_fd = fuse_fd;
+        u->stop_fd = eventfd(0, EFD_CLOEXEC);
+        r = u->stop_fd < 0 ? -errno : count_possible_cpus(&u->n_queues);
+        if (r >= 0 && !(u->queues = calloc(u->n_queues, sizeof(*u->queues))))
+                r = -ENOMEM;
+        if (r >= 0) {
+                n_entries = entries_of_cpu(u->n_queues);
+                allow_descriptors(u->n_queues * n_entries);
+        }
+        while (r >= 0 && u->n_initialized < u->n_queues) {
+                unsigned cpu = u->n_initialized++;
+
+                r = fuse_uring_queue_init(&u->queues[cpu], cpu, n_entries, fuse_fd, u->stop_fd, handler);
+        }
+        if (r < 0) {
+                uring_free(&u->base);
+                return r;
+        }
+        *ret = &u->base;
+        return 0;
+}
+
+/* Registers an entry for a CPU that cannot be. Only while there are no rings yet: later the kernel would
+ * refuse replies to what came by them as soon as somebody switches its parameter off. */
+static void turn_rings_off(int fuse_fd)
+{
+        const struct abi_uring_cmd cmd = { .qid = UINT16_MAX };
+        struct fuse_ring ring;
+        struct io_uring_sqe *sqe;
+
+        if (fuse_ring_init(&ring, 1) < 0)
+                return;
+        sqe = fuse_ring_command(&ring);
+        sqe->opcode = IORING_OP_URING_CMD;
+        sqe->fd = fuse_fd;
+        sqe->cmd_op = ABI_URING_REGISTER;
+        memcpy(sqe->cmd, &cmd, sizeof(cmd));
+        fuse_ring_submit(&ring);
+        fuse_ring_destroy(&ring);
+}
+
+static void on_class_change(void *arg, unsigned cpu, enum fuse_sched_class class)
+{
+        struct uring *u = arg;
+
+        fuse_uring_queue_set_class(&u->queues[cpu], class);
+}
+
+static void start_judging(struct uring *u)
+{
+        bool may_return = fuse_sched_may_return();
+
+        /* Without a judge all threads stay in the normal class. */
+        if (fuse_sched_new(u->n_queues, may_return, on_class_change, u, &u->sched) < 0)
+                return;
+        for (unsigned i = 0; i < u->n_queues; i++)
+                fuse_uring_queue_schedule(&u->queues[i], u->sched, may_return);
+}
+
+int fuse_uring_start(struct fuse_transport *t)
+{
+        struct uring *u = (struct uring *)t;
+        int r = 0;
+
+        start_judging(u);
+        for (unsigned i = 0; i < u->n_queues && r >= 0; i++)
+                r = fuse_uring_queue_start(&u->queues[i]);
+        if (r < 0)
+                turn_rings_off(u->fuse_fd);
+        return r;
+}
+
+unsigned fuse_uring_queues(const struct fuse_transport *t)
+{
+        return ((const struct uring *)t)->n_queues;
+}
