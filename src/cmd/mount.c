@@ -1,4 +1,4 @@
-/* ashlar mount: checks what it is asked for and starts the process that serves (serve.c), in the
+/* ashlar mount: checks what it is asked for and starts the process that serves (mount/serve.c), in the
  * background unless told otherwise. Returns only when the directory answers.
  */
 #include "base/cleanup.h"
@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
-#include "cmd/serve.h"
-#include "cmd/store_url.h"
+#include "mount/serve.h"
+#include "mount/store_url.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -255,7 +255,7 @@ static int run_background(struct mount_job *job, int report)
         log_setup(LOG_TARGET_SYSLOG, job->options.af.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
         job->ready = report_ready;
         job->arg = &report;
-        r = serve(job, &text);
+        r = mount_serve(job, &text);
         if (r == 0)
                 return CMD_OK;
         if (report < 0) {
@@ -322,7 +322,7 @@ static int run_foreground(const struct mount_job *job)
         struct err_text text;
 
         log_setup(LOG_TARGET_STDERR, job->options.af.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-        return serve(job, &text) < 0 ? cmd_failed(&text) : CMD_OK;
+        return mount_serve(job, &text) < 0 ? cmd_failed(&text) : CMD_OK;
 }
 
 static int run(struct args *a)

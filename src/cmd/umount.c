@@ -1,19 +1,19 @@
 /* ashlar umount: unmounts and waits until everything is committed.
  *
  * umount(2) returns when the kernel has let go, while the process that served may still be committing. It
- * tells how that went (farewell.h). If it could not be called, then either the mount is registered in its
+ * tells how that went (exit_report.h). If it could not be called, then either the mount is registered in its
  * store, which names the process: when that is gone, it is over. Or it holds the store alone until it is
  * done: when the store can be had, or when somebody else has it, that is over.
  */
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
-#include "cmd/farewell.h"
+#include "mount/exit_report.h"
 #include "kv/kv.h"
 #include "cmd/mount_table.h"
 #include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "base/process.h"
-#include "cmd/store_url.h"
+#include "mount/store_url.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -174,14 +174,14 @@ static void wait_for_server(const struct mount_row *server)
 }
 
 /* What the process says that served. */
-static int wait_farewell(int fd, struct err_text *text)
+static int wait_exit_report(int fd, struct err_text *text)
 {
         bool terminal = isatty(STDERR_FILENO);
         unsigned looks = 0;
         struct err_text why;
         int r;
 
-        while ((r = farewell_hear(fd, LOOK_MS, &why)) == -EAGAIN)
+        while ((r = exit_report_receive(fd, LOOK_MS, &why)) == -EAGAIN)
                 if (looks++ == QUIET_LOOKS)
                         say(terminal, WAITING);
         say(terminal, "");
@@ -225,7 +225,7 @@ int cmd_umount(int argc, char **argv)
 {
         _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
         struct args a = { .lazy = false };
-        _cleanup_close_ int farewell = -1;
+        _cleanup_close_ int exit_report = -1;
         struct mount_row server;
         struct err_text text;
         bool registered;
@@ -237,15 +237,15 @@ int cmd_umount(int argc, char **argv)
         if (find_mount(a.dir, &at, &text) < 0)
                 return cmd_failed(&text);
         if (!a.lazy)
-                farewell_call(at.source, at.target, at.owner, &farewell);
-        registered = !a.lazy && farewell < 0 && find_server(at.source, at.target, &server);
+                exit_report_connect(at.source, at.target, at.owner, &exit_report);
+        registered = !a.lazy && exit_report < 0 && find_server(at.source, at.target, &server);
         if (unmount(at.target, a.lazy, &text) < 0)
                 return cmd_failed(&text);
         if (a.lazy || at.rdonly)
                 return CMD_OK;
         r = 0;
-        if (farewell >= 0)
-                r = wait_farewell(farewell, &text);
+        if (exit_report >= 0)
+                r = wait_exit_report(exit_report, &text);
         else if (registered)
                 wait_for_server(&server);
         else if (store_url_is_local(at.source))

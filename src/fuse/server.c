@@ -1,4 +1,5 @@
 /* A server: negotiates with the kernel, chooses the transport, and waits for the end. */
+#include "fuse/ops/dirpos.h"
 #include "fuse/server.h"
 
 #include "base/cleanup.h"

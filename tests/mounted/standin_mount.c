@@ -10,8 +10,8 @@
 #include "format/format.h"
 #include "fs/fs.h"
 #include "kv/kv.h"
-#include "cmd/serve.h"
-#include "cmd/serve_signals.h"
+#include "mount/serve.h"
+#include "mount/signals.h"
 
 #include "../fdb/standin/standin.h"
 #include "maint/maint.h"
@@ -133,13 +133,13 @@ int main(int argc, char **argv)
         mount_options_init(&job.options);
         if (argc > 4 && mount_options_parse(&job.options, argv[4], false, &text) < 0)
                 die("options", text.text);
-        serve_signals_block(); /* before there are threads */
+        mount_signals_block(); /* before there are threads */
         make(url);
         find_controls();
         if (pthread_create(&thread, NULL, obey, NULL) != 0)
                 die("set up", "no thread");
         pthread_detach(thread);
-        r = serve(&job, &text);
+        r = mount_serve(&job, &text);
         if (r < 0)
                 fprintf(stderr, "ashlar: %s\n", text.text);
         set_away(false); /* what was on its way is still refused, if that is the order */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "fuse/proto/request.h"
 
+#include <limits.h>
 #include <assert.h>
 #include <stddef.h>
 #include <sys/sysmacros.h>
@@ -192,7 +193,7 @@ void fuse_reply_statfs(const struct fuse_req *r, const struct fs_statfs *st)
                         .ffree = st->inodes_free,
                         .bsize = st->block_size,
                         .frsize = st->block_size,
-                        .namelen = DIRPOS_NAME_MAX,
+                        .namelen = NAME_MAX,
                 },
         };
 

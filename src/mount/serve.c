@@ -1,16 +1,16 @@
-#include "cmd/serve.h"
+#include "mount/serve.h"
 
 #include "base/cleanup.h"
-#include "cmd/farewell.h"
+#include "mount/exit_report.h"
 #include "format/format.h"
 #include "base/log.h"
 #include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
-#include "cmd/serve_signals.h"
+#include "mount/signals.h"
 #include "fs/session/session.h"
-#include "cmd/store_url.h"
-#include "cmd/tune.h"
-#include "cmd/watcher.h"
+#include "mount/store_url.h"
+#include "mount/tune.h"
+#include "mount/watcher.h"
 #include "kv/layer/layer.h"
 
 #include <limits.h>
@@ -33,11 +33,11 @@ struct mount {
         struct fs_session *session;      /* NULL: the lock does */
         struct fs *fs;
         struct fuse_server *server;
-        struct serve_signals *signals;
+        struct mount_signals *signals;
         int root_err; /* why the root directory cannot be read; 0: it can */
         bool mounted; /* at job->dir, by us */
         int watcher;
-        int farewell; /* -1: nobody can call */
+        int exit_report; /* -1: nobody can call */
 };
 
 /* ---- the store ---------------------------------------------------------------------------------- */
@@ -220,14 +220,14 @@ static void on_ending(void *arg)
 {
         struct mount *m = arg;
 
-        serve_signals_ending(m->signals);
+        mount_signals_ending(m->signals);
 }
 
 /* ---- from begin to end --------------------------------------------------------------------------- */
 
 static int watch_signals(struct mount *m)
 {
-        const struct serve_signals_opts opts = {
+        const struct mount_signals_opts opts = {
                 .url = m->job->url,
                 .dir = m->job->dir,
                 .server = m->server,
@@ -235,10 +235,10 @@ static int watch_signals(struct mount *m)
                 .timeout_ms = timeout_ms(m),
         };
 
-        return serve_signals_start(&opts, &m->signals);
+        return mount_signals_start(&opts, &m->signals);
 }
 
-static int start_patiently(struct mount *m, struct err_text *text)
+static int start_with_deadline(struct mount *m, struct err_text *text)
 {
         const struct mount_job *job = m->job;
         struct fuse_mount_opts opts = {
@@ -252,7 +252,7 @@ static int start_patiently(struct mount *m, struct err_text *text)
         r = open_fs(m, text);
         if (r < 0)
                 return r;
-        r = farewell_listen(job->url, job->dir, &m->farewell);
+        r = exit_report_listen(job->url, job->dir, &m->exit_report);
         if (r < 0)
                 log_warning("'ashlar umount' will not be told how this mount ends: %s", err_str(r));
         r = fuse_mount(job->dir, &opts, &fd, text);
@@ -283,7 +283,7 @@ static int start(struct mount *m, struct err_text *text)
         int r;
 
         begin_deadline(m, &deadline);
-        r = start_patiently(m, text);
+        r = start_with_deadline(m, text);
         end_deadline(m, &deadline);
         return r;
 }
@@ -296,10 +296,10 @@ static void leave_directory(struct mount *m)
 
         if (!m->signals && m->store)
                 (void)watch_signals(m); /* serving never began, and yet the store has to be closed */
-        serve_signals_ending(m->signals);
+        mount_signals_ending(m->signals);
         fuse_server_free(m->server);
         m->server = NULL;
-        serve_signals_leave(m->signals);
+        mount_signals_leave(m->signals);
         /* Still there if the connection broke, or if we were told to leave at once. */
         if (m->mounted && fuse_mountinfo_at(m->job->dir, &at) == 0 && has_source(&at, (void *)m->job->url) &&
             fuse_unmount(m->job->dir, true, &text) < 0)
@@ -320,7 +320,7 @@ static int commit(struct mount *m, struct err_text *text)
         if (q < 0 || (m->session && r < 0))
                 log_warning("%s: this mount is still registered: %s; the next one on this machine clears "
                             "that, or 'ashlar evict'", m->job->url, err_str(q < 0 ? q : r));
-        serve_signals_stop(m->signals);
+        mount_signals_stop(m->signals);
         begin_deadline(m, &deadline);
         q = kv_close(m->store);
         end_deadline(m, &deadline);
@@ -328,19 +328,19 @@ static int commit(struct mount *m, struct err_text *text)
         if (r < 0)
                 err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be "
                         "written: %s", m->job->url, err_str(r));
-        farewell_say(m->farewell, r < 0 ? text->text : NULL);
+        exit_report_send(m->exit_report, r < 0 ? text->text : NULL);
         return r;
 }
 
-int serve(const struct mount_job *job, struct err_text *text)
+int mount_serve(const struct mount_job *job, struct err_text *text)
 {
-        struct mount m = { .job = job, .watcher = -1, .farewell = -1 };
+        struct mount m = { .job = job, .watcher = -1, .exit_report = -1 };
         struct err_text commit_text;
         int r, q;
 
         m.shared = mount_options_shared(&job->options, job->url);
         tune_process();
-        serve_signals_block();
+        mount_signals_block();
         r = watcher_start(job->dir, &m.watcher);
         if (r < 0)
                 return err_set(text, -r, "cannot start a process: %s", err_str(r));

@@ -1,4 +1,4 @@
-#include "cmd/watcher.h"
+#include "mount/watcher.h"
 
 #include "fuse/mountpoint/mountpoint.h"
 

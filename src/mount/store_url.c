@@ -1,4 +1,4 @@
-#include "cmd/store_url.h"
+#include "mount/store_url.h"
 
 #include "base/cleanup.h"
 

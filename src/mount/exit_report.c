@@ -1,4 +1,4 @@
-#include "cmd/farewell.h"
+#include "mount/exit_report.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -46,7 +46,7 @@ static int open_socket(int flags)
         return fd < 0 ? -errno : fd;
 }
 
-int farewell_listen(const char *url, const char *dir, int *ret)
+int exit_report_listen(const char *url, const char *dir, int *ret)
 {
         struct sockaddr_un name;
         socklen_t len = address(url, dir, &name);
@@ -70,7 +70,7 @@ int farewell_listen(const char *url, const char *dir, int *ret)
         return 0;
 }
 
-void farewell_say(int fd, const char *text)
+void exit_report_send(int fd, const char *text)
 {
         if (fd < 0)
                 return;
@@ -94,7 +94,7 @@ void farewell_say(int fd, const char *text)
         close(fd);
 }
 
-int farewell_call(const char *url, const char *dir, uid_t owner, int *ret)
+int exit_report_connect(const char *url, const char *dir, uid_t owner, int *ret)
 {
         struct sockaddr_un name;
         socklen_t len = address(url, dir, &name), peer_len = sizeof(struct ucred);
@@ -116,7 +116,7 @@ int farewell_call(const char *url, const char *dir, uid_t owner, int *ret)
         return 0;
 }
 
-int farewell_hear(int fd, int timeout_ms, struct err_text *text)
+int exit_report_receive(int fd, int timeout_ms, struct err_text *text)
 {
         struct pollfd waiting = { .fd = fd, .events = POLLIN };
         size_t used = 0;

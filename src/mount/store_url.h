@@ -1,7 +1,7 @@
 /* The name of a store that still means the same from another directory, and in another process's table
  * of mounts. */
-#ifndef CMD_STORE_URL_H
-#define CMD_STORE_URL_H
+#ifndef MOUNT_STORE_URL_H
+#define MOUNT_STORE_URL_H
 
 #include <stdbool.h>
 

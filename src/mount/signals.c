@@ -1,4 +1,4 @@
-#include "cmd/serve_signals.h"
+#include "mount/signals.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,8 +24,8 @@
 
 enum phase { SERVING, ENDING, OVER };
 
-struct serve_signals {
-        struct serve_signals_opts o;
+struct mount_signals {
+        struct mount_signals_opts o;
         int signals, wake; /* descriptors: of the signals, and for a new phase */
         pthread_t thread, unmounter;
         _Atomic uint64_t unmounted_ns; /* when UNMOUNTER was done; 0: not yet */
@@ -52,7 +52,7 @@ static void signals_handled(sigset_t *set)
         sigaddset(set, SIGHUP);
 }
 
-void serve_signals_block(void)
+void mount_signals_block(void)
 {
         sigset_t set;
 
@@ -78,7 +78,7 @@ static void flush_pages(const char *dir)
 /* A thread of its own, because the kernel may wait here for answers that we owe it. */
 static void *unmount(void *arg)
 {
-        struct serve_signals *x = arg;
+        struct mount_signals *x = arg;
         struct err_text text;
         int r = fuse_unmount(x->o.dir, false, &text);
 
@@ -94,14 +94,14 @@ static void *unmount(void *arg)
         return NULL;
 }
 
-static void stop_serving(struct serve_signals *x)
+static void stop_serving(struct mount_signals *x)
 {
         if (!x->stopped)
                 fuse_stop(x->o.server);
         x->stopped = true;
 }
 
-static void begin_to_unmount(struct serve_signals *x, unsigned sig)
+static void begin_to_unmount(struct mount_signals *x, unsigned sig)
 {
         int r;
 
@@ -116,7 +116,7 @@ static void begin_to_unmount(struct serve_signals *x, unsigned sig)
 
 /* ---- a store that is silent ---------------------------------------------------------------------- */
 
-static void give_up(struct serve_signals *x)
+static void give_up(struct mount_signals *x)
 {
         log_warning("%s does not answer: it is given up", x->o.url);
         kv_give_up(x->o.store);
@@ -125,14 +125,14 @@ static void give_up(struct serve_signals *x)
 
 /* What it is silent about counts from the begin of the end on: before that, requests wait as long as they
  * like. */
-static uint64_t silent_ns(const struct serve_signals *x, uint64_t now)
+static uint64_t silent_ns(const struct mount_signals *x, uint64_t now)
 {
         uint64_t waiting = kv_waiting_ns(x->o.store), since = now - x->began_ns;
 
         return waiting < since ? waiting : since;
 }
 
-static void look_at_store(struct serve_signals *x, uint64_t silent)
+static void look_at_store(struct mount_signals *x, uint64_t silent)
 {
         uint64_t timeout_ns = x->o.timeout_ms * UINT64_C(1000000);
 
@@ -151,7 +151,7 @@ static void look_at_store(struct serve_signals *x, uint64_t silent)
 /* ---- the thread ---------------------------------------------------------------------------------- */
 
 /* Waits for a signal, a new phase or, once the end has begun, for a moment. The signal; 0: none. */
-static unsigned wait_for_signal(struct serve_signals *x)
+static unsigned wait_for_signal(struct mount_signals *x)
 {
         struct pollfd fds[] = {
                 { .fd = x->signals, .events = POLLIN },
@@ -170,7 +170,7 @@ static unsigned wait_for_signal(struct serve_signals *x)
 }
 
 /* Lock held, as in all that follows up to the thread itself. */
-static void on_signal(struct serve_signals *x, unsigned sig, uint64_t silent)
+static void on_signal(struct mount_signals *x, unsigned sig, uint64_t silent)
 {
         bool serving = x->phase == SERVING;
 
@@ -186,7 +186,7 @@ static void on_signal(struct serve_signals *x, unsigned sig, uint64_t silent)
 
 /* After an unmount fuse_serve returns by itself, unless somebody still has files open, or a copy of the mount
  * lives on in another namespace. */
-static bool grace_is_over(const struct serve_signals *x, uint64_t now)
+static bool grace_is_over(const struct mount_signals *x, uint64_t now)
 {
         uint64_t unmounted_ns = atomic_load(&x->unmounted_ns);
 
@@ -195,7 +195,7 @@ static bool grace_is_over(const struct serve_signals *x, uint64_t now)
 }
 
 /* What a look brings, perhaps with a signal. */
-static void look(struct serve_signals *x, unsigned sig)
+static void look(struct mount_signals *x, unsigned sig)
 {
         uint64_t now = now_ns(), silent;
 
@@ -213,7 +213,7 @@ static void look(struct serve_signals *x, unsigned sig)
 
 static void *watch(void *arg)
 {
-        struct serve_signals *x = arg;
+        struct mount_signals *x = arg;
         bool over;
 
         do {
@@ -228,7 +228,7 @@ static void *watch(void *arg)
         return NULL;
 }
 
-static void enter(struct serve_signals *x, enum phase phase)
+static void enter(struct mount_signals *x, enum phase phase)
 {
         const uint64_t one = 1;
 
@@ -241,7 +241,7 @@ static void enter(struct serve_signals *x, enum phase phase)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
-static void signals_free(struct serve_signals *x)
+static void signals_free(struct mount_signals *x)
 {
         if (x->signals >= 0)
                 close(x->signals);
@@ -251,9 +251,9 @@ static void signals_free(struct serve_signals *x)
         free(x);
 }
 
-int serve_signals_start(const struct serve_signals_opts *opts, struct serve_signals **ret)
+int mount_signals_start(const struct mount_signals_opts *opts, struct mount_signals **ret)
 {
-        struct serve_signals *x = calloc(1, sizeof(*x));
+        struct mount_signals *x = calloc(1, sizeof(*x));
         sigset_t set;
         int r;
 
@@ -275,23 +275,23 @@ int serve_signals_start(const struct serve_signals_opts *opts, struct serve_sign
         return 0;
 }
 
-void serve_signals_ending(struct serve_signals *x)
+void mount_signals_ending(struct mount_signals *x)
 {
         if (x)
                 enter(x, ENDING);
 }
 
-void serve_signals_leave(struct serve_signals *x)
+void mount_signals_leave(struct mount_signals *x)
 {
         if (!x)
                 return;
-        serve_signals_ending(x); /* from here on nothing begins */
+        mount_signals_ending(x); /* from here on nothing begins */
         if (x->unmounting)
                 pthread_join(x->unmounter, NULL);
         x->unmounting = false;
 }
 
-void serve_signals_stop(struct serve_signals *x)
+void mount_signals_stop(struct mount_signals *x)
 {
         if (!x)
                 return;

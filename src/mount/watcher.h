@@ -1,7 +1,7 @@
 /* A small process that unmounts when the one that serves a mount dies: without it every access to the
  * directory would fail with ENOTCONN until somebody unmounts by hand. */
-#ifndef CMD_WATCHER_H
-#define CMD_WATCHER_H
+#ifndef MOUNT_WATCHER_H
+#define MOUNT_WATCHER_H
 
 /* Starts it, for the mount at DIR that is to come. Call before there are threads and before anything is
  * opened that the watcher should not hold. *RET is a descriptor by which it knows that this process

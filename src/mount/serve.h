@@ -1,8 +1,8 @@
 /* The process that serves one mount: opens the store, mounts, answers requests, commits and leaves. */
-#ifndef CMD_SERVE_H
-#define CMD_SERVE_H
+#ifndef MOUNT_SERVE_H
+#define MOUNT_SERVE_H
 
-#include "cmd/mount_options.h"
+#include "mount/options.h"
 
 struct mount_job {
         const char *url; /* absolute (store_url.h) */
@@ -17,6 +17,6 @@ struct mount_job {
 /* Serves until unmounted, or told to by SIGTERM, SIGINT or SIGHUP. 0 when everything is committed. A
  * negative error with TEXT: it could not be mounted, or what was changed last could not be committed.
  * Call once, before other threads exist; changes the process's signal mask and handlers. */
-int serve(const struct mount_job *job, struct err_text *text);
+int mount_serve(const struct mount_job *job, struct err_text *text);
 
 #endif

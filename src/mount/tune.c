@@ -1,4 +1,4 @@
-#include "cmd/tune.h"
+#include "mount/tune.h"
 
 #include "base/log.h"
 

@@ -1,7 +1,7 @@
-#include "cmd/mount_options.h"
+#include "mount/options.h"
 
 #include "base/cleanup.h"
-#include "cmd/store_url.h"
+#include "mount/store_url.h"
 
 #include <stdlib.h>
 #include <string.h>

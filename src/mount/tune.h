@@ -1,6 +1,6 @@
 /* What the kernel lets us set around a mount; all of it is optional. */
-#ifndef CMD_TUNE_H
-#define CMD_TUNE_H
+#ifndef MOUNT_TUNE_H
+#define MOUNT_TUNE_H
 
 #include <sys/types.h>
 

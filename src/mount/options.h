@@ -1,6 +1,6 @@
 /* The options of a mount, as -o takes them. */
-#ifndef CMD_MOUNT_OPTIONS_H
-#define CMD_MOUNT_OPTIONS_H
+#ifndef MOUNT_OPTIONS_H
+#define MOUNT_OPTIONS_H
 
 #include "fuse/fuse.h"
 

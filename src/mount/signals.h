@@ -8,19 +8,19 @@
  * at one more signal it is given up (kv_give_up), and what is not written is lost. A store that answers is
  * waited for as long as it takes, whatever signals come.
  */
-#ifndef CMD_SERVE_SIGNALS_H
-#define CMD_SERVE_SIGNALS_H
+#ifndef MOUNT_SIGNALS_H
+#define MOUNT_SIGNALS_H
 
 #include "fuse/fuse.h"
 #include "kv/kv.h"
 
-struct serve_signals;
+struct mount_signals;
 
 /* For the whole process: before it has threads, which inherit the mask. */
-void serve_signals_block(void);
+void mount_signals_block(void);
 
-/* What it watches; all borrowed until serve_signals_stop. */
-struct serve_signals_opts {
+/* What it watches; all borrowed until mount_signals_stop. */
+struct mount_signals_opts {
         const char *url, *dir;
         struct fuse_server *server; /* NULL: there is none, as serving never began */
         struct kv_store *store;
@@ -28,16 +28,16 @@ struct serve_signals_opts {
 };
 
 /* Starts the thread that waits for them. Negative errno. */
-int serve_signals_start(const struct serve_signals_opts *opts, struct serve_signals **ret);
+int mount_signals_start(const struct mount_signals_opts *opts, struct mount_signals **ret);
 
 /* Serving is over, while requests may still be under way. May be called again. Takes NULL. */
-void serve_signals_ending(struct serve_signals *x);
+void mount_signals_ending(struct mount_signals *x);
 
 /* Returns when nothing of what a signal began is left in the directory. The server must have been freed,
  * because the kernel may wait for it. Takes NULL. */
-void serve_signals_leave(struct serve_signals *x);
+void mount_signals_leave(struct mount_signals *x);
 
 /* The end. Before the store is closed. Takes NULL. */
-void serve_signals_stop(struct serve_signals *x);
+void mount_signals_stop(struct mount_signals *x);
 
 #endif
