@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar-bench: the same work on several file systems in one run. Rounds go through the groups of rows,
  * and each group through the file systems in turn, so that a noisy moment hits all alike; ratios are
  * taken within a round. */
@@ -17,13 +18,13 @@ enum { BENCH_THREADS_MAX = 2, BENCH_ROUNDS_MAX = 32 };
 /* ---- file systems (target.c) ---------------------------------------------------------------------- */
 
 enum target_id {
-        TARGET_NATIVE,          /* a plain directory */
-        TARGET_BINDFS,          /* bindfs over a directory of the same file system */
-        TARGET_MEMFS,           /* bench/memfs, on the classic transport as ashlar is */
-        TARGET_ASHLAR,          /* its store in the same file system as the native directory */
-        TARGET_MEMFS_WB,        /* these two with the kernel's writeback cache */
+        TARGET_NATIVE,   /* a plain directory */
+        TARGET_BINDFS,   /* bindfs over a directory of the same file system */
+        TARGET_MEMFS,    /* bench/memfs, on the classic transport as ashlar is */
+        TARGET_ASHLAR,   /* its store in the same file system as the native directory */
+        TARGET_MEMFS_WB, /* these two with the kernel's writeback cache */
         TARGET_ASHLAR_WB,
-        TARGET_MEMFS_RINGS,     /* and on the transport by rings */
+        TARGET_MEMFS_RINGS, /* and on the transport by rings */
         TARGET_ASHLAR_RINGS,
         TARGET_COUNT,
 };
@@ -32,14 +33,14 @@ struct target {
         enum target_id id;
         const char *name;
         bool wanted;
-        char dir[PATH_MAX];     /* where the work is done: the mount point, or the native directory */
-        int fd;                 /* of dir; -1: not running */
-        pid_t pid;              /* the daemon; 0 for native */
+        char dir[PATH_MAX]; /* where the work is done: the mount point, or the native directory */
+        int fd;             /* of dir; -1: not running */
+        pid_t pid;          /* the daemon; 0 for native */
 };
 
 /* What a target needs to know to start. */
 struct target_paths {
-        char base[PATH_MAX];    /* a directory of our own; everything is below it */
+        char base[PATH_MAX]; /* a directory of our own; everything is below it */
         char ashlar[PATH_MAX], memfs[PATH_MAX];
         const char *ashlar_options; /* additional -o of the ashlar mounts, or NULL */
 };
@@ -74,18 +75,40 @@ void hogs_stop(struct hogs *h);
 /* ---- rows (rows.c) -------------------------------------------------------------------------------- */
 
 enum row_id {
-        ROW_CREATE, ROW_CREATE_4K, ROW_STAT_COLD, ROW_STAT_WARM, ROW_READ_4K_COLD, ROW_READ_4K_WARM,
-        ROW_RENAME, ROW_READDIR_COLD, ROW_READDIR_WARM, ROW_LS_COLD, ROW_LS_WARM, ROW_UNLINK,
-        ROW_MKDIR, ROW_RMDIR, ROW_SEQ_WRITE, ROW_SEQ_READ_COLD, ROW_SEQ_READ_WARM, ROW_RANDOM_WRITE,
-        ROW_RANDOM_READ_COLD, ROW_RANDOM_READ_WARM, ROW_APPEND, ROW_FSYNC, ROW_UNTAR, ROW_RM,
-        ROW_GIT_STATUS_COLD, ROW_GIT_STATUS_WARM, ROW_COUNT,
+        ROW_CREATE,
+        ROW_CREATE_4K,
+        ROW_STAT_COLD,
+        ROW_STAT_WARM,
+        ROW_READ_4K_COLD,
+        ROW_READ_4K_WARM,
+        ROW_RENAME,
+        ROW_READDIR_COLD,
+        ROW_READDIR_WARM,
+        ROW_LS_COLD,
+        ROW_LS_WARM,
+        ROW_UNLINK,
+        ROW_MKDIR,
+        ROW_RMDIR,
+        ROW_SEQ_WRITE,
+        ROW_SEQ_READ_COLD,
+        ROW_SEQ_READ_WARM,
+        ROW_RANDOM_WRITE,
+        ROW_RANDOM_READ_COLD,
+        ROW_RANDOM_READ_WARM,
+        ROW_APPEND,
+        ROW_FSYNC,
+        ROW_UNTAR,
+        ROW_RM,
+        ROW_GIT_STATUS_COLD,
+        ROW_GIT_STATUS_WARM,
+        ROW_COUNT,
 };
 
 /* What a row is held to. All rows are to be ahead of bindfs. */
 enum row_class {
-        ROW_SMALL,              /* metadata and small files: 70% of memfs */
-        ROW_WARM,               /* served by the kernel's caches: within 10% of native */
-        ROW_BULK,               /* nothing more */
+        ROW_SMALL, /* metadata and small files: 70% of memfs */
+        ROW_WARM,  /* served by the kernel's caches: within 10% of native */
+        ROW_BULK,  /* nothing more */
 };
 
 enum row_unit { UNIT_KOPS, UNIT_MIBS, UNIT_US, UNIT_MS }; /* thousands/s, MiB/s, microseconds, milliseconds */
@@ -107,11 +130,11 @@ static inline bool row_lower_is_better(enum row_id id)
 
 /* How much of each: totals, shared out between the threads. */
 struct bench_sizes {
-        unsigned files;         /* of 0 and of 4 KiB */
+        unsigned files; /* of 0 and of 4 KiB */
         unsigned dirs;
         unsigned stream_mib;
         unsigned random_mib, random_ops; /* operations of 4 KiB each */
-        unsigned appends;       /* of 100 bytes each */
+        unsigned appends;                /* of 100 bytes each */
         unsigned fsyncs;
 };
 
@@ -119,12 +142,12 @@ struct bench {
         struct target_paths paths;
         struct target targets[TARGET_COUNT];
         struct bench_sizes sizes;
-        const char *tree;       /* directory whose copy is unpacked, or NULL: no such rows */
-        int tree_tar;           /* memory file with its tar */
-        unsigned tree_files;    /* of all types, in the tar */
+        const char *tree;    /* directory whose copy is unpacked, or NULL: no such rows */
+        int tree_tar;        /* memory file with its tar */
+        unsigned tree_files; /* of all types, in the tar */
         unsigned rounds, threads_max;
-        unsigned hogs;          /* processes a CPU that spin during the rounds */
-        bool can_drop;          /* cold rows are possible */
+        unsigned hogs; /* processes a CPU that spin during the rounds */
+        bool can_drop; /* cold rows are possible */
         bool rows_wanted[ROW_COUNT];
         uint64_t seed;
         /* In the row's unit; 0: not measured. */
@@ -149,18 +172,18 @@ int bench_spawn(const char *const argv[], const char *dir, int stdin_fd, int std
 struct worker {
         struct pass *pass;
         unsigned index;
-        char name[24];          /* of its own directory in the pass's */
+        char name[24]; /* of its own directory in the pass's */
         int dir_fd;
-        int fd;                 /* of the file it works on, or -1 */
-        uint64_t count;         /* operations of the current step */
-        uint64_t random;        /* state of its generator */
+        int fd;          /* of the file it works on, or -1 */
+        uint64_t count;  /* operations of the current step */
+        uint64_t random; /* state of its generator */
         int result;
 };
 
 /* What a step took. */
 struct cost {
         double seconds;
-        double cpu_s;           /* of the daemon, until the step's end */
+        double cpu_s; /* of the daemon, until the step's end */
 };
 
 /* One operation; 0 or -errno. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cold caches. drop_caches takes entries and inodes, but an inode that has pages stays; dropping all
  * pages of the machine would also take what the file systems below the mounts have in memory, which is
  * not the question. So the pages go file by file, and then the rest. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What one operation costs in a file system of a thousand files, and of a million. Each size has a mount
  * of its own, and the batches go through them in turn, so that a noisy moment hits all sizes alike. */
 #include "bench.h"
@@ -126,8 +127,8 @@ static void print_all(struct flat *all, unsigned n, const char *name)
         double first[FLAT_OPS];
 
         printf("\nMicroseconds per operation on %s (times that of 1000 files), medians of %d batches of %d:\n"
-               "\n| files | create | cold lookup | unlink |\n| --- | --- | --- | --- |\n", name, REPEATS,
-               BATCH);
+               "\n| files | create | cold lookup | unlink |\n| --- | --- | --- | --- |\n",
+               name, REPEATS, BATCH);
         for (unsigned i = 0; i < n; i++) {
                 printf("| %llu |", (unsigned long long)all[i].files);
                 for (int op = 0; op < FLAT_OPS; op++) {

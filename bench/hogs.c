@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Processes that want all of the CPU all of the time, so that everything else has to share. */
 #include "bench.h"
 

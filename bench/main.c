@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar-bench: the rounds, and what comes before and after them. See bench.h. */
 #include "options.h"
 

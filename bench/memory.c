@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How much anonymous memory a daemon takes while it has much to do. */
 #include "bench.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of ashlar-bench. */
 #include "options.h"
 
@@ -9,12 +10,22 @@
 #include <unistd.h>
 
 static const struct bench_sizes sizes_default = {
-        .files = 8000, .dirs = 4000, .stream_mib = 256, .random_mib = 64, .random_ops = 8192,
-        .appends = 20000, .fsyncs = 100,
+        .files = 8000,
+        .dirs = 4000,
+        .stream_mib = 256,
+        .random_mib = 64,
+        .random_ops = 8192,
+        .appends = 20000,
+        .fsyncs = 100,
 };
 
 static const struct bench_sizes sizes_quick = {
-        .files = 2000, .dirs = 1000, .stream_mib = 64, .random_mib = 16, .random_ops = 2048, .appends = 5000,
+        .files = 2000,
+        .dirs = 1000,
+        .stream_mib = 64,
+        .random_mib = 16,
+        .random_ops = 2048,
+        .appends = 5000,
         .fsyncs = 30,
 };
 
@@ -64,7 +75,7 @@ static bool set_size(struct bench_sizes *sizes, const char *arg)
                 unsigned *value;
                 unsigned max;
         } all[] = {
-                { "files", &sizes->files, 1000000 }, { "dirs", &sizes->dirs, 1000000 },
+                { "files", &sizes->files, 1000000 },           { "dirs", &sizes->dirs, 1000000 },
                 { "stream-mib", &sizes->stream_mib, 1 << 20 }, { "random-mib", &sizes->random_mib, 1 << 20 },
                 { "random-ops", &sizes->random_ops, 1 << 30 }, { "appends", &sizes->appends, 1 << 30 },
                 { "fsyncs", &sizes->fsyncs, 1 << 20 },
@@ -166,20 +177,50 @@ static void set_defaults(struct bench *b)
 
 int options_parse(int argc, char **argv, struct bench *b, struct options *o)
 {
-        enum { FS = 1000, ROWS, WRITEBACK, ROUNDS, THREADS, QUICK, SIZE, TREE, DIR, ASHLAR, MEMFS, OPTIONS,
-               RINGS, HOGS, JSON, FLAT, MEMORY, SOAK, LIST, HELP };
+        enum {
+                FS = 1000,
+                ROWS,
+                WRITEBACK,
+                ROUNDS,
+                THREADS,
+                QUICK,
+                SIZE,
+                TREE,
+                DIR,
+                ASHLAR,
+                MEMFS,
+                OPTIONS,
+                RINGS,
+                HOGS,
+                JSON,
+                FLAT,
+                MEMORY,
+                SOAK,
+                LIST,
+                HELP
+        };
         static const struct option longs[] = {
-                { "fs", required_argument, NULL, FS }, { "rows", required_argument, NULL, ROWS },
-                { "rings", no_argument, NULL, RINGS }, { "hogs", required_argument, NULL, HOGS },
-                { "writeback", no_argument, NULL, WRITEBACK }, { "rounds", required_argument, NULL, ROUNDS },
-                { "threads", required_argument, NULL, THREADS }, { "quick", no_argument, NULL, QUICK },
-                { "size", required_argument, NULL, SIZE }, { "tree", required_argument, NULL, TREE },
-                { "dir", required_argument, NULL, DIR }, { "ashlar", required_argument, NULL, ASHLAR },
-                { "memfs", required_argument, NULL, MEMFS }, { "json", required_argument, NULL, JSON },
+                { "fs", required_argument, NULL, FS },
+                { "rows", required_argument, NULL, ROWS },
+                { "rings", no_argument, NULL, RINGS },
+                { "hogs", required_argument, NULL, HOGS },
+                { "writeback", no_argument, NULL, WRITEBACK },
+                { "rounds", required_argument, NULL, ROUNDS },
+                { "threads", required_argument, NULL, THREADS },
+                { "quick", no_argument, NULL, QUICK },
+                { "size", required_argument, NULL, SIZE },
+                { "tree", required_argument, NULL, TREE },
+                { "dir", required_argument, NULL, DIR },
+                { "ashlar", required_argument, NULL, ASHLAR },
+                { "memfs", required_argument, NULL, MEMFS },
+                { "json", required_argument, NULL, JSON },
                 { "ashlar-options", required_argument, NULL, OPTIONS },
-                { "flat", optional_argument, NULL, FLAT }, { "memory", optional_argument, NULL, MEMORY },
+                { "flat", optional_argument, NULL, FLAT },
+                { "memory", optional_argument, NULL, MEMORY },
                 { "soak", optional_argument, NULL, SOAK },
-                { "list", no_argument, NULL, LIST }, { "help", no_argument, NULL, HELP }, { 0 },
+                { "list", no_argument, NULL, LIST },
+                { "help", no_argument, NULL, HELP },
+                { 0 },
         };
         bool ok = true, rows_given = false, fs_given = false, writeback = false, rings = false;
         uint64_t n;
@@ -271,8 +312,7 @@ int options_parse(int argc, char **argv, struct bench *b, struct options *o)
                 b->rows_wanted[r] = true;
         /* Two of the special runs are about ashlar, one compares transports. */
         for (int t = TARGET_NATIVE; t <= TARGET_ASHLAR && !fs_given; t++)
-                b->targets[t].wanted = t == TARGET_ASHLAR ||
-                                       (!o->flat_files && !o->memory_mib && !o->soak_s);
+                b->targets[t].wanted = t == TARGET_ASHLAR || (!o->flat_files && !o->memory_mib && !o->soak_s);
         if (o->soak_s && !fs_given)
                 b->targets[TARGET_ASHLAR_RINGS].wanted = true;
         if (rings)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of ashlar-bench. */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
@@ -5,7 +6,7 @@
 #include "bench.h"
 
 struct options {
-        const char *json;       /* file for all samples, or NULL */
+        const char *json;                        /* file for all samples, or NULL */
         uint64_t flat_files, memory_mib, soak_s; /* 0: not asked for */
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table: medians with their range, ratios within rounds, and which targets are missed. */
 #include "bench.h"
 
@@ -25,7 +26,9 @@ static struct range range_of(double *values, unsigned n)
         if (n == 0)
                 return (struct range){ 0 };
         qsort(values, n, sizeof(*values), compare);
-        return (struct range){ .n = n, .min = values[0], .max = values[n - 1],
+        return (struct range){ .n = n,
+                               .min = values[0],
+                               .max = values[n - 1],
                                .median = (values[(n - 1) / 2] + values[n / 2]) / 2 };
 }
 
@@ -69,8 +72,9 @@ static struct range ratio_range(const struct bench *b, enum row_id row, unsigned
 
 static void print_range(FILE *f, struct range r)
 {
-        const char *format = r.median < 9.995 ? " %.2f (%.2f-%.2f) |"
-                             : r.median < 99.95 ? " %.1f (%.1f-%.1f) |" : " %.0f (%.0f-%.0f) |";
+        const char *format = r.median < 9.995   ? " %.2f (%.2f-%.2f) |"
+                             : r.median < 99.95 ? " %.1f (%.1f-%.1f) |"
+                                                : " %.0f (%.0f-%.0f) |";
 
         if (r.n == 0)
                 fprintf(f, " |");
@@ -88,8 +92,9 @@ static bool row_measured(const struct bench *b, enum row_id row, unsigned thread
 
 static const char *unit_text(enum row_unit unit)
 {
-        static const char *const texts[] = { [UNIT_KOPS] = "1000/s", [UNIT_MIBS] = "MiB/s", [UNIT_US] = "us",
-                                             [UNIT_MS] = "ms" };
+        static const char *const texts[] = {
+                [UNIT_KOPS] = "1000/s", [UNIT_MIBS] = "MiB/s", [UNIT_US] = "us", [UNIT_MS] = "ms"
+        };
 
         return texts[unit];
 }
@@ -143,8 +148,8 @@ static void print_values(const struct bench *b, FILE *f, enum target_id first, c
                                 unit ? unit : unit_text(bench_rows[row].unit));
                         for (int t = (int)first; t < TARGET_COUNT; t++)
                                 if (b->targets[t].wanted)
-                                        print_range(f, range(b, (enum row_id)row, threads,
-                                                             (enum target_id)t));
+                                        print_range(f,
+                                                    range(b, (enum row_id)row, threads, (enum target_id)t));
                         fprintf(f, "\n");
                 }
         }
@@ -212,15 +217,18 @@ static void print_machine(const struct bench *b, FILE *f)
                 sysconf(_SC_NPROCESSORS_ONLN));
         if (statfs(b->paths.base, &s) == 0)
                 fprintf(f, "; native file system of type 0x%lx", (unsigned long)s.f_type);
-        fprintf(f, ".\n%u rounds, seed %llu. Median (minimum-maximum) of the rounds; ratios are taken within "
-                   "a round.\n", b->rounds, (unsigned long long)b->seed);
+        fprintf(f,
+                ".\n%u rounds, seed %llu. Median (minimum-maximum) of the rounds; ratios are taken within "
+                "a round.\n",
+                b->rounds, (unsigned long long)b->seed);
 }
 
 static void print_notes(const struct bench *b, FILE *f)
 {
         const struct bench_sizes *s = &b->sizes;
 
-        fprintf(f, "\n"
+        fprintf(f,
+                "\n"
                 "- Work is shared out between the threads; each has a directory or file of its own.\n"
                 "- Small files: %u empty ones (create, rename), %u of 4 KiB (the others), %u directories.\n"
                 "- Streams: %u MiB in requests of 1 MiB. Random: %u requests of 4 KiB in %u MiB. Appends: %u "
@@ -270,9 +278,11 @@ void report_json(const struct bench *b, FILE *f)
                         for (int t = 0; t < TARGET_COUNT; t++) {
                                 if (samples_range(b, (enum row_id)row, threads, (enum target_id)t).n == 0)
                                         continue;
-                                fprintf(f, "%s\n  {\"row\": \"%s\", \"threads\": %u, \"fs\": \"%s\", "
-                                        "\"unit\": \"%s\", \"values\": [", separator, bench_rows[row].name,
-                                        threads, b->targets[t].name, unit_text(bench_rows[row].unit));
+                                fprintf(f,
+                                        "%s\n  {\"row\": \"%s\", \"threads\": %u, \"fs\": \"%s\", "
+                                        "\"unit\": \"%s\", \"values\": [",
+                                        separator, bench_rows[row].name, threads, b->targets[t].name,
+                                        unit_text(bench_rows[row].unit));
                                 for (unsigned i = 0; i < b->rounds; i++)
                                         fprintf(f, "%s%.6g", i > 0 ? ", " : "",
                                                 b->samples[row][threads - 1][t][i]);

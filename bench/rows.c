@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 const struct row bench_rows[ROW_COUNT] = {

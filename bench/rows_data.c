@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes: streams, random access, appends, fsync. What is written is brought to the disk within the time. */
 #include "bench.h"
 
@@ -142,8 +143,9 @@ int group_random(struct pass *p)
                 r = target_settle(p->t);
         if (r == 0)
                 r = pass_measure(p, ROW_RANDOM_WRITE, ops, (double)ops, op_random_write, op_fsync);
-        return r < 0 ? r : read_twice(p, ROW_RANDOM_READ_COLD, ROW_RANDOM_READ_WARM, ops, (double)ops,
-                                      op_random_read);
+        return r < 0 ? r
+                     : read_twice(p, ROW_RANDOM_READ_COLD, ROW_RANDOM_READ_WARM, ops, (double)ops,
+                                  op_random_read);
 }
 
 int group_append(struct pass *p)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Metadata and small files. */
 #include "bench.h"
 
@@ -16,7 +17,6 @@ static const char *again(const struct worker *w, uint64_t i)
 {
         return work_name(i % (w->pass->b->sizes.files / w->pass->threads));
 }
-
 
 static int op_create(struct worker *w, uint64_t i)
 {

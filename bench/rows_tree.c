@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A tree of small files: unpacked by tar, removed by rm, looked at by git. */
 #include "bench.h"
 
@@ -79,8 +80,20 @@ static int git_make(struct pass *p, const char *dir)
         static const char *const init[] = { "git", "init", "-q", NULL };
         static const char *const add[] = { "git", "-c", "core.autocrlf=false", "add", "-A", NULL };
         static const char *const commit[] = {
-                "git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "gc.auto=0",
-                "-c", "commit.gpgsign=false", "commit", "-q", "-m", "tree", NULL,
+                "git",
+                "-c",
+                "user.name=bench",
+                "-c",
+                "user.email=bench@localhost",
+                "-c",
+                "gc.auto=0",
+                "-c",
+                "commit.gpgsign=false",
+                "commit",
+                "-q",
+                "-m",
+                "tree",
+                NULL,
         };
         int r;
 

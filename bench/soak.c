@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Metadata work for minutes on several file systems, in short turns: how fast each kind of request was over
  * all of the time, and how long the longest one took. */
 #include "bench.h"
@@ -12,7 +13,7 @@ enum soak_op { SOAK_CREATE, SOAK_LOOKUP, SOAK_RENAME, SOAK_UNLINK, SOAK_MKDIR, S
 
 static const char *const titles[SOAK_OPS] = {
         [SOAK_CREATE] = "create-4k", [SOAK_LOOKUP] = "lookup", [SOAK_RENAME] = "rename",
-        [SOAK_UNLINK] = "unlink", [SOAK_MKDIR] = "mkdir", [SOAK_RMDIR] = "rmdir",
+        [SOAK_UNLINK] = "unlink",    [SOAK_MKDIR] = "mkdir",   [SOAK_RMDIR] = "rmdir",
 };
 
 /* What one thread on one file system saw. */

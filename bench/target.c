@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The file systems that are compared: making, mounting, settling and unmounting them. */
 #include "bench.h"
 
@@ -15,16 +16,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_S 30.0
-#define STOP_S 120.0
+#define START_S  30.0
+#define STOP_S   120.0
 #define SETTLE_S 60.0
 
 void target_names(struct target targets[static TARGET_COUNT])
 {
         static const char *const names[TARGET_COUNT] = {
-                [TARGET_NATIVE] = "native", [TARGET_BINDFS] = "bindfs", [TARGET_MEMFS] = "memfs",
-                [TARGET_ASHLAR] = "ashlar", [TARGET_MEMFS_WB] = "memfs-wb", [TARGET_ASHLAR_WB] = "ashlar-wb",
-                [TARGET_MEMFS_RINGS] = "memfs-rings", [TARGET_ASHLAR_RINGS] = "ashlar-rings",
+                [TARGET_NATIVE] = "native",
+                [TARGET_BINDFS] = "bindfs",
+                [TARGET_MEMFS] = "memfs",
+                [TARGET_ASHLAR] = "ashlar",
+                [TARGET_MEMFS_WB] = "memfs-wb",
+                [TARGET_ASHLAR_WB] = "ashlar-wb",
+                [TARGET_MEMFS_RINGS] = "memfs-rings",
+                [TARGET_ASHLAR_RINGS] = "ashlar-rings",
         };
 
         for (int id = 0; id < TARGET_COUNT; id++)
@@ -36,8 +42,8 @@ static void sleep_ms(unsigned ms)
         nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 }, NULL);
 }
 
-__attribute__((format(printf, 2, 3)))
-static int path_format(char path[static PATH_MAX], const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int path_format(char path[static PATH_MAX], const char *format,
+                                                             ...)
 {
         va_list ap;
         int n;
@@ -138,9 +144,11 @@ static int start_memfs(struct target *t, const struct target_paths *paths, struc
         const char *transport = t->id == TARGET_MEMFS_RINGS ? "uring" : "classic";
         bool writeback = t->id == TARGET_MEMFS_WB;
 
-        return mount_daemon(t, (const char *[]){ paths->memfs, "--transport", transport,
-                                                 writeback ? "--writeback" : t->dir,
-                                                 writeback ? t->dir : NULL, NULL }, paths, text);
+        return mount_daemon(t,
+                            (const char *[]){ paths->memfs, "--transport", transport,
+                                              writeback ? "--writeback" : t->dir, writeback ? t->dir : NULL,
+                                              NULL },
+                            paths, text);
 }
 
 static int start_ashlar(struct target *t, const struct target_paths *paths, struct err_text *text)
@@ -159,8 +167,10 @@ static int start_ashlar(struct target *t, const struct target_paths *paths, stru
                  t->id == TARGET_ASHLAR_RINGS ? "uring" : "classic",
                  t->id == TARGET_ASHLAR_WB ? "writeback_cache" : "nowriteback_cache",
                  paths->ashlar_options ? "," : "", paths->ashlar_options ? paths->ashlar_options : "");
-        return mount_daemon(t, (const char *[]){ paths->ashlar, "mount", "-f", "-o", options, store, t->dir,
-                                                 NULL }, paths, text);
+        return mount_daemon(t,
+                            (const char *[]){ paths->ashlar, "mount", "-f", "-o", options, store, t->dir,
+                                              NULL },
+                            paths, text);
 }
 
 int target_start(struct target *t, const struct target_paths *paths, struct err_text *text)
@@ -201,7 +211,8 @@ static int unmount(const char *dir, bool lazy)
         if (geteuid() == 0)
                 return umount2(dir, lazy ? MNT_DETACH : 0) < 0 ? -errno : 0;
         return bench_spawn(lazy ? (const char *[]){ "fusermount3", "-u", "-z", dir, NULL }
-                                : (const char *[]){ "fusermount3", "-u", dir, NULL }, NULL, -1, -1);
+                                : (const char *[]){ "fusermount3", "-u", dir, NULL },
+                           NULL, -1, -1);
 }
 
 static bool ended_within(pid_t pid, double seconds)

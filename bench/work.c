@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One pass: worker threads that start together, and the clock around them. */
 #include "bench.h"
 
@@ -59,8 +60,9 @@ int pass_begin(struct pass *p, struct bench *b, struct target *t, unsigned threa
 {
         *p = (struct pass){ .b = b, .t = t, .threads = threads, .round = round, .dir_fd = -1 };
         for (unsigned i = 0; i < threads; i++)
-                p->workers[i] = (struct worker){ .pass = p, .index = i, .dir_fd = -1, .fd = -1,
-                                                 .random = b->seed + i };
+                p->workers[i] = (struct worker){
+                        .pass = p, .index = i, .dir_fd = -1, .fd = -1, .random = b->seed + i
+                };
         if (snprintf(p->dir, sizeof(p->dir), "%s/pass", t->dir) >= (int)sizeof(p->dir))
                 return -ENAMETOOLONG;
         if (mkdir(p->dir, 0755) < 0)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether io_uring can be used here (with_rings.sh asks): kernels, sysctls and containers may forbid it. */
 #include "base/err.h"
 #include "fuse/transport/ring.h"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # with_rings.sh HAS_IO_URING COMMAND...: runs a test on the transport by rings (ASHLAR_TRANSPORT=uring). Skipped
 # where the kernel has none, where HAS_IO_URING (has_io_uring.c) says no, or where rings are switched off and
 # only root could change that; as root it switches them on. The last of several that run at a time puts the

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* What the core costs in one process, without FUSE: names and small data over a store, with the committer's
  * thread included. Prints a Markdown table. */
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "fs/fs.h"
 #include "base/rng.h"
+#include "fs/fs.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
@@ -16,12 +17,12 @@
 #include <string.h>
 
 #define ROOT_INO 1u
-#define SMALL 1000u /* files, of the small directory that the large one is compared with */
+#define SMALL    1000u /* files, of the small directory that the large one is compared with */
 
 struct options {
         const char *url; /* NULL: lmdb in a directory of our own, removed in the end */
-        unsigned files; /* of the rates */
-        unsigned large; /* files of the large directory; 0: no comparison */
+        unsigned files;  /* of the rates */
+        unsigned large;  /* files of the large directory; 0: no comparison */
         uint32_t block_size;
         bool writebehind;
         int cpu; /* everything runs on this one; -1: everywhere */
@@ -207,8 +208,8 @@ static uint64_t make(struct place *p, const char *name, uint32_t mode)
 {
         struct fs_attr attr;
 
-        check(name, S_ISDIR(mode) ? fs_mkdir(p->fs, &nobody, ROOT_INO, slice_str(name), mode, &attr) :
-                                    fs_mknod(p->fs, &nobody, ROOT_INO, slice_str(name), mode, 0, &attr));
+        check(name, S_ISDIR(mode) ? fs_mkdir(p->fs, &nobody, ROOT_INO, slice_str(name), mode, &attr)
+                                  : fs_mknod(p->fs, &nobody, ROOT_INO, slice_str(name), mode, 0, &attr));
         return attr.ino;
 }
 
@@ -222,7 +223,8 @@ static void rates(const struct options *o, const char *url)
         rng_seed(&p.rng, 1);
         memset(p.block, 'x', sizeof(p.block));
         printf("| operation (%u files) | per second | us | us of processor | per second of processor |\n"
-               "| --- | ---: | ---: | ---: | ---: |\n", o->files);
+               "| --- | ---: | ---: | ---: | ---: |\n",
+               o->files);
 
         p.dir = make(&p, "empty", S_IFDIR | 0755);
         row(&p, "create", op_create, o->files, true);
@@ -292,8 +294,7 @@ static void flatness(const struct options *o, const char *url)
         printf("\n| cost in microseconds | %u files | %u files | ratio |\n| --- | ---: | ---: | ---: |\n",
                SMALL, o->large);
         for (unsigned i = 0; i < 4; i++)
-                printf("| %s | %.2f | %.2f | %.2f |\n", names[i], small[i], large[i],
-                       large[i] / small[i]);
+                printf("| %s | %.2f | %.2f | %.2f |\n", names[i], small[i], large[i], large[i] / small[i]);
 }
 
 /* ---- main ---------------------------------------------------------------------------------------- */
@@ -313,20 +314,17 @@ static void usage(FILE *out)
               "Measures the core of ashlar without FUSE: rates with N files (200,000), and the cost of an\n"
               "operation among 1,000 files beside one among N (1,000,000; 0: not). The store at URL\n"
               "is erased; without one it is a directory below $TMPDIR, removed afterwards. With --cpu all\n"
-              "threads share one core.\n", out);
+              "threads share one core.\n",
+              out);
 }
 
 static void parse(int argc, char **argv, struct options *o)
 {
         static const struct option longs[] = {
-                { "files", required_argument, NULL, 'n' },
-                { "large", required_argument, NULL, 'l' },
-                { "store", required_argument, NULL, 's' },
-                { "block-size", required_argument, NULL, 'b' },
-                { "no-writebehind", no_argument, NULL, 'w' },
-                { "cpu", required_argument, NULL, 'c' },
-                { "help", no_argument, NULL, 'h' },
-                { NULL, 0, NULL, 0 },
+                { "files", required_argument, NULL, 'n' },    { "large", required_argument, NULL, 'l' },
+                { "store", required_argument, NULL, 's' },    { "block-size", required_argument, NULL, 'b' },
+                { "no-writebehind", no_argument, NULL, 'w' }, { "cpu", required_argument, NULL, 'c' },
+                { "help", no_argument, NULL, 'h' },           { NULL, 0, NULL, 0 },
         };
         int c;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How fast a plain program writes and reads bytes in a FoundationDB cluster: what the file system over it is
  * measured against.
  *
@@ -6,8 +7,8 @@
  * Each thread takes a transaction's worth of values, sends them as one transaction, waits for the commit, and
  * takes the next. Reads: the same pieces, by gets started together, and by ranges. One line for each phase.
  */
-#include "kv/fdb/library.h"
 #include "base/rng.h"
+#include "kv/fdb/library.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,7 +18,9 @@
 #include <string.h>
 #include <time.h>
 
-#define PREFIX "\x01" "fdb_bench"
+#define PREFIX \
+        "\x01" \
+        "fdb_bench"
 
 static struct {
         const char *name;

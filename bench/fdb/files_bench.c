@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How many small files a directory's file system makes, looks at, lists and removes in a second, by several
  * threads: what a mount over a cluster is measured with (measure.sh).
  *
@@ -169,7 +170,7 @@ static double took(const struct worker *workers, size_t n)
 static void usage(void)
 {
         fprintf(stderr, "usage: files_bench create|stat|list|unlink DIR [threads=N] [files=N] [bytes=N] "
-                "[first=N]\n");
+                        "[first=N]\n");
         exit(2);
 }
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What a mount over a cluster does, beside what a plain program does with it: prints Markdown tables.
 #
 #     ASHLAR=build/ashlar tests/fdb/with_cluster.sh 1 bash bench/fdb/measure.sh [BLOCK_SIZE...]

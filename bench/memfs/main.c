@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* memfs [--writeback] [--transport auto|uring|classic] DIR: mounts a file system in RAM at DIR and serves
  * it in the foreground until it is unmounted. A yardstick for ashlar-bench; see memfs.h. */
 #include "memfs_ops.h"
@@ -62,7 +63,9 @@ static int failed(const struct err_text *text)
 static int serve(struct memfs *m, const char *dir)
 {
         const struct fuse_mount_opts mount_opts = {
-                .source = "memfs", .flags = MS_NOSUID | MS_NODEV, .allow_other = geteuid() == 0,
+                .source = "memfs",
+                .flags = MS_NOSUID | MS_NODEV,
+                .allow_other = geteuid() == 0,
         };
         struct err_text text;
         int fd, r;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file system in RAM, served by ashlar's own codec and transports (src/fuse) with the policy of an
  * exclusive mount: what the kernel's path costs when the file system below it costs nothing. It answers
  * every request that ashlar must answer (FORGET included) and keeps what POSIX asks for; it has no extended
@@ -17,8 +18,8 @@
 #include <sys/uio.h>
 
 enum {
-        MEM_BLOCK = 65536,      /* bytes of a block of data */
-        MEM_READ_IOV_MAX = 64,  /* blocks that one read touches at most */
+        MEM_BLOCK = 65536,     /* bytes of a block of data */
+        MEM_READ_IOV_MAX = 64, /* blocks that one read touches at most */
 };
 #define MEM_FILE_MAX (INT64_C(1) << 40) /* bytes; bounds the table of blocks */
 
@@ -28,7 +29,7 @@ enum {
 struct mem_data {
         uint8_t **blocks;
         size_t n_blocks;
-        size_t first_size;      /* bytes of blocks[0]; all others have MEM_BLOCK */
+        size_t first_size; /* bytes of blocks[0]; all others have MEM_BLOCK */
 };
 
 /* -ENOMEM, -EFBIG. The caller holds the inode's lock for writing, and knows the size of the file. */
@@ -47,7 +48,7 @@ struct mem_entry {
         struct mem_entry *next; /* in its bucket */
         uint64_t hash;
         struct mem_inode *inode; /* holds a reference */
-        ino_t ino;              /* the inode's, so that listings need not look there */
+        ino_t ino;               /* the inode's, so that listings need not look there */
         mode_t type;
         uint32_t slot;
         uint8_t len;
@@ -58,12 +59,12 @@ struct mem_entry {
  * stays valid whatever is made or removed meanwhile. */
 struct mem_dir {
         struct mem_entry **buckets;
-        size_t n_buckets;       /* a power of two, or 0 */
+        size_t n_buckets; /* a power of two, or 0 */
         size_t n_entries;
         struct mem_slot {
                 uint64_t position;
                 struct mem_entry *entry; /* NULL: removed */
-        } *slots;
+        } * slots;
         size_t n_slots, slots_allocated;
         uint64_t next_position;
 };
@@ -85,15 +86,15 @@ size_t mem_dir_seek(const struct mem_dir *d, uint64_t position);
 /* ---- inodes (inode.c) ----------------------------------------------------------------------------- */
 
 struct mem_inode {
-        pthread_rwlock_t lock;  /* protects all but refs and what never changes: type, st.st_ino, target */
+        pthread_rwlock_t lock;     /* protects all but refs and what never changes: type, st.st_ino, target */
         atomic_uint_fast64_t refs; /* directory entries and the kernel's lookups */
-        mode_t type;            /* S_IFMT bits of the mode */
+        mode_t type;               /* S_IFMT bits of the mode */
         struct stat st;
         struct mem_inode *parent; /* of a directory that has a name */
         union {
                 struct mem_data data;
                 struct mem_dir dir;
-                char *target;   /* of a symlink */
+                char *target; /* of a symlink */
         };
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "memfs_ops.h"
 
 #include <assert.h>
@@ -33,10 +34,18 @@ static void touch(struct mem_inode *i)
 static struct fs_attr attr_of(const struct stat *st)
 {
         return (struct fs_attr){
-                .ino = st->st_ino, .mode = st->st_mode, .nlink = (uint32_t)st->st_nlink, .uid = st->st_uid,
-                .gid = st->st_gid, .rdev = st->st_rdev, .size = (uint64_t)st->st_size,
-                .blocks = (uint64_t)st->st_blocks, .blksize = (uint32_t)st->st_blksize,
-                .atime = st->st_atim, .mtime = st->st_mtim, .ctime = st->st_ctim,
+                .ino = st->st_ino,
+                .mode = st->st_mode,
+                .nlink = (uint32_t)st->st_nlink,
+                .uid = st->st_uid,
+                .gid = st->st_gid,
+                .rdev = st->st_rdev,
+                .size = (uint64_t)st->st_size,
+                .blocks = (uint64_t)st->st_blocks,
+                .blksize = (uint32_t)st->st_blksize,
+                .atime = st->st_atim,
+                .mtime = st->st_mtim,
+                .ctime = st->st_ctim,
         };
 }
 
@@ -197,7 +206,8 @@ static void reply_made(const struct fuse_req *r, int result, const struct fs_att
                 fuse_reply_entry(r, a);
 }
 
-static void op_mknod(const struct fuse_req *r, uint64_t parent, struct slice name, uint32_t mode, uint64_t rdev)
+static void op_mknod(const struct fuse_req *r, uint64_t parent, struct slice name, uint32_t mode,
+                     uint64_t rdev)
 {
         struct fs_attr a;
         int result = make(r, parent, name, mode, rdev, NULL, &a);
@@ -458,7 +468,7 @@ static bool fill(struct filling *f, const char *name, ino_t ino, mode_t type, st
                 if (i)
                         a = entry_of(i);
                 used = fuse_put_direntplus(f->req->conn, f->buf + f->used, room, s, ino, type, position,
-                                         i ? &a : NULL);
+                                           i ? &a : NULL);
                 if (i && used == 0)
                         mem_inode_unref(i, 1);
         }
@@ -505,7 +515,10 @@ static void op_readdir(const struct fuse_req *r, uint64_t ino, uint64_t position
 static void op_statfs(const struct fuse_req *r)
 {
         const struct fs_statfs s = {
-                .block_size = MEM_BLOCK, .blocks = 1 << 24, .blocks_free = 1 << 24, .inodes = 1 << 30,
+                .block_size = MEM_BLOCK,
+                .blocks = 1 << 24,
+                .blocks_free = 1 << 24,
+                .inodes = 1 << 30,
                 .inodes_free = 1 << 30,
         };
 

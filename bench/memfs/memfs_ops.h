@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* The FUSE operations of memfs, over a root inode. */
 #ifndef MEMFS_OPS_H
 #define MEMFS_OPS_H
 
-#include "memfs.h"
 #include "fuse/proto/ops.h"
+#include "memfs.h"
 
 /* What a server is given as its conn. */
 struct memfs {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scope-bound cleanup, after the habit of systemd: destructors take NULL and half-built objects. */
 #ifndef BASE_CLEANUP_H
 #define BASE_CLEANUP_H
@@ -8,12 +9,12 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-#define DEFINE_CLEANUP(type, function)                   \
-        static inline void function##_ptr(type **p)      \
-        {                                                \
-                if (*p)                                  \
-                        function(*p);                    \
-        }                                                \
+#define DEFINE_CLEANUP(type, function)              \
+        static inline void function##_ptr(type **p) \
+        {                                           \
+                if (*p)                             \
+                        function(*p);               \
+        }                                           \
         struct function##_swallow_semicolon_
 
 static inline void free_ptr(void *p)
@@ -38,12 +39,12 @@ static inline void fclose_ptr(FILE **f)
 #define _cleanup_fclose_ _cleanup_(fclose_ptr)
 
 /* Hands the value out of a variable with a cleanup: `*ret = steal_ptr(x);`. */
-#define steal_ptr(p)                          \
-        ({                                    \
-                __typeof__(p) *p_ = &(p);     \
-                __typeof__(p) v_ = *p_;       \
-                *p_ = NULL;                   \
-                v_;                           \
+#define steal_ptr(p)                      \
+        ({                                \
+                __typeof__(p) *p_ = &(p); \
+                __typeof__(p) v_ = *p_;   \
+                *p_ = NULL;               \
+                v_;                       \
         })
 
 static inline int steal_fd(int *fd)

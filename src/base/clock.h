@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time as a parameter: libraries take a `const struct clock *`, so that tests can drive it. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

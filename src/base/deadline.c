@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A thread sleeps on one word (a futex) for everything that may wake it: the event that it waits for, and the
  * cancellation. Each sets a bit, so neither can be missed between the check and the sleep.
  */
@@ -30,9 +31,8 @@ static uint64_t now_ns(void)
 /* Sleeps until WORD is no longer VALUE, it was woken, or UNTIL_NS (0: no end). May return for nothing. */
 static void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
 {
-        const struct timespec until = {
-                .tv_sec = (time_t)(until_ns / NS_PER_S), .tv_nsec = (long)(until_ns % NS_PER_S)
-        };
+        const struct timespec until = { .tv_sec = (time_t)(until_ns / NS_PER_S),
+                                        .tv_nsec = (long)(until_ns % NS_PER_S) };
 
         syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until_ns > 0 ? &until : NULL, NULL,
                 FUTEX_BITSET_MATCH_ANY);

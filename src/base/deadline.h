@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Deadlines and cancellation: what bounds the time that a thread waits for something remote.
  *
  * A deadline belongs to a thread, not to a call: passing it through every layer would make it a parameter of
@@ -33,8 +34,8 @@ void deadline_end(struct deadline *d);
 /* Cancels D, for good. Any thread; the caller guarantees that D is in force. */
 void deadline_cancel(struct deadline *d);
 
-/* Replaces the thread's deadline by D (NULL: none), for a call with a timeout of its own. Returns the previous
- * one, to be put back the same way. */
+/* Replaces the thread's deadline by D (NULL: none), for a call with a timeout of its own. Returns the
+ * previous one, to be put back the same way. */
 struct deadline *deadline_swap(struct deadline *d);
 /* Ignores cancellation from now on (MASKED), or respects it again. Without a deadline: no effect. */
 void deadline_mask_cancel(bool masked);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Errors: functions return 0 (or a count) on success and a negative number on failure. The number is a
  * negative errno, or one of the private codes below for what errno cannot say. Private codes never
  * reach an application: src/fuse translates them.
@@ -35,8 +36,7 @@ struct err_text {
 
 /* Formats into T (which may be NULL) and returns -ERR, so that a failing function can end with
  * `return err_set(text, ENOENT, "no such store: %s", path);`. */
-int err_set(struct err_text *t, int err, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+int err_set(struct err_text *t, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* A short description of a negative or positive errno or private code. Static or thread-local
  * storage, valid until the next call in the same thread. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting for a word in memory to change. */
 #ifndef BASE_FUTEX_H
 #define BASE_FUTEX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A doubly linked list whose links lie in its elements; the head is a link too. */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
@@ -10,11 +11,11 @@ struct list_link {
 };
 
 /* The element of TYPE whose MEMBER is the link L. */
-#define list_entry(l, type, member) ((type *)((char *)(l) - offsetof(type, member)))
+#define list_entry(l, type, member) ((type *)((char *)(l)-offsetof(type, member)))
 
 /* All of the list in order; E, which points to elements, may not be removed. */
-#define list_each(e, head, member)                                                                          \
-        for (e = list_entry((head)->next, __typeof__(*e), member); &e->member != (head);                    \
+#define list_each(e, head, member)                                                       \
+        for (e = list_entry((head)->next, __typeof__(*e), member); &e->member != (head); \
              e = list_entry(e->member.next, __typeof__(*e), member))
 
 static inline void list_init(struct list_link *head)

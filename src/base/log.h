@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Logging for programs (src/cmd, src/fuse) and for background threads that have no caller to return an
  * error to. Library code never logs what it returns. */
 #ifndef BASE_LOG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads that run transactions beside the caller's, because kv_run waits for each: several in flight are
  * what makes a store behind a network fast. */
 #ifndef BASE_POOL_H

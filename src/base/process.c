@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/process.h"
 
 #include "base/cleanup.h"
@@ -38,8 +39,10 @@ static int read_stat(const char *path, struct stat_line *ret)
         if (n < 0)
                 return (int)n;
         at = strrchr(text, ')');
-        if (!at || sscanf(at, ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64
-                          " %*s %" SCNu64, &ret->state, &ret->threads, &ret->start_time) != 3)
+        if (!at || sscanf(at,
+                          ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64
+                          " %*s %" SCNu64,
+                          &ret->state, &ret->threads, &ret->start_time) != 3)
                 return -EIO;
         return 0;
 }

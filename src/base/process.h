@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which process on which machine: so that it can be told later whether it still runs. */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
@@ -10,7 +11,7 @@ struct process_id {
         char boot_id[65];       /* of the kernel's start: what ran before it does not run any more */
         uint64_t pid_namespace; /* in which PID means anything */
         uint64_t pid;
-        uint64_t start_time;    /* since the boot, in ticks: PIDs are used again */
+        uint64_t start_time; /* since the boot, in ticks: PIDs are used again */
 };
 
 /* The calling process. What cannot be found out is empty or 0. */

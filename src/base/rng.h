@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random numbers: a seeded generator that replays (xoshiro256**), and the system's entropy. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of short strings, so that nobody can choose
  * names that collide. Any thread. */
 #ifndef BASE_SIPHASH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A borrowed run of bytes. Whoever hands one out says how long it stays valid. */
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
@@ -39,8 +40,7 @@ static inline bool slice_eq(struct slice a, struct slice b)
 
 static inline bool slice_starts_with(struct slice s, struct slice prefix)
 {
-        return s.len >= prefix.len &&
-               (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
+        return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
 }
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads of the libraries' own, and conditions that are waited for with a deadline. */
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/waitlist.h"
 
 struct waitlist_entry {

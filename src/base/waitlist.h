@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting for something under a lock, as with a condition variable, but only as long as the thread's
  * deadline lasts (kv.h). Without a deadline: for ever. */
 #ifndef BASE_WAITLIST_H

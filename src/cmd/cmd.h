@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The `ashlar` command: one file per subcommand. Each gets its own arguments (argv[0] is the
  * subcommand's name) and returns the exit code. */
 #ifndef CMD_CMD_H
@@ -9,8 +10,8 @@
 
 enum cmd_exit {
         CMD_OK = 0,
-        CMD_FAILED = 1,     /* the operation failed; fsck: violations were found */
-        CMD_USAGE = 2,      /* wrong arguments */
+        CMD_FAILED = 1, /* the operation failed; fsck: violations were found */
+        CMD_USAGE = 2,  /* wrong arguments */
 };
 
 int cmd_mkfs(int argc, char **argv);
@@ -22,8 +23,7 @@ int cmd_fsck(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 
 /* Prints "ashlar: " and one line to stderr; returns CMD_USAGE, having named --help. */
-int cmd_usage_error(const char *subcommand, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+int cmd_usage_error(const char *subcommand, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "ashlar: " and T's line to stderr; returns CMD_FAILED. */
 int cmd_failed(const struct err_text *t);
 /* The same with "STORE: " in front, for functions that do not know the store's name. */

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar evict: ends the registration of mounts that are dead. */
 #include "base/clock.h"
 #include "cmd/cmd.h"
-#include "fs/fs.h"
 #include "cmd/mount_table.h"
+#include "fs/fs.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -17,7 +18,7 @@
 
 /* Between two looks. One that took longer than that many of them says nothing about the mounts: perhaps
  * the store was away, and their heartbeats with it. */
-#define LOOK_MS   1000
+#define LOOK_MS    1000
 #define SLOW_LOOKS 5
 
 enum { OPT_FORCE = 256, OPT_ALL_STALE, OPT_WAIT };
@@ -66,7 +67,7 @@ static int check_operands(int argc, char **argv, struct evict_args *a)
                 return cmd_usage_error("evict", "no STORE given");
         if (argc - optind < wanted)
                 return cmd_usage_error("evict", "give the ID of a mount, as 'ashlar mounts' prints it, or "
-                                       "--all-stale");
+                                                "--all-stale");
         if (argc - optind > wanted)
                 return cmd_usage_error("evict", "too many arguments: '%s'", argv[optind + wanted]);
         a->store = argv[optind];
@@ -142,8 +143,10 @@ static int evict_one(struct kv_store *store, const struct evict_args *a, struct 
         } else if (!(row = mount_table_find(&table, a->id))) {
                 r = err_set(text, ENOENT, "there is no mount %s", a->id);
         } else if (row->state == MOUNT_RUNS && !a->force) {
-                r = err_set(text, EBUSY, "the mount %s is alive (process %" PRIu64 " on this machine); "
-                            "unmount it, or use --force", a->id, row->unix_pid);
+                r = err_set(text, EBUSY,
+                            "the mount %s is alive (process %" PRIu64 " on this machine); "
+                            "unmount it, or use --force",
+                            a->id, row->unix_pid);
         } else {
                 r = evict(store, row, NULL, text);
         }

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar fsck: checks a store, changes nothing. */
 #include "cmd/cmd.h"
-#include "fs/fs.h"
 #include "cmd/json.h"
 #include "cmd/mount_table.h"
+#include "fs/fs.h"
 #include "maint/maint.h"
 
 #include <getopt.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cmd/json.h"
 
 void json_string(FILE *f, struct slice s)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JSON for scripts: just the strings; numbers and structure are printf's. */
 #ifndef CMD_JSON_H
 #define CMD_JSON_H

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar keys: prints keys and values, decoded. */
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "cmd/json.h"
 #include "format/format.h"
 #include "fs/fs.h"
-#include "cmd/json.h"
 
 #include <getopt.h>
 #include <stdio.h>

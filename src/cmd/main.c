@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finds the subcommand, also by the name under which mount(8) and umount(8) call us. */
 #include "cmd/cmd.h"
 
@@ -97,7 +98,7 @@ int main(int argc, char **argv)
                 return help(argc - 1, argv + 1);
         c = find(argv[1]);
         if (!c)
-                return cmd_usage_error(NULL, "unknown %s '%s'",
-                                       argv[1][0] == '-' ? "option" : "command", argv[1]);
+                return cmd_usage_error(NULL, "unknown %s '%s'", argv[1][0] == '-' ? "option" : "command",
+                                       argv[1]);
         return c->run(argc - 1, argv + 1);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar mkfs: makes an empty file system. */
 #include "cmd/cmd.h"
 #include "format/format.h"

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar mount: checks what it is asked for and starts the process that serves (mount/serve.c), in the
  * background unless told otherwise. Returns only when the directory answers.
  */
 #include "base/cleanup.h"
-#include "cmd/cmd.h"
 #include "base/log.h"
+#include "cmd/cmd.h"
 #include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "mount/serve.h"
@@ -23,7 +24,7 @@ enum { HELPER_USAGE = 1, HELPER_FAILED = 32 };
 #define DEAD_MOUNTS_MAX 16
 
 struct args {
-        bool helper;   /* called by mount(8), which has option letters of its own */
+        bool helper; /* called by mount(8), which has option letters of its own */
         bool foreground, fake, sloppy, verbose;
         const char *store, *dir;
         struct mount_options options;
@@ -174,8 +175,10 @@ static int check_dir(const char *given, char **ret, struct err_text *text)
         if (!S_ISDIR(st.st_mode))
                 return err_set(text, ENOTDIR, "mount point %s is not a directory", dir);
         if (fuse_mountinfo_at(dir, &at) == 0 && fuse_mountinfo_is_ashlar(&at))
-                return err_set(text, EBUSY, "mount point %s is busy: %s is mounted there; unmount it with "
-                               "'ashlar umount %s'", dir, at.source, dir);
+                return err_set(text, EBUSY,
+                               "mount point %s is busy: %s is mounted there; unmount it with "
+                               "'ashlar umount %s'",
+                               dir, at.source, dir);
         *ret = steal_ptr(dir);
         return 0;
 }
@@ -183,7 +186,8 @@ static int check_dir(const char *given, char **ret, struct err_text *text)
 static int check_mode(const struct mount_options *o, const char *url, struct err_text *text)
 {
         if (o->af.writeback_cache && mount_options_shared(o, url))
-                return err_set(text, EINVAL, "mount option 'writeback_cache' needs 'exclusive': what the "
+                return err_set(text, EINVAL,
+                               "mount option 'writeback_cache' needs 'exclusive': what the "
                                "kernel buffers, other mounts would not see");
         return 0;
 }

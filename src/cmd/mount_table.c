@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cmd/mount_table.h"
 
 #include "fs/session/session.h"

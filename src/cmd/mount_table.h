@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mounts that are registered in a store, as `ashlar mounts` and `ashlar evict` see them. */
 #ifndef CMD_MOUNT_TABLE_H
 #define CMD_MOUNT_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar mounts: lists who is registered in a store. */
 #include "cmd/cmd.h"
 #include "cmd/json.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ashlar umount: unmounts and waits until everything is committed.
  *
  * umount(2) returns when the kernel has let go, while the process that served may still be committing. It
@@ -6,13 +7,13 @@
  * done: when the store can be had, or when somebody else has it, that is over.
  */
 #include "base/cleanup.h"
+#include "base/process.h"
 #include "cmd/cmd.h"
-#include "mount/exit_report.h"
-#include "kv/kv.h"
 #include "cmd/mount_table.h"
 #include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
-#include "base/process.h"
+#include "kv/kv.h"
+#include "mount/exit_report.h"
 #include "mount/store_url.h"
 
 #include <getopt.h>
@@ -118,9 +119,11 @@ static int unmount(const char *dir, bool lazy, struct err_text *text)
                 r = fuse_unmount(dir, lazy, text);
         }
         if (r == -EBUSY)
-                return err_set(text, EBUSY, "%s is busy: a process has a file open or its working directory "
+                return err_set(text, EBUSY,
+                               "%s is busy: a process has a file open or its working directory "
                                "there ('fuser -vm %s' shows which); end it, or detach with "
-                               "'ashlar umount -l %s'", dir, dir, dir);
+                               "'ashlar umount -l %s'",
+                               dir, dir, dir);
         return r;
 }
 
@@ -188,7 +191,8 @@ static int wait_exit_report(int fd, struct err_text *text)
         if (r == -EIO)
                 return err_set(text, EIO, "unmounted, but %s", why.text);
         if (r < 0)
-                return err_set(text, -r, "unmounted, but the process that served ended without saying "
+                return err_set(text, -r,
+                               "unmounted, but the process that served ended without saying "
                                "whether everything is committed; the system log may say why");
         return 0;
 }

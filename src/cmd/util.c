@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the subcommands share: one-line messages and exit codes. */
 #include "cmd/cmd.h"
 #include "fs/fs.h"

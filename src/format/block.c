@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'f' inode offset ... -> the bytes of a block. */
 #include "format/format.h"
 

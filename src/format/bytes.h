@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Integers of a fixed width as bytes, whatever the machine's own order and alignment. */
 #ifndef FORMAT_BYTES_H
 #define FORMAT_BYTES_H

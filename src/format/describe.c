@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys and values as text. */
 #include "format/format.h"
 #include "format/line.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'd' inode name -> DirectoryEntry. */
 #include "format/message.h"
 #include "format/type.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every key and value byte of the store: pure encode, decode, validate. docs/FORMAT.md names each byte
  * and is checked by a test.
  *
@@ -22,7 +23,7 @@
 #define FMT_SYMLINK_MAX 4095u /* bytes of a symlink's target */
 #define FMT_XATTR_MAX   65536u
 #define FMT_ROOT_INO    1u
-#define FMT_PID_SIZE    16u   /* a mount's id: random, first byte never 'l' */
+#define FMT_PID_SIZE    16u /* a mount's id: random, first byte never 'l' */
 #define FMT_VERSION     1u
 
 /* Block sizes: bytes. A value in LMDB takes whole pages of 4,096 with a header of 16 in front, so
@@ -66,34 +67,44 @@ enum fmt_attr {
         FMT_ATTR_EXIST = 'x',  /* nlink of a file or existence changed */
 };
 
-void fmt_key_meta(struct fmt_key *k);                       /* 'M' */
-void fmt_key_meta_counter(struct fmt_key *k, char which);   /* 'M' which: 'i' next inode number, 'n' number
+void fmt_key_meta(struct fmt_key *k);                     /* 'M' */
+void fmt_key_meta_counter(struct fmt_key *k, char which); /* 'M' which: 'i' next inode number, 'n' number
                                                              * of inodes, 'e' epoch; 64-bit LE */
-void fmt_key_inode(struct fmt_key *k, uint64_t ino);        /* 'i' ino */
+void fmt_key_inode(struct fmt_key *k, uint64_t ino);      /* 'i' ino */
 void fmt_key_lock(struct fmt_key *k, uint64_t ino, const uint8_t pid[FMT_PID_SIZE],
-                  struct slice rest);                       /* 'i' ino \x00 pid rest */
+                  struct slice rest); /* 'i' ino \x00 pid rest */
 void fmt_key_use(struct fmt_key *k, uint64_t ino, const uint8_t pid[FMT_PID_SIZE]); /* 'i' ino \x01 pid */
-void fmt_key_xattr(struct fmt_key *k, uint64_t ino, struct slice name); /* 'i' ino \x02 name */
-void fmt_key_attr(struct fmt_key *k, uint64_t ino, enum fmt_attr attr); /* 'i' ino \xfe attr */
+void fmt_key_xattr(struct fmt_key *k, uint64_t ino, struct slice name);             /* 'i' ino \x02 name */
+void fmt_key_attr(struct fmt_key *k, uint64_t ino, enum fmt_attr attr);             /* 'i' ino \xfe attr */
 void fmt_key_dirent(struct fmt_key *k, uint64_t dir, struct slice name); /* 'd' dir name; name may be empty:
                                                                           * the beginning of the directory */
 void fmt_key_dirent_after(struct fmt_key *k, uint64_t dir, struct slice name); /* just after that entry */
-void fmt_key_dir_end(struct fmt_key *k, uint64_t dir);      /* just after all entries of dir */
-void fmt_key_inode_end(struct fmt_key *k, uint64_t ino);    /* just after all keys 'i' ino ... */
+void fmt_key_dir_end(struct fmt_key *k, uint64_t dir);                /* just after all entries of dir */
+void fmt_key_inode_end(struct fmt_key *k, uint64_t ino);              /* just after all keys 'i' ino ... */
 void fmt_key_block(struct fmt_key *k, uint64_t ino, uint64_t offset); /* 'f' ino offset; also the beginning
                                                                        * of all forms of that block */
-void fmt_key_block_end(struct fmt_key *k, uint64_t ino);    /* just after all blocks of ino */
-void fmt_key_garbage(struct fmt_key *k, uint64_t ino);      /* 'g' ino */
-void fmt_key_garbage_end(struct fmt_key *k);                /* just after all of them */
+void fmt_key_block_end(struct fmt_key *k, uint64_t ino);              /* just after all blocks of ino */
+void fmt_key_garbage(struct fmt_key *k, uint64_t ino);                /* 'g' ino */
+void fmt_key_garbage_end(struct fmt_key *k);                          /* just after all of them */
 void fmt_key_process(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* 'p' pid */
 /* All 'p' pid: two ranges, HALF 0 and 1, between which 'p' 'l' lies. */
 void fmt_key_processes(unsigned half, struct fmt_key *begin, struct fmt_key *end);
-void fmt_key_status(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]);  /* 'p' 'l' pid */
+void fmt_key_status(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]);     /* 'p' 'l' pid */
 void fmt_key_status_end(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* just after its markers */
 
 enum fmt_kind {
-        FMT_META, FMT_META_COUNTER, FMT_INODE, FMT_LOCK, FMT_USE, FMT_XATTR, FMT_ATTR, FMT_DIRENT,
-        FMT_BLOCK, FMT_GARBAGE, FMT_PROCESS, FMT_STATUS,
+        FMT_META,
+        FMT_META_COUNTER,
+        FMT_INODE,
+        FMT_LOCK,
+        FMT_USE,
+        FMT_XATTR,
+        FMT_ATTR,
+        FMT_DIRENT,
+        FMT_BLOCK,
+        FMT_GARBAGE,
+        FMT_PROCESS,
+        FMT_STATUS,
 };
 
 /* How a block is stored, from its key's tail: nothing (plain), 'z' \x01 algorithm (compressed), 'p', the
@@ -127,65 +138,65 @@ struct fmt_scratch {
 };
 
 struct fmt_meta {
-        uint32_t version;     /* FMT_VERSION; newer gives ERR_NEWER */
-        uint32_t block_size;  /* bytes, fmt_block_size_valid */
+        uint32_t version;    /* FMT_VERSION; newer gives ERR_NEWER */
+        uint32_t block_size; /* bytes, fmt_block_size_valid */
         uint8_t uuid[16];
-        uint64_t features;    /* bits that a program must know to mount; unknown ones give ERR_NEWER */
+        uint64_t features; /* bits that a program must know to mount; unknown ones give ERR_NEWER */
         struct timespec created;
-        struct slice label;   /* at most 255 bytes */
+        struct slice label; /* at most 255 bytes */
 };
 
 struct fmt_inode {
-        uint32_t mode;        /* type and permissions */
+        uint32_t mode; /* type and permissions */
         uint32_t uid, gid;
-        uint32_t nlink;       /* directories: 1 (2 plus FMT_ATTR_NLINK is computed) */
-        uint64_t size;        /* bytes; directories: 0 */
-        uint64_t allocated;   /* bytes stored in blocks, each rounded up to 512, for st_blocks: modulo 2^64,
+        uint32_t nlink;      /* directories: 1 (2 plus FMT_ATTR_NLINK is computed) */
+        uint64_t size;       /* bytes; directories: 0 */
+        uint64_t allocated;  /* bytes stored in blocks, each rounded up to 512, for st_blocks: modulo 2^64,
                                * and together with FMT_ATTR_BLOCKS */
-        uint64_t rdev;        /* device files */
-        uint64_t parent;      /* directories: the directory that holds it (root: itself) */
-        uint64_t trim_from;   /* files, if not 0: blocks at and beyond this offset are dead and still to be
+        uint64_t rdev;       /* device files */
+        uint64_t parent;     /* directories: the directory that holds it (root: itself) */
+        uint64_t trim_from;  /* files, if not 0: blocks at and beyond this offset are dead and still to be
                                * cleared; 'g' names the inode meanwhile */
-        struct slice writer;  /* the mount (FMT_PID_SIZE) that is writing those blocks, before the size
+        struct slice writer; /* the mount (FMT_PID_SIZE) that is writing those blocks, before the size
                                * follows; empty: nobody */
-        uint64_t writing;     /* which of its writes; not 0 if there is a writer */
+        uint64_t writing;    /* which of its writes; not 0 if there is a writer */
         struct timespec atime, mtime, ctime, btime;
-        struct slice target;  /* symlinks */
+        struct slice target; /* symlinks */
 };
 
 struct fmt_dirent {
         uint64_t ino;
-        uint32_t type;        /* st_mode & S_IFMT */
+        uint32_t type; /* st_mode & S_IFMT */
 };
 
 struct fmt_garbage {
-        uint64_t epoch;       /* read with conflict by the unlink that wrote it */
+        uint64_t epoch; /* read with conflict by the unlink that wrote it */
 };
 
 /* The texts are for people: the encoder cuts host after 255 bytes, boot_id and version after 64, mountpoint
  * after 1,000. */
-struct fmt_process {          /* written once, at registration */
+struct fmt_process { /* written once, at registration */
         struct slice host, boot_id, mountpoint, version;
         uint64_t unix_pid;
-        uint64_t start_time;  /* of the Unix process, field 22 of /proc/PID/stat */
+        uint64_t start_time; /* of the Unix process, field 22 of /proc/PID/stat */
         struct timespec registered;
         bool exclusive;
         uint64_t ino_first, ino_end; /* inode numbers handed to this mount at first, [first, end) */
-        uint64_t pid_namespace; /* in which unix_pid is meant */
+        uint64_t pid_namespace;      /* in which unix_pid is meant */
 };
 
-struct fmt_status {           /* rewritten by its mount */
+struct fmt_status { /* rewritten by its mount */
         uint64_t heartbeat;
         uint64_t epoch_acknowledged;
 };
 
 struct fmt_lock {
-        uint64_t start, end;  /* bytes, end inclusive as in POSIX; UINT64_MAX: to the end of the file */
-        uint32_t type;        /* F_RDLCK, F_WRLCK */
-        uint64_t owner;       /* the kernel's lock owner */
+        uint64_t start, end; /* bytes, end inclusive as in POSIX; UINT64_MAX: to the end of the file */
+        uint32_t type;       /* F_RDLCK, F_WRLCK */
+        uint64_t owner;      /* the kernel's lock owner */
         uint64_t unix_pid;
         uint64_t sequence;
-        bool flock;           /* flock(2), not fcntl(2) */
+        bool flock; /* flock(2), not fcntl(2) */
 };
 
 #define FMT_INODE_MAX  (FMT_SYMLINK_MAX + 256u)
@@ -228,8 +239,8 @@ size_t fmt_block_trim(const void *data, size_t len);
  * without trailing zeros. Plain blocks without parity need no copy: use the value itself.
  * What OUT holds beyond that is undefined. ERR_CORRUPT; ENOTSUP for forms that this version cannot read
  * (parity, unknown algorithms); ENOMEM. */
-int fmt_block_decode(const struct fmt_parsed_key *key, struct slice value, uint32_t block_size,
-                     uint8_t *out, size_t *ret_len);
+int fmt_block_decode(const struct fmt_parsed_key *key, struct slice value, uint32_t block_size, uint8_t *out,
+                     size_t *ret_len);
 
 /* One line for people, as `ashlar keys` prints it: the decoded key and value, escaped; damaged ones say
  * so. At most CAP bytes with the final zero; returns the length. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'g' inode -> GarbageRecord. */
 #include "format/message.h"
 

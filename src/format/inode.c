@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'i' inode -> INodeRecord. */
 #include "format/message.h"
 #include "format/tags.h"

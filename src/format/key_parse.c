@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Taking keys apart. Strict: what is parsed is exactly what keys.c builds (or a later version's block forms),
  * so that a parsed key and the key stand for one another. */
 #include "format/bytes.h"

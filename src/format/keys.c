@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Building keys. key_parse.c is the other direction. */
 #include "format/bytes.h"
 #include "format/format.h"

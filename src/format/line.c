@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "format/line.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One line of text in the caller's memory; what does not fit is left out. */
 #ifndef FORMAT_LINE_H
 #define FORMAT_LINE_H

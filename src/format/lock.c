@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'i' inode \x00 pid, anything -> LockRecord. */
 #include "format/message.h"
 

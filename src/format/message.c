@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Why protobuf-c and not a codec written for these few messages: with the allocator below an inode record
  * takes about 100 ns to encode and 160 ns to decode and a directory entry 17 and 34 (gcc -O2 on a 2-core
  * virtual machine, tests/format/bench_values.c), a tenth of the 5 us that a create may take. */
@@ -24,7 +25,8 @@ static void scratch_free(void *arg, void *p)
 const void *fmt_message_unpack(const ProtobufCMessageDescriptor *d, struct slice value, size_t max,
                                struct fmt_scratch *scratch)
 {
-        ProtobufCAllocator allocator = { .alloc = scratch_alloc, .free = scratch_free,
+        ProtobufCAllocator allocator = { .alloc = scratch_alloc,
+                                         .free = scratch_free,
                                          .allocator_data = scratch };
 
         if (value.len > max)

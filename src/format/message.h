@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Protobuf messages without the heap: protobuf-c unpacks into a struct fmt_scratch. */
 #ifndef FORMAT_MESSAGE_H
 #define FORMAT_MESSAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'M' -> MetaBlock. */
 #include "format/message.h"
 #include "format/timestamp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The values that atomic operations of the store change: counters (addition) and times (byte-max). */
 #include "format/bytes.h"
 #include "format/format.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'p' pid -> ProcessTableEntry. */
 #include "format/message.h"
 #include "format/timestamp.h"

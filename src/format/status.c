@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 'p' 'l' pid -> ProcessStatus. */
 #include "format/message.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bytes that tell keys apart. */
 #ifndef FORMAT_TAGS_H
 #define FORMAT_TAGS_H

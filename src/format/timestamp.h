@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Times as stored: seconds, and nanoseconds below 1e9. */
 #ifndef FORMAT_TIMESTAMP_H
 #define FORMAT_TIMESTAMP_H

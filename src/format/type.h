@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The types of inodes, as inode records and directory entries hold them: st_mode & S_IFMT. */
 #ifndef FORMAT_TYPE_H
 #define FORMAT_TYPE_H
@@ -8,7 +9,7 @@
 
 /* These are stored, so they must be the same everywhere; POSIX leaves the numbers open. */
 _Static_assert(S_IFMT == 0170000 && S_IFREG == 0100000 && S_IFDIR == 0040000 && S_IFLNK == 0120000 &&
-               S_IFCHR == 0020000 && S_IFBLK == 0060000 && S_IFIFO == 0010000 && S_IFSOCK == 0140000,
+                       S_IFCHR == 0020000 && S_IFBLK == 0060000 && S_IFIFO == 0010000 && S_IFSOCK == 0140000,
                "file types have other numbers here than in stores");
 
 static inline bool fmt_type_known(uint32_t type)

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening and closing a file system, and what concerns it as a whole. */
 #include "base/cleanup.h"
+#include "fs/data/readahead.h"
 #include "fs/gc/collect.h"
-#include "fs/writeback/writeback.h"
 #include "fs/inode/hints.h"
 #include "fs/inode/inuse.h"
-#include "fs/data/readahead.h"
 #include "fs/session/session.h"
+#include "fs/writeback/writeback.h"
 
 /* What fs_open reads. */
 struct superblock {
@@ -52,7 +53,8 @@ int fs_meta_error(int r, const struct fmt_meta *meta, const char *what, struct e
                 return err_set(text, ERR_NO_FS,
                                "the store holds no ashlar file system; make one with 'ashlar mkfs'");
         case -ERR_NEWER:
-                return err_set(text, ERR_NEWER, "the file system was made by a newer version of ashlar "
+                return err_set(text, ERR_NEWER,
+                               "the file system was made by a newer version of ashlar "
                                "(format %u, features %#llx); this is version " ASHLAR_VERSION,
                                meta->version, (unsigned long long)meta->features);
         case -ERR_CORRUPT:
@@ -73,8 +75,7 @@ static void fs_free(struct fs *fs)
 
 DEFINE_CLEANUP(struct fs, fs_free);
 
-int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
-            struct err_text *text)
+int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret, struct err_text *text)
 {
         _cleanup_(fs_free_ptr) struct fs *fs = calloc(1, sizeof(*fs));
         struct superblock s;

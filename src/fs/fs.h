@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The file system's core: POSIX semantics over a store, free of FUSE.
  *
  * All functions may be called from any thread, return 0 (or a count) or a negative error (base/err.h),
@@ -12,8 +13,8 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "kv/kv.h"
 #include "base/slice.h"
+#include "kv/kv.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,11 +30,11 @@ enum fs_atime { FS_RELATIME, FS_NOATIME, FS_STRICTATIME };
 /* Writes are dirty in memory and committed in large transactions, several in flight: for stores behind a
  * network. See fs_write, fs_flush and fs_fsync. */
 struct fs_writeback_opts {
-        size_t inode_bytes;        /* of one inode at most; half of it is worth a flush. 0: 32 MiB */
-        size_t total_bytes;        /* of all; writers wait at either bound. 0: 64 MiB */
-        unsigned age_ms;           /* what is older is flushed. 0: 1000 */
-        unsigned threads;          /* transactions in flight, beside those of callers. 0: 8 */
-        uint8_t pid[16];           /* without a session: the mount's id under 'p'. As long as it is
+        size_t inode_bytes; /* of one inode at most; half of it is worth a flush. 0: 32 MiB */
+        size_t total_bytes; /* of all; writers wait at either bound. 0: 64 MiB */
+        unsigned age_ms;    /* what is older is flushed. 0: 1000 */
+        unsigned threads;   /* transactions in flight, beside those of callers. 0: 8 */
+        uint8_t pid[16];    /* without a session: the mount's id under 'p'. As long as it is
                                     * there, others leave alone what is half written. Zeros: random,
                                     * so that they do not */
 };
@@ -41,7 +42,7 @@ struct fs_writeback_opts {
 struct fs_session; /* session.h */
 
 struct fs_open_opts {
-        bool rdonly;               /* nothing is written; writing calls give EROFS */
+        bool rdonly; /* nothing is written; writing calls give EROFS */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
         /* This mount's registration in STORE or in what lies below it; outlives the file system.
@@ -49,13 +50,12 @@ struct fs_open_opts {
          * to whoever is alone. */
         struct fs_session *session;
         const struct fs_writeback_opts *writeback; /* NULL: each write is a transaction */
-        bool no_read_ahead;        /* otherwise it is done where the store is remote: see fs_read */
+        bool no_read_ahead; /* otherwise it is done where the store is remote: see fs_read */
 };
 
 /* Opens the file system in STORE, which stays the caller's, and (unless rdonly) collects what an earlier
  * mount left under 'g', in the background. Errors with TEXT: ERR_NO_FS, ERR_NEWER, ERR_CORRUPT, ... */
-int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret,
-            struct err_text *text);
+int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret, struct err_text *text);
 
 /* Flushes what is dirty, collects all unlinked inodes, whatever references remain (unless another mount
  * may use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable).
@@ -97,8 +97,8 @@ enum fs_set {
 };
 
 struct fs_setattr {
-        unsigned set;              /* enum fs_set */
-        uint32_t mode, uid, gid;   /* mode: permission bits */
+        unsigned set;            /* enum fs_set */
+        uint32_t mode, uid, gid; /* mode: permission bits */
         uint64_t size;
         struct timespec atime, mtime, ctime;
 };
@@ -133,9 +133,9 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *buf);
 /* ---- directories -------------------------------------------------------------------------------- */
 
 struct fs_entry {
-        struct slice name;         /* valid during the callback */
+        struct slice name; /* valid during the callback */
         uint64_t ino;
-        uint32_t type;             /* st_mode & S_IFMT */
+        uint32_t type;              /* st_mode & S_IFMT */
         const struct fs_attr *attr; /* with FS_READDIR_PLUS, else NULL (also for an inode that is missing or
                                      * damaged); +ref if the callback takes it */
 };
@@ -168,8 +168,8 @@ int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn
 void fs_drop_read_ahead(struct fs *fs, uint64_t ino);
 
 enum fs_write_flags {
-        FS_WRITE_KILL_PRIV = 1 << 0, /* as FS_SET_KILL_PRIV */
-        FS_WRITE_APPEND = 1 << 1,    /* at the end of the file, chosen in the transaction */
+        FS_WRITE_KILL_PRIV = 1 << 0,  /* as FS_SET_KILL_PRIV */
+        FS_WRITE_APPEND = 1 << 1,     /* at the end of the file, chosen in the transaction */
         FS_WRITE_KEEP_TIMES = 1 << 2, /* the kernel's writeback cache owns mtime and ctime */
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of src/fs share: the mount's state, and how bodies are run. Nobody else includes it. */
 #ifndef FS_STATE_H
 #define FS_STATE_H
@@ -16,7 +17,7 @@ struct fs_inode;      /* inode.h */
 struct fs_inode_read; /* inode.h */
 struct fs_inuse;      /* inuse.h */
 struct fs_collector;  /* collect.h */
-struct writeback;        /* writeback.h */
+struct writeback;     /* writeback.h */
 struct readahead;     /* readahead.h */
 
 /* Inode numbers that this mount took from the store, of which it has used so many. */
@@ -39,13 +40,13 @@ struct fs {
         enum fs_atime atime;
         struct fs_session *session; /* NULL: the store is ours alone */
         bool shared;                /* other mounts may be registered beside this one */
-        uint32_t block_size; /* bytes */
+        uint32_t block_size;        /* bytes */
         uint8_t uuid[16];
         struct fs_numbers numbers;
         struct fs_reclaim room;
         struct fs_inuse *inuse;
         struct fs_collector *collector; /* NULL: read-only */
-        struct writeback *writeback;          /* NULL: each write is a transaction */
+        struct writeback *writeback;    /* NULL: each write is a transaction */
         struct fs_hints *hints;         /* NULL: a local store */
         struct readahead *readahead;    /* NULL: nothing is read ahead */
 };
@@ -77,7 +78,8 @@ static inline int fs_check_fence(struct fs *fs, int r)
 /* A body that only reads. */
 static inline int fs_run_read(struct fs *fs, kv_body body, void *arg)
 {
-        return fs_is_fenced(fs) ? -ERR_FENCED : fs_check_fence(fs, kv_run(fs->store, KV_READ | KV_LATE, body, arg));
+        return fs_is_fenced(fs) ? -ERR_FENCED
+                                : fs_check_fence(fs, kv_run(fs->store, KV_READ | KV_LATE, body, arg));
 }
 
 /* Runs a body again that found the store full, once there is room from what was deleted before (room.c). */

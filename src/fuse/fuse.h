@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file system (fs.h) served to the kernel through FUSE.
  *
  * In the exclusive mode nothing but this mount changes the file system, so the kernel may cache names,
@@ -30,21 +31,21 @@ struct fuse_opts {
         bool waits;           /* the store may be away, and requests wait for it: until they are interrupted,
                                * and TIMEOUT_MS at most (0: without end) */
         unsigned timeout_ms;
-        bool noxattr;         /* no extended attributes at all: spares the kernel's questions about them */
-        bool allow_root;      /* only root and the user who mounts are let in (with FUSE_MOUNT_ALLOW_OTHER) */
-        bool debug;           /* log each request and reply at LOG_LEVEL_DEBUG */
+        bool noxattr;    /* no extended attributes at all: spares the kernel's questions about them */
+        bool allow_root; /* only root and the user who mounts are let in (with FUSE_MOUNT_ALLOW_OTHER) */
+        bool debug;      /* log each request and reply at LOG_LEVEL_DEBUG */
         bool force_uid, force_gid; /* show every file as UID's or GID's, whatever the store says */
         uint32_t uid, gid;
         /* Called for each request that the kernel sends, with its opcode (linux/fuse.h), from any thread,
          * before it is served. May be NULL. */
         void (*on_request)(uint32_t opcode, void *arg);
         void *on_request_arg;
-        /* Called once by fuse_serve when requests are being served. Other than 0: fuse_serve ends, and returns
-         * that. May be NULL. */
+        /* Called once by fuse_serve when requests are being served. Other than 0: fuse_serve ends, and
+         * returns that. May be NULL. */
         int (*on_started)(void *arg);
         void *on_started_arg;
-        /* Called once by fuse_serve when serving is over, before the requests under way are waited for. May be
-         * NULL. */
+        /* Called once by fuse_serve when serving is over, before the requests under way are waited for. May
+         * be NULL. */
         void (*on_ending)(void *arg);
         void *on_ending_arg;
 };
@@ -53,7 +54,7 @@ struct fuse_opts {
  * takes that over on success. Errors with TEXT: EOPNOTSUPP (rings are wanted and cannot be had), EPROTO (the
  * kernel is too old), ENODEV (unmounted again), ... */
 int fuse_server_new(struct fs *fs, const struct fuse_opts *opts, int fuse_fd, struct fuse_server **ret,
-                  struct err_text *text);
+                    struct err_text *text);
 
 /* Answers requests with threads of its own until the file system is unmounted (0), fuse_stop was called (0),
  * or the connection fails. Once per server. */

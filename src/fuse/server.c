@@ -1,14 +1,15 @@
+/* SPDX-License-Identifier: MIT */
 /* A server: negotiates with the kernel, chooses the transport, and waits for the end. */
-#include "fuse/ops/dirpos.h"
 #include "fuse/server.h"
+#include "fuse/ops/dirpos.h"
 
 #include "base/cleanup.h"
+#include "fuse/ops/ops.h"
 #include "fuse/proto/codec.h"
 #include "fuse/proto/init.h"
 #include "fuse/proto/kernel_abi.h"
-#include "fuse/ops/ops.h"
-#include "fuse/transport/transport.h"
 #include "fuse/proto/waits.h"
+#include "fuse/transport/transport.h"
 
 #include <assert.h>
 #include <semaphore.h>
@@ -25,11 +26,11 @@ struct fuse_server {
         struct fuse_conn *conn;
         struct fuse_conn own; /* what conn points to, unless it is somebody else's */
         int fuse_fd;
-        struct fuse_init init;           /* what the kernel began with */
+        struct fuse_init init;                  /* what the kernel began with */
         struct fuse_transport *classic, *rings; /* rings: NULL if there are none */
-        char transport[256];           /* fuse_server_transport */
-        sem_t end;          /* posted when there is a reason to end */
-        atomic_int result;  /* the first error; 0: none */
+        char transport[256];                    /* fuse_server_transport */
+        sem_t end;                              /* posted when there is a reason to end */
+        atomic_int result;                      /* the first error; 0: none */
 };
 
 /* ---- what the transport tells ----------------------------------------------------------------------- */
@@ -60,8 +61,9 @@ static struct fuse_handler handler_of(struct fuse_server *s)
 
 #define PARAMETER "/sys/module/fuse/parameters/enable_uring"
 
-#define SWITCHED_OFF "they are switched off in this kernel; the line 'options fuse enable_uring=1' in "     \
-                     "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches them on"
+#define SWITCHED_OFF                                                                       \
+        "they are switched off in this kernel; the line 'options fuse enable_uring=1' in " \
+        "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches them on"
 
 /* Rings are for requests that wait for nothing but this machine. The kernel does not tell us of a signal that
  * comes before its request is taken by a ring: a wait for a lock or a cluster could not be interrupted. */
@@ -205,7 +207,7 @@ int fuse_server_new_with(struct fuse_conn *conn, int fuse_fd, struct fuse_server
 }
 
 int fuse_server_new(struct fs *fs, const struct fuse_opts *opts, int fuse_fd, struct fuse_server **ret,
-                  struct err_text *text)
+                    struct err_text *text)
 {
         struct fuse_server *s = calloc(1, sizeof(*s));
         struct fs_statfs st;

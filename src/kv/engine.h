@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store contract from below: what a engine or a layer implements. Only for src/kv.
  *
  * Callers come through kv.c, which has checked arguments and states, so that an implementation sees:
@@ -43,9 +44,9 @@ struct kv_ops {
         int (*begin)(struct kv_store *s, unsigned flags, struct kv_txn **ret);
         int (*commit)(struct kv_txn *t);
         void (*end)(struct kv_txn *t); /* frees T */
-        /* T, which began with KV_BLIND and will read nothing, conflicts with what was committed after VERSION,
-         * or fails with a transient error if that is too long ago to tell. NULL: there are no commit versions, nor is
-         * t->version ever set. */
+        /* T, which began with KV_BLIND and will read nothing, conflicts with what was committed after
+         * VERSION, or fails with a transient error if that is too long ago to tell. NULL: there are no commit
+         * versions, nor is t->version ever set. */
         int (*since)(struct kv_txn *t, kv_version version);
 
         /* Stores without round trips do the read in get_start and leave get_wait NULL; result in
@@ -68,8 +69,7 @@ struct kv_ops {
         int (*conflict_range)(struct kv_txn *t, enum kv_conflict kind, struct slice begin,
                               struct slice end); /* NULL: transactions that write are serial anyway */
 
-        int (*watch)(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg,
-                     struct kv_watch **ret);
+        int (*watch)(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret);
         void (*unwatch)(struct kv_watch *w);
 };
 
@@ -91,11 +91,11 @@ struct kv_txn {
         struct kv_store *store;
         unsigned flags;
         unsigned open_ranges;
-        bool committed; /* commit was called, whatever came of it */
+        bool committed;     /* commit was called, whatever came of it */
         kv_version version; /* of the commit, if it is known; set by `commit` */
         size_t written_bytes;
-        size_t written_keys;  /* at least as many as differ */
-        size_t largest_value; /* written */
+        size_t written_keys;   /* at least as many as differ */
+        size_t largest_value;  /* written */
         struct kv_read *fence; /* kv_run's read of the fence, until it was waited for */
 };
 

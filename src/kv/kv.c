@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The front door: checks what callers promise and keeps what is common to all stores. */
 #include "kv/engine.h"
 

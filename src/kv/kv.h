@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store contract: an ordered, transactional, serializable key-value store.
  *
  * Modelled on FoundationDB, the strictest engine that has to fit it. Keys and values are arbitrary
@@ -34,17 +35,17 @@ struct kv_watch;
 
 /* What a store can take and how it behaves: data for those above, who plan by it. */
 struct kv_limits {
-        size_t key_bytes;        /* at least KV_KEY_MAX */
-        size_t value_bytes;      /* at least KV_VALUE_MAX */
-        size_t txn_bytes;        /* keys and values written by one transaction; commit gives E2BIG above */
-        size_t txn_plan_bytes;   /* what a caller should plan for at most in one transaction */
-        unsigned txn_ms;         /* age at which a transaction ends in ERR_CONFLICT; 0: none */
-        size_t clear_keys;       /* existing keys that one kv_clear_range should cover at most */
-        bool unknown_results;    /* kv_commit may give ERR_UNKNOWN_RESULT */
-        bool remote;             /* a read costs a round trip: start reads together, read ahead */
-        size_t range_bytes;      /* what one round trip of a range brings at most; whoever wants more and
+        size_t key_bytes;      /* at least KV_KEY_MAX */
+        size_t value_bytes;    /* at least KV_VALUE_MAX */
+        size_t txn_bytes;      /* keys and values written by one transaction; commit gives E2BIG above */
+        size_t txn_plan_bytes; /* what a caller should plan for at most in one transaction */
+        unsigned txn_ms;       /* age at which a transaction ends in ERR_CONFLICT; 0: none */
+        size_t clear_keys;     /* existing keys that one kv_clear_range should cover at most */
+        bool unknown_results;  /* kv_commit may give ERR_UNKNOWN_RESULT */
+        bool remote;           /* a read costs a round trip: start reads together, read ahead */
+        size_t range_bytes;    /* what one round trip of a range brings at most; whoever wants more and
                                   * knows keys between starts several ranges or gets together. 0: no bound */
-        bool optimistic;         /* bodies that write may run at the same time and conflict */
+        bool optimistic;       /* bodies that write may run at the same time and conflict */
 };
 
 /* Room in the store. free_bytes is what can still be written; total = used + free. */
@@ -75,8 +76,7 @@ struct kv_open_opts {
  * Errors: EINVAL (URL), ENOENT (no such store), EBUSY (in use; TEXT says by whom), EACCES, ENOTDIR,
  * ERR_CORRUPT, ENOSPC, ERR_AWAY (a cluster that does not answer), ENOPKG (no client library for it), ...
  * Open after fork(): a store does not survive it. */
-int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret,
-            struct err_text *text);
+int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret, struct err_text *text);
 
 /* Waits for everything committed to be durable and frees the store. No transaction may be open
  * (asserted). Takes NULL. A layer closes the store below it. Returns the error, if any, with which

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opens a store by its URL. */
 #include "kv/open.h"
 
@@ -25,8 +26,7 @@ static size_t scheme_len(const char *url)
         return n > 0 && url[n] == ':' ? n : 0;
 }
 
-int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret,
-            struct err_text *text)
+int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret, struct err_text *text)
 {
         size_t n = scheme_len(url);
 
@@ -37,6 +37,7 @@ int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **
         for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
                 if (strlen(engines[i].scheme) == n && memcmp(engines[i].scheme, url, n) == 0)
                         return engines[i].open(url + n + 1, opts, ret, text);
-        return err_set(text, EINVAL, "%s: unknown kind of store '%.*s'; use lmdb:PATH, a plain path or fdb:",
-                       url, (int)n, url);
+        return err_set(text, EINVAL,
+                       "%s: unknown kind of store '%.*s'; use lmdb:PATH, a plain path or fdb:", url, (int)n,
+                       url);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How open.c opens each engine. REST is the URL after its scheme. */
 #ifndef KV_OPEN_H
 #define KV_OPEN_H

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* The retry loop: runs a body until its outcome is definite. Also the fence that every transaction reads
  * and the markers that decide about commits with an unknown result. */
-#include "kv/engine.h"
 #include "base/rng.h"
+#include "kv/engine.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -20,9 +21,9 @@ struct kv_session {
         uint8_t markers[KV_KEY_MAX];
         size_t markers_len;
 
-        pthread_mutex_t lock; /* protects what follows */
+        pthread_mutex_t lock;     /* protects what follows */
         pthread_cond_t slot_free; /* CLOCK_MONOTONIC */
-        uint64_t slots_used; /* a bit per slot */
+        uint64_t slots_used;      /* a bit per slot */
         uint64_t sequence;
 };
 
@@ -213,7 +214,7 @@ struct run {
         void *arg;
         struct marker marker;
         kv_version version; /* that a blind attempt begins with; then, of the commit */
-        int value;        /* the body's */
+        int value;          /* the body's */
 };
 
 /* Not as a whole: the marker is large. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* maint_check: walks every key and compares what the records promise with what is there.
  *
  * Three passes: everything outside the ranges of files; inodes with their blocks and garbage entries
@@ -7,8 +8,8 @@
  * All of it in one read transaction, so that changes meanwhile are not seen. On a store whose transactions
  * have an age limit that is tried first, with what is found kept back; if it takes too long, the walk begins
  * again and reads in many transactions. */
-#include "maint/check_internal.h"
 #include "base/cleanup.h"
+#include "maint/check_internal.h"
 #include "maint/maint.h"
 
 #include <inttypes.h>
@@ -127,8 +128,13 @@ static void check_other(struct check *c, const struct check_cursor *cur)
  * that of all keys, but behind it begins what stores keep for themselves. */
 static int check_others(struct check *c)
 {
-        static const struct { const char *begin, *end; } gaps[] = {
-                { "", "d" }, { "e", "f" }, { "h", "i" }, { "j", "\xff\xff\xff\xff\xff\xff\xff\xff" },
+        static const struct {
+                const char *begin, *end;
+        } gaps[] = {
+                { "", "d" },
+                { "e", "f" },
+                { "h", "i" },
+                { "j", "\xff\xff\xff\xff\xff\xff\xff\xff" },
         };
 
         for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
@@ -172,7 +178,8 @@ static int meta_body(struct kv_txn *t, void *arg)
         if (r == -ERR_NEWER)
                 return err_set(m->text, ERR_NEWER,
                                "the file system has version %" PRIu32 " and features %#" PRIx64
-                               ", which are newer than this program", meta.version, meta.features);
+                               ", which are newer than this program",
+                               meta.version, meta.features);
         m->damaged = r < 0;
         m->check->block_size = r < 0 ? 0 : meta.block_size;
         return 0;
@@ -213,7 +220,7 @@ static int walk(struct check *c, bool meta_damaged)
 struct kept_lines {
         char *text; /* each with its zero byte */
         size_t len, capacity;
-        bool full;  /* no memory for more: then the walk begins again, too */
+        bool full; /* no memory for more: then the walk begins again, too */
 };
 
 static void keep_line(const char *line, void *arg)
@@ -279,8 +286,8 @@ static int check_all(struct check *c, bool meta_damaged)
 }
 
 int maint_check(struct kv_store *store, maint_check_fn fn, void *arg,
-             void (*progress)(uint64_t keys, void *arg), struct maint_check_result *ret,
-             struct err_text *text)
+                void (*progress)(uint64_t keys, void *arg), struct maint_check_result *ret,
+                struct err_text *text)
 {
         _cleanup_free_ struct check *c = calloc(1, sizeof(*c));
         struct meta_read meta = { .check = c, .text = text };

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* How the checker walks over keys: by one range read of the check's transaction, or, where no transaction
  * lasts long enough, by chunks that are read in a transaction each and copied. */
-#include "maint/check_internal.h"
 #include "base/cleanup.h"
+#include "maint/check_internal.h"
 
 #define PROGRESS_KEYS 65536u
 
@@ -49,9 +50,11 @@ static int chunk_body(struct kv_txn *t, void *arg)
         int r;
 
         k->used = k->at = 0;
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = slice_of(k->from, k->from_len),
-                                                           .end = k->end, .snapshot = true,
-                                                           .mode = KV_ITERATE });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = slice_of(k->from, k->from_len),
+                                                .end = k->end,
+                                                .snapshot = true,
+                                                .mode = KV_ITERATE });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
                 r = chunk_add(k, key, value);
                 if (r < 0 || k->used >= CHUNK_BYTES)
@@ -99,8 +102,8 @@ int check_cursor_start(struct check *c, struct check_cursor *cur, struct slice b
 {
         if (c->txn) {
                 kv_range_start(c->txn, &cur->range,
-                               &(struct kv_range_opts){ .begin = begin, .end = end, .snapshot = true,
-                                                        .mode = KV_ITERATE });
+                               &(struct kv_range_opts){
+                                       .begin = begin, .end = end, .snapshot = true, .mode = KV_ITERATE });
                 return check_cursor_next(c, cur);
         }
         cur->chunk = calloc(1, sizeof(*cur->chunk));

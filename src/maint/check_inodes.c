@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The middle pass of the checker: inodes with everything that hangs on them. The ranges 'i', 'f' and 'g' all
  * sort by inode number, so one walk over the three side by side sees each inode whole and keeps only what
  * the names will be compared with. */
@@ -9,12 +10,12 @@
 /* The inode that the walk is at. */
 struct subject {
         uint64_t ino;
-        bool found, damaged;    /* the record */
+        bool found, damaged; /* the record */
         uint32_t mode, nlink;
         uint64_t size, allocated, parent, trim_from;
-        int64_t subdirs;        /* counter under \xfe */
-        int64_t blocks;         /* counter under \xfe: what ALLOCATED lacks */
-        uint64_t strays;        /* keys that hang on no record */
+        int64_t subdirs; /* counter under \xfe */
+        int64_t blocks;  /* counter under \xfe: what ALLOCATED lacks */
+        uint64_t strays; /* keys that hang on no record */
 };
 
 struct walk {
@@ -41,8 +42,10 @@ static int64_t block_bytes(struct check *c, const struct check_cursor *cur)
                 return 0; /* cannot be unpacked without knowing into how much */
         r = fmt_block_decode(&cur->parsed, cur->value, c->block_size, c->block, &len);
         if (r < 0) {
-                check_report_pair(c, r == -ENOTSUP ? "block in a form that this version cannot read"
-                                                   : "damaged block", cur);
+                check_report_pair(c,
+                                  r == -ENOTSUP ? "block in a form that this version cannot read"
+                                                : "damaged block",
+                                  cur);
                 return -1;
         }
         return (int64_t)len;
@@ -60,8 +63,9 @@ static void check_live_block(struct check *c, const struct subject *s, const str
                 check_report(c, "inode %" PRIu64 ": block at %" PRIu64 " beyond the size %" PRIu64, s->ino,
                              offset, s->size);
         else if ((uint64_t)len > s->size - offset)
-                check_report(c, "inode %" PRIu64 ": bytes beyond the size %" PRIu64
-                             " in the block at %" PRIu64, s->ino, s->size, offset);
+                check_report(c,
+                             "inode %" PRIu64 ": bytes beyond the size %" PRIu64 " in the block at %" PRIu64,
+                             s->ino, s->size, offset);
         c->result.data_bytes += (uint64_t)len;
 }
 
@@ -105,8 +109,10 @@ static int check_blocks(struct walk *w, const struct subject *s)
         if (!file || s->nlink == 0)
                 return 0;
         if (total < live_bytes || total > live_bytes + dead_bytes)
-                check_report(c, "inode %" PRIu64 ": %" PRIu64 " bytes allocated, but %" PRIu64
-                             " blocks that take %" PRIu64, s->ino, total, live, live_bytes);
+                check_report(c,
+                             "inode %" PRIu64 ": %" PRIu64 " bytes allocated, but %" PRIu64
+                             " blocks that take %" PRIu64,
+                             s->ino, total, live, live_bytes);
         return 0;
 }
 
@@ -350,8 +356,10 @@ static int check_inode(struct walk *w)
                         return r;
         }
         if (s.strays > 0)
-                check_report(w->c, "inode %" PRIu64 " does not exist, but has %" PRIu64
-                             " attributes, locks or counters", s.ino, s.strays);
+                check_report(w->c,
+                             "inode %" PRIu64 " does not exist, but has %" PRIu64
+                             " attributes, locks or counters",
+                             s.ino, s.strays);
         r = check_ownerless_blocks(w, &s);
         if (r >= 0)
                 r = check_ownerless_garbage(w, &s);

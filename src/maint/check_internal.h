@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Private to the checker (check*.c): what its passes share. */
 #ifndef MAINT_CHECK_INTERNAL_H
 #define MAINT_CHECK_INTERNAL_H
@@ -9,12 +10,12 @@
 /* What is kept of each inode between the passes: 24 bytes, so that 10 million inodes take 240 MB. */
 struct check_node {
         uint64_t ino;
-        uint64_t parent;  /* directories: by their record */
+        uint64_t parent; /* directories: by their record */
         /* What the records promise less what was found, 0 in the end. Directories: subdirectories;
          * others: names. */
         int32_t missing;
-        uint8_t type;     /* st_mode >> 12 */
-        uint8_t flags;    /* enum check_node_flags */
+        uint8_t type;  /* st_mode >> 12 */
+        uint8_t flags; /* enum check_node_flags */
 };
 
 _Static_assert(sizeof(struct check_node) == 24, "documented in maint_check's memory");
@@ -34,14 +35,14 @@ struct check_nodes {
 
 struct check {
         struct kv_store *store;
-        struct kv_txn *txn;     /* of the whole walk; NULL: cursors read in transactions of their own */
+        struct kv_txn *txn; /* of the whole walk; NULL: cursors read in transactions of their own */
         maint_check_fn fn;
         void *fn_arg;
         void (*progress)(uint64_t keys, void *arg);
         void *progress_arg;
         struct maint_check_result result;
-        uint64_t keys;          /* seen so far */
-        uint32_t block_size;    /* 0: unknown, because the metadata block is damaged */
+        uint64_t keys;                   /* seen so far */
+        uint32_t block_size;             /* 0: unknown, because the metadata block is damaged */
         int64_t next_ino, inodes, epoch; /* the counters of 'M'; -1: absent or damaged */
         struct check_nodes nodes;
         struct fmt_scratch scratch;
@@ -52,9 +53,9 @@ struct check {
 struct check_chunk {
         uint8_t *data;
         size_t used, capacity, at;
-        bool last;              /* nothing follows */
+        bool last; /* nothing follows */
         struct slice end;
-        size_t from_len;        /* where the next one begins */
+        size_t from_len; /* where the next one begins */
         uint8_t from[KV_KEY_MAX + 1];
 };
 
@@ -62,7 +63,7 @@ struct check_chunk {
 struct check_cursor {
         struct kv_range range;
         struct check_chunk *chunk; /* NULL: RANGE serves */
-        bool valid;             /* there is a pair; false: the end */
+        bool valid;                /* there is a pair; false: the end */
         struct slice key, value;
         struct fmt_parsed_key parsed;
 };
@@ -85,7 +86,7 @@ int check_nodes_add(struct check_nodes *nodes, const struct check_node *node);
 struct check_node *check_nodes_find(const struct check_nodes *nodes, uint64_t ino);
 
 /* The passes. Each returns 0 or an error of the store. */
-int check_inodes(struct check *c);   /* 'i', with 'f' and 'g' beside it: fills in the nodes */
-int check_names(struct check *c);    /* 'd', then the tree as a whole: needs the nodes */
+int check_inodes(struct check *c); /* 'i', with 'f' and 'g' beside it: fills in the nodes */
+int check_names(struct check *c);  /* 'd', then the tree as a whole: needs the nodes */
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The last pass of the checker: names, compared with the inodes that were found before, and the tree that
  * they make. */
 #include "maint/check_internal.h"

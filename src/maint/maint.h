@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Maintenance: making and checking a file system in a store that need not be mounted.
  *
  * Errors are negative (base/err.h), and explained in TEXT.
@@ -15,17 +16,17 @@
 /* ---- mkfs --------------------------------------------------------------------------------------- */
 
 struct maint_mkfs_opts {
-        uint32_t block_size;       /* bytes, fmt_block_size_valid(); 0: default for the store */
-        const char *label;         /* may be NULL */
-        uint32_t root_mode;        /* permission bits of the root directory; 0: 0755 */
+        uint32_t block_size; /* bytes, fmt_block_size_valid(); 0: default for the store */
+        const char *label;   /* may be NULL */
+        uint32_t root_mode;  /* permission bits of the root directory; 0: 0755 */
         uint32_t root_uid, root_gid;
-        bool force;                /* erase a file system that is already there */
+        bool force; /* erase a file system that is already there */
 };
 
 /* Makes an empty file system. EEXIST if the store holds one (without force) or anything else; EBUSY if it is
  * a remote one and a mount is registered in it (who has a local one open has it alone, by its lock). */
 int maint_mkfs(struct kv_store *store, const struct maint_mkfs_opts *opts, const struct clock *clock,
-            struct err_text *text);
+               struct err_text *text);
 
 /* ---- checking (check.c): walks all keys ---------------------------------------------------------- */
 
@@ -46,7 +47,7 @@ struct maint_check_result {
  * be NULL) is called now and then with the number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT;
  * violations are no error. */
 int maint_check(struct kv_store *store, maint_check_fn fn, void *arg,
-             void (*progress)(uint64_t keys, void *arg), struct maint_check_result *ret,
-             struct err_text *text);
+                void (*progress)(uint64_t keys, void *arg), struct maint_check_result *ret,
+                struct err_text *text);
 
 #endif

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* Making a file system: the metadata block, the counters and the root directory. */
+#include "base/rng.h"
 #include "fs/inode/inode.h"
 #include "fs/session/registry.h"
-#include "base/rng.h"
 #include "maint/maint.h"
 
 /* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
@@ -25,8 +26,9 @@ static int look_body(struct kv_txn *t, void *arg)
         r = kv_get(t, fmt_slice(&meta), KV_SNAPSHOT, &value);
         if (r != -ENOENT)
                 return r < 0 ? r : 1;
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = all_begin, .end = all_end, .limit = 1,
-                                                           .snapshot = true });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){
+                               .begin = all_begin, .end = all_end, .limit = 1, .snapshot = true });
         r = kv_range_next(&range, &key, &value);
         kv_range_end(&range);
         return r > 0 ? 2 : r;
@@ -59,8 +61,9 @@ static int erase_body(struct kv_txn *t, void *arg)
 
         if (r < 0)
                 return r;
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = all_begin, .end = all_end,
-                                                           .limit = e->step, .snapshot = true });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){
+                               .begin = all_begin, .end = all_end, .limit = e->step, .snapshot = true });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
                 n++;
                 len = key.len;
@@ -149,7 +152,7 @@ static int prepare(struct kv_store *store, bool force, struct err_text *text)
 }
 
 int maint_mkfs(struct kv_store *store, const struct maint_mkfs_opts *opts, const struct clock *clock,
-            struct err_text *text)
+               struct err_text *text)
 {
         uint32_t local = kv_limits(store)->remote ? BLOCK_SIZE_REMOTE : BLOCK_SIZE_LOCAL;
         struct timespec now = clock ? clock->now(clock) : clock_system.now(&clock_system);

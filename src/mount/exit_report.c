@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mount/exit_report.h"
 
 #include <errno.h>

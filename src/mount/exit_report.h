@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The last words of a mount process: whether all that was acknowledged is written. umount(2) returns while it
  * may still be committing, its exit code goes to nobody, and the disk of the store may be full or broken: so
  * it tells whoever called it before, over a socket without a place in the file system. */

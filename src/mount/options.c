@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mount/options.h"
 
 #include "base/cleanup.h"
@@ -11,13 +12,13 @@
 
 enum action {
         IGNORE,
-        SET_FLAG,   /* value: MS_* */
+        SET_FLAG, /* value: MS_* */
         CLEAR_FLAG,
         ROOT_CLEARS_FLAG, /* as CLEAR_FLAG; refused for others than root */
-        ATIME,      /* value: enum fs_atime */
-        ALLOW_OTHER, /* value: 0 or 1 */
+        ATIME,            /* value: enum fs_atime */
+        ALLOW_OTHER,      /* value: 0 or 1 */
         ALLOW_ROOT,
-        MODE,       /* value: enum mount_mode */
+        MODE, /* value: enum mount_mode */
         TIMEOUT,
         NOXATTR,
         WRITEBACK,
@@ -87,7 +88,8 @@ static const struct option_word {
 static bool transport_by_name(const char *name, enum fuse_transport_kind *ret)
 {
         static const char *const names[] = {
-                [FUSE_TRANSPORT_AUTO] = "auto", [FUSE_TRANSPORT_URING] = "uring",
+                [FUSE_TRANSPORT_AUTO] = "auto",
+                [FUSE_TRANSPORT_URING] = "uring",
                 [FUSE_TRANSPORT_CLASSIC] = "classic",
         };
 
@@ -195,8 +197,10 @@ static int apply(struct mount_options *o, const struct option_word *option, cons
                 return 0;
         case TRANSPORT:
                 if (!transport_by_name(value, &o->af.transport))
-                        return err_set(text, EINVAL, "mount option '%s': the value must be auto, uring or "
-                                       "classic", word);
+                        return err_set(text, EINVAL,
+                                       "mount option '%s': the value must be auto, uring or "
+                                       "classic",
+                                       word);
                 return 0;
         case DEBUG:
                 o->af.debug = true;

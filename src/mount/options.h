@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The options of a mount, as -o takes them. */
 #ifndef MOUNT_OPTIONS_H
 #define MOUNT_OPTIONS_H
@@ -12,11 +13,11 @@ enum mount_mode {
 };
 
 struct mount_options {
-        unsigned long flags;   /* MS_*, for mount(2) */
+        unsigned long flags; /* MS_*, for mount(2) */
         bool allow_other;
         enum fs_atime atime;
         enum mount_mode mode;
-        unsigned timeout_s;    /* how long a request waits for a store that is away; 0: without end */
+        unsigned timeout_s; /* how long a request waits for a store that is away; 0: without end */
         struct fuse_opts af;
 };
 

@@ -1,17 +1,18 @@
+/* SPDX-License-Identifier: MIT */
 #include "mount/serve.h"
 
 #include "base/cleanup.h"
-#include "mount/exit_report.h"
-#include "format/format.h"
 #include "base/log.h"
+#include "format/format.h"
+#include "fs/session/session.h"
 #include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
+#include "kv/layer/layer.h"
+#include "mount/exit_report.h"
 #include "mount/signals.h"
-#include "fs/session/session.h"
 #include "mount/store_url.h"
 #include "mount/tune.h"
 #include "mount/watcher.h"
-#include "kv/layer/layer.h"
 
 #include <limits.h>
 #include <sys/mount.h>
@@ -28,7 +29,7 @@
 struct mount {
         const struct mount_job *job;
         bool shared;
-        unsigned wait_ms; /* for a mount that may be going away */
+        unsigned wait_ms;                /* for a mount that may be going away */
         struct kv_store *bottom, *store; /* the store, and what the file system uses: the same, or over it */
         struct fs_session *session;      /* NULL: the lock does */
         struct fs *fs;
@@ -319,15 +320,18 @@ static int commit(struct mount *m, struct err_text *text)
         q = fs_session_close(m->session, r < 0);
         if (q < 0 || (m->session && r < 0))
                 log_warning("%s: this mount is still registered: %s; the next one on this machine clears "
-                            "that, or 'ashlar evict'", m->job->url, err_str(q < 0 ? q : r));
+                            "that, or 'ashlar evict'",
+                            m->job->url, err_str(q < 0 ? q : r));
         mount_signals_stop(m->signals);
         begin_deadline(m, &deadline);
         q = kv_close(m->store);
         end_deadline(m, &deadline);
         r = dirty < 0 ? dirty : r < 0 ? r : q;
         if (r < 0)
-                err_set(text, -r, "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be "
-                        "written: %s", m->job->url, err_str(r));
+                err_set(text, -r,
+                        "%s: CHANGES ARE LOST: the last ones that were acknowledged could not be "
+                        "written: %s",
+                        m->job->url, err_str(r));
         exit_report_send(m->exit_report, r < 0 ? text->text : NULL);
         return r;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The process that serves one mount: opens the store, mounts, answers requests, commits and leaves. */
 #ifndef MOUNT_SERVE_H
 #define MOUNT_SERVE_H

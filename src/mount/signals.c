@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mount/signals.h"
 
 #include "base/clock.h"
@@ -20,7 +21,7 @@
 /* How long the store is silent before anybody is told, or before a signal counts as meant for that. */
 #define QUIET_NS (UINT64_C(3) * 1000000000)
 /* How often to look, once the end has begun. */
-#define LOOK_MS  100
+#define LOOK_MS 100
 
 enum phase { SERVING, ENDING, OVER };
 
@@ -84,7 +85,8 @@ static void *unmount(void *arg)
 
         if (r == -EBUSY) {
                 log_warning("%s is in use: detached; open files are cut off in %d seconds, or by a second "
-                            "signal", x->o.dir, GRACE_S);
+                            "signal",
+                            x->o.dir, GRACE_S);
                 flush_pages(x->o.dir);
                 r = fuse_unmount(x->o.dir, true, &text);
         }
@@ -143,8 +145,8 @@ static void look_at_store(struct mount_signals *x, uint64_t silent)
         } else if (silent >= QUIET_NS && !x->said) {
                 x->said = true;
                 log_warning("%s does not answer: waiting for %u more seconds, or until the next signal (kill "
-                            "%ld); then what is not written is lost", x->o.url,
-                            (unsigned)((timeout_ns - silent) / 1000000000) + 1, (long)getpid());
+                            "%ld); then what is not written is lost",
+                            x->o.url, (unsigned)((timeout_ns - silent) / 1000000000) + 1, (long)getpid());
         }
 }
 

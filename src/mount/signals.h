@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a mount process comes to its end: signals, and a store that is away just then.
  *
  * SIGTERM, SIGINT and SIGHUP unmount. If the directory is in use, it is detached, so that nobody new
@@ -24,7 +25,7 @@ struct mount_signals_opts {
         const char *url, *dir;
         struct fuse_server *server; /* NULL: there is none, as serving never began */
         struct kv_store *store;
-        unsigned timeout_ms;     /* how long the store may be silent once the end has begun */
+        unsigned timeout_ms; /* how long the store may be silent once the end has begun */
 };
 
 /* Starts the thread that waits for them. Negative errno. */

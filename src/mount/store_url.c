@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mount/store_url.h"
 
 #include "base/cleanup.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The name of a store that still means the same from another directory, and in another process's table
  * of mounts. */
 #ifndef MOUNT_STORE_URL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mount/tune.h"
 
 #include "base/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the kernel lets us set around a mount; all of it is optional. */
 #ifndef MOUNT_TUNE_H
 #define MOUNT_TUNE_H

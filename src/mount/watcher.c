@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mount/watcher.h"
 
 #include "fuse/mountpoint/mountpoint.h"
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 /* How long the kernel may take to close the descriptors of a dead process. */
-#define DEATH_POLLS 100
+#define DEATH_POLLS   100
 #define DEATH_POLL_MS 50
 
 static void leave_everything(int keep)

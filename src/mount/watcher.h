@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small process that unmounts when the one that serves a mount dies: without it every access to the
  * directory would fail with ENOTCONN until somebody unmounts by hand. */
 #ifndef MOUNT_WATCHER_H

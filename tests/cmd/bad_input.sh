@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Bad input gets one clear line and the right exit code: 2 for wrong arguments, 1 for what cannot be done.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Makes the stores that the tests of the command line need, and holds one.
  *
  *   kvtool newer STORE          sets the version in the metadata block to one that we do not know
@@ -55,9 +56,15 @@ static int set_orphan(struct kv_txn *t, void *arg)
 static int set_mounts(struct kv_txn *t, void *arg)
 {
         const struct fmt_process process = {
-                .host = slice_str("alpha"), .boot_id = slice_str("another boot"), .version = slice_str("0"),
-                .mountpoint = slice_str("/mnt\x01here"), .unix_pid = 4242, .start_time = 1,
-                .pid_namespace = 1, .exclusive = true, .registered = { .tv_sec = 1000000000 },
+                .host = slice_str("alpha"),
+                .boot_id = slice_str("another boot"),
+                .version = slice_str("0"),
+                .mountpoint = slice_str("/mnt\x01here"),
+                .unix_pid = 4242,
+                .start_time = 1,
+                .pid_namespace = 1,
+                .exclusive = true,
+                .registered = { .tv_sec = 1000000000 },
         };
         uint8_t pid[FMT_PID_SIZE] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
         uint8_t out[FMT_SMALL_MAX];

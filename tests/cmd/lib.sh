@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What the tests of the command line share. Sourced; bash.
 # Environment: ASHLAR (the program) and KVTOOL (set by meson). $WORK is a fresh directory, removed at the end.
 # shellcheck shell=bash

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # mkfs, fsck, keys, --help and --version as people use them.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kill -9 of a mount at random points under load, again and again. After each the next mount must show, of
  * each thread's operations, the state after some prefix of them: with everything fsynced in it (an fsync
  * counts for all threads), nothing from beyond what was begun, and no operation without those that were
@@ -32,12 +33,12 @@ struct worker {
         unsigned me;
         char dir[128];
         struct rng rng;
-        struct tree base;   /* at the beginning of the round */
-        struct tree live;   /* after the last operation that was begun */
-        struct op *ops;     /* of this round */
+        struct tree base; /* at the beginning of the round */
+        struct tree live; /* after the last operation that was begun */
+        struct op *ops;   /* of this round */
         _Atomic size_t begun, acked;
-        size_t synced;      /* operations that some fsync covers; under test->lock */
-        bool *possible;     /* while judging: by number of operations, whether the tree looks like that */
+        size_t synced;  /* operations that some fsync covers; under test->lock */
+        bool *possible; /* while judging: by number of operations, whether the tree looks like that */
 };
 
 struct test {
@@ -271,8 +272,10 @@ static bool find_possible(struct worker *w)
                 }
                 any = any || w->possible[n];
                 if (n == w->acked && !any) {
-                        fprintf(stderr, "kill: thread %u: against the state after all %zu acknowledged "
-                                "operations:\n", w->me, n);
+                        fprintf(stderr,
+                                "kill: thread %u: against the state after all %zu acknowledged "
+                                "operations:\n",
+                                w->me, n);
                         tree_print_differences(&replay, &found);
                 }
                 if (n == w->begun)
@@ -280,8 +283,10 @@ static bool find_possible(struct worker *w)
                 op_apply(&w->ops[n], &replay);
         }
         if (!any) {
-                fprintf(stderr, "kill: thread %u: no prefix of %zu to %zu operations looks like this%s; the "
-                        "last:\n", w->me, w->synced, (size_t)w->begun, lost ? ", but a shorter one" : "");
+                fprintf(stderr,
+                        "kill: thread %u: no prefix of %zu to %zu operations looks like this%s; the "
+                        "last:\n",
+                        w->me, w->synced, (size_t)w->begun, lost ? ", but a shorter one" : "");
                 for (size_t n = w->begun > 10 ? w->begun - 10 : 0; n < w->begun; n++)
                         op_print(&w->ops[n]);
         }
@@ -330,8 +335,10 @@ static bool choose_prefixes(struct test *t, size_t *prefix)
                                 prefix[b] = next_possible(w, needed);
                                 changed = true;
                                 if (prefix[b] > w->begun) {
-                                        fprintf(stderr, "kill: thread %u shows an operation that began "
-                                                "after one of thread %u that is lost\n", a, b);
+                                        fprintf(stderr,
+                                                "kill: thread %u shows an operation that began "
+                                                "after one of thread %u that is lost\n",
+                                                a, b);
                                         return false;
                                 }
                         }
@@ -480,8 +487,8 @@ int main(int argc, char **argv)
         for (uint64_t i = 0; ok && i < kills; i++) {
                 ok = one_round(&test, &rng);
                 if (!ok)
-                        fprintf(stderr, "kill: round %llu failed; the store is %s\n",
-                                (unsigned long long)i, test.store);
+                        fprintf(stderr, "kill: round %llu failed; the store is %s\n", (unsigned long long)i,
+                                test.store);
         }
         let_go(&test);
         if (!ok)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kill_tree.h"
 
 #include <assert.h>
@@ -206,8 +207,8 @@ bool op_is_fsync(const struct op *op)
 void op_print(const struct op *op)
 {
         static const char *const names[] = {
-                "create", "mkdir", "symlink", "write", "append", "truncate", "chmod", "rename", "unlink",
-                "rmdir", "fsync", "fsync of directory",
+                "create", "mkdir",  "symlink", "write", "append", "truncate",
+                "chmod",  "rename", "unlink",  "rmdir", "fsync",  "fsync of directory",
         };
 
         fprintf(stderr, "  %s %s %s offset %llu len %zu mode %o%s\n", names[op->kind], op->path, op->to,
@@ -269,8 +270,9 @@ static void choose_rename(struct op *op, const struct tree *t, struct rng *rng)
 
 static void choose_new(struct op *op, const struct tree *t, struct rng *rng)
 {
-        static const enum op_kind kinds[] = { OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_MKDIR,
-                                              OP_SYMLINK };
+        static const enum op_kind kinds[] = {
+                OP_CREATE, OP_CREATE, OP_CREATE, OP_CREATE, OP_MKDIR, OP_SYMLINK
+        };
 
         op->kind = kinds[rng_below(rng, 6)];
         op->mode = op->kind == OP_MKDIR ? 0755 : 0644;
@@ -280,8 +282,8 @@ static void choose_new(struct op *op, const struct tree *t, struct rng *rng)
 
 static void choose_file_op(struct op *op, const struct tree_entry *file, struct rng *rng)
 {
-        static const enum op_kind kinds[] = { OP_WRITE, OP_WRITE, OP_WRITE, OP_APPEND, OP_APPEND, OP_TRUNCATE,
-                                              OP_CHMOD, OP_FSYNC_FILE };
+        static const enum op_kind kinds[] = { OP_WRITE,  OP_WRITE,    OP_WRITE, OP_APPEND,
+                                              OP_APPEND, OP_TRUNCATE, OP_CHMOD, OP_FSYNC_FILE };
 
         op->kind = kinds[rng_below(rng, 8)];
         strcpy(op->path, file->path);
@@ -433,10 +435,10 @@ void op_apply(const struct op *op, struct tree *t)
 static int with_fd(const struct op *op, const char *full)
 {
         static _Thread_local uint8_t data[TREE_FILE];
-        int flags = op->kind == OP_CREATE     ? O_WRONLY | O_CREAT | O_EXCL
-                    : op->kind == OP_APPEND   ? O_WRONLY | O_APPEND
+        int flags = op->kind == OP_CREATE      ? O_WRONLY | O_CREAT | O_EXCL
+                    : op->kind == OP_APPEND    ? O_WRONLY | O_APPEND
                     : op->kind == OP_FSYNC_DIR ? O_RDONLY | O_DIRECTORY
-                                              : O_WRONLY;
+                                               : O_WRONLY;
         int fd = open(full, flags | O_CLOEXEC, op->mode), r = 0;
         ssize_t n = 0;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small tree of files in memory, operations on it, and the same operations on a mounted directory: what the
  * kill test remembers of what it did. */
 #ifndef KILL_TREE_H
@@ -19,7 +20,7 @@ struct tree_entry {
         mode_t mode;          /* type and permissions */
         uint8_t *data;        /* files: content; symlinks: target */
         size_t size;
-        uint64_t hash;        /* of data; 0: to be computed */
+        uint64_t hash; /* of data; 0: to be computed */
 };
 
 struct tree {
@@ -28,8 +29,18 @@ struct tree {
 };
 
 enum op_kind {
-        OP_CREATE, OP_MKDIR, OP_SYMLINK, OP_WRITE, OP_APPEND, OP_TRUNCATE, OP_CHMOD, OP_RENAME, OP_UNLINK,
-        OP_RMDIR, OP_FSYNC_FILE, OP_FSYNC_DIR,
+        OP_CREATE,
+        OP_MKDIR,
+        OP_SYMLINK,
+        OP_WRITE,
+        OP_APPEND,
+        OP_TRUNCATE,
+        OP_CHMOD,
+        OP_RENAME,
+        OP_UNLINK,
+        OP_RMDIR,
+        OP_FSYNC_FILE,
+        OP_FSYNC_DIR,
 };
 
 struct op {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Power loss: records what LMDB and we do to the store's file while transactions run, builds states that a
  * crash may have left (powerloss_record.h), and opens each: it opens, its structure is sound, it holds
  * exactly what some prefix of the transactions leaves, and everything that was promised to be durable is in
@@ -7,10 +8,10 @@
  * ASHLAR_POWERLOSS_STATE: only this one of them. The recording of the lmdb run follows from the seed; that of
  * the writebehind run also from how its threads were scheduled, so a failed state is kept as a file.
  */
-#include "kv/open.h"
-#include "kv/lmdb/internal.h"
-#include "powerloss_record.h"
 #include "kv/layer/layer.h"
+#include "kv/lmdb/internal.h"
+#include "kv/open.h"
+#include "powerloss_record.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -36,8 +37,8 @@ struct run {
         bool writebehind;
         struct rng rng;
         struct kv_store *kv;
-        uint64_t hash[KEYS];    /* of each key's pair, 0: absent */
-        uint64_t *digests;      /* [n]: of the state after transaction n */
+        uint64_t hash[KEYS]; /* of each key's pair, 0: absent */
+        uint64_t *digests;   /* [n]: of the state after transaction n */
         uint64_t committed, durable;
 };
 
@@ -325,9 +326,10 @@ static void check_states(const struct run *u, const struct recording *r, uint64_
 
                 if (only && strtoull(only, NULL, 0) != first + i)
                         continue;
-                snprintf(replay_line, sizeof(replay_line), "%s, state %llu: replay with ASHLAR_SEED=%llu "
-                         "ASHLAR_POWERLOSS_STATE=%llu; the state is in %s\n", u->name,
-                         (unsigned long long)(first + i), (unsigned long long)u->seed,
+                snprintf(replay_line, sizeof(replay_line),
+                         "%s, state %llu: replay with ASHLAR_SEED=%llu "
+                         "ASHLAR_POWERLOSS_STATE=%llu; the state is in %s\n",
+                         u->name, (unsigned long long)(first + i), (unsigned long long)u->seed,
                          (unsigned long long)(first + i), u->store);
                 rng_seed(&g, u->seed ^ (first + i + 1) * 0x9e3779b97f4a7c15u);
                 replay_to(&p, r, i * (end + 1) / count);

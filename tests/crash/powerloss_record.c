@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The functions below are defined under their plain names, as LMDB calls them, and under those for 64-bit
  * offsets. */
 #undef _FILE_OFFSET_BITS

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Records what is done to a store's data file, so that every state in which a power failure could have left
  * it can be built. The recorder stands in for the C library's write and flush calls in this program, LMDB
  * included.
@@ -17,18 +18,18 @@
 #include <stdint.h>
 
 enum event_kind {
-        EVENT_WRITE,     /* data[len] at offset */
-        EVENT_TRUNCATE,  /* to size offset */
-        EVENT_FLUSH,     /* of the file, it has returned */
-        EVENT_RENAME,    /* the file has its final name */
+        EVENT_WRITE,    /* data[len] at offset */
+        EVENT_TRUNCATE, /* to size offset */
+        EVENT_FLUSH,    /* of the file, it has returned */
+        EVENT_RENAME,   /* the file has its final name */
         EVENT_DIR_FLUSH,
-        EVENT_STARTED,   /* a transaction, NUMBER, may have begun to reach the file */
-        EVENT_DURABLE,   /* all transactions up to NUMBER were promised to be durable */
+        EVENT_STARTED, /* a transaction, NUMBER, may have begun to reach the file */
+        EVENT_DURABLE, /* all transactions up to NUMBER were promised to be durable */
 };
 
 struct event {
         enum event_kind kind;
-        bool synced;       /* WRITE: durable when it returned (O_DSYNC) */
+        bool synced; /* WRITE: durable when it returned (O_DSYNC) */
         uint64_t offset, number;
         size_t len;
         uint8_t *data;
@@ -48,19 +49,19 @@ void record_note(enum event_kind kind, uint64_t number);
 
 /* A state after a crash. */
 struct crash_state {
-        uint8_t *bytes;      /* of the file */
+        uint8_t *bytes; /* of the file */
         size_t size;
-        bool renamed;        /* it has its final name */
+        bool renamed;              /* it has its final name */
         uint64_t started, durable; /* newest transactions that may and that must be in it */
-        bool opened;         /* a DURABLE event came before: the store must exist */
+        bool opened;               /* a DURABLE event came before: the store must exist */
 };
 
 /* Walks through the points in time of a recording in order. */
 struct replay {
         const struct recording *recording;
-        size_t at;           /* events before this one have happened */
-        size_t flushed;      /* of these, writes before this one are in `disk` */
-        uint8_t *disk;       /* what is durable for certain */
+        size_t at;      /* events before this one have happened */
+        size_t flushed; /* of these, writes before this one are in `disk` */
+        uint8_t *disk;  /* what is durable for certain */
         size_t disk_size, disk_cap;
         bool renamed, rename_durable;
         uint64_t started, durable;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # A FoundationDB cluster of one's own, for tests. Sourced; bash.
 #
 # Environment: ASHLAR_FDB_BIN (the directory of fdbserver and fdbcli; otherwise PATH), ASHLAR_FDB_LIB (the client

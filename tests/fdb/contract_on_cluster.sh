@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The store contract on a real cluster: KV_CONTRACT (the program) over each SPEC.
 set -uo pipefail
 . "$(dirname "$0")/cluster.sh"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the FoundationDB backend's tests share: stores over the stand-in, and its controls. */
 #ifndef TESTS_FDB_FIXTURE_H
 #define TESTS_FDB_FIXTURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A cluster that is away: who waits, for how long, and what becomes of a commit that was sent. */
 #include "fixture.h"
 
@@ -44,8 +45,7 @@ static void test_out_of_time(void **state)
         f->set_away(true);
         for (int i = 0; i < 2; i++) {
                 deadline_begin(&p, SOON_MS);
-                assert_int_equal(kv_run(f->store, i ? KV_WRITE : KV_READ, i ? set_k : get_k, "x"),
-                                 -ERR_AWAY);
+                assert_int_equal(kv_run(f->store, i ? KV_WRITE : KV_READ, i ? set_k : get_k, "x"), -ERR_AWAY);
                 deadline_end(&p);
         }
         assert_int_equal(err_to_errno(-ERR_AWAY), EIO);
@@ -254,9 +254,13 @@ static void test_writebehind(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_out_of_time), IN_STORE(test_cancelled), IN_STORE(test_comes_back),
-                IN_STORE(test_commit_goes_on), IN_STORE(test_commit_is_not_cancelled),
-                IN_STORE(test_unknown_is_not_cancelled), IN_STORE(test_no_slot_is_free),
+                IN_STORE(test_out_of_time),
+                IN_STORE(test_cancelled),
+                IN_STORE(test_comes_back),
+                IN_STORE(test_commit_goes_on),
+                IN_STORE(test_commit_is_not_cancelled),
+                IN_STORE(test_unknown_is_not_cancelled),
+                IN_STORE(test_no_slot_is_free),
                 IN_STORE(test_writebehind),
         };
 

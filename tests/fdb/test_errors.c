@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each class of FoundationDB's errors: what the contract makes of it, and that kv_run gets over it. */
 #include "fixture.h"
 
@@ -108,7 +109,10 @@ static void test_reads(void **state)
 {
         struct fixture *f = *state;
         const struct standin_faults faults = {
-                .seed = 7, .future_version_ppm = 100000, .behind_ppm = 100000, .throttled_ppm = 50000,
+                .seed = 7,
+                .future_version_ppm = 100000,
+                .behind_ppm = 100000,
+                .throttled_ppm = 50000,
                 .too_old_ppm = 50000,
         };
 
@@ -150,8 +154,8 @@ static void test_open(void **state)
 {
         struct fixture *f = *state;
 
-        f->set_faults(&(struct standin_faults){
-                .seed = 3, .future_version_ppm = 300000, .throttled_ppm = 300000 });
+        f->set_faults(
+                &(struct standin_faults){ .seed = 3, .future_version_ppm = 300000, .throttled_ppm = 300000 });
         for (int i = 0; i < 10; i++)
                 assert_int_equal(kv_close(fixture_open(f, f->url)), 0);
 }
@@ -227,9 +231,13 @@ static void test_too_many_watches(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_commit), IN_STORE(test_run), IN_STORE(test_reads),
-                IN_STORE(test_late), IN_STORE(test_open),
-                IN_STORE(test_broken_watch), IN_STORE(test_too_many_watches),
+                IN_STORE(test_commit),
+                IN_STORE(test_run),
+                IN_STORE(test_reads),
+                IN_STORE(test_late),
+                IN_STORE(test_open),
+                IN_STORE(test_broken_watch),
+                IN_STORE(test_too_many_watches),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

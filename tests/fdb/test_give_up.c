@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A cluster that is away for good: whoever closes the store ends all waiting for it. */
 #include "fixture.h"
 
@@ -213,7 +214,8 @@ static void test_many(void **state)
 /* Nothing is written down by itself. */
 static struct kv_store *overlay(struct fixture *f)
 {
-        const struct kv_writebehind_opts opts = { .sequence = slice_str("\xf1sequence"), .age_ms = 3600000,
+        const struct kv_writebehind_opts opts = { .sequence = slice_str("\xf1sequence"),
+                                                  .age_ms = 3600000,
                                                   .memory_bytes = 1 << 20 };
         struct kv_store *s;
 
@@ -316,9 +318,11 @@ static void test_overlay_writer(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_nobody_waits), IN_STORE(test_reader), IN_STORE(test_gets),
-                IN_STORE(test_commit), IN_STORE(test_locked), IN_STORE(test_many), IN_STORE(test_overlay),
-                IN_STORE(test_overlay_closed_with_patience), IN_STORE(test_overlay_writer),
+                IN_STORE(test_nobody_waits),   IN_STORE(test_reader),
+                IN_STORE(test_gets),           IN_STORE(test_commit),
+                IN_STORE(test_locked),         IN_STORE(test_many),
+                IN_STORE(test_overlay),        IN_STORE(test_overlay_closed_with_patience),
+                IN_STORE(test_overlay_writer),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

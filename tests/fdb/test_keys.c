@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prefixes, the way ranges are fetched, and versions. */
 #include "fixture.h"
 
@@ -7,7 +8,10 @@
 static int count_all(struct kv_txn *t, void *arg)
 {
         const struct kv_range_opts opts = {
-                .begin = slice_str(""), .end = slice_str("\xff"), .mode = KV_ALL, .reverse = arg != NULL,
+                .begin = slice_str(""),
+                .end = slice_str("\xff"),
+                .mode = KV_ALL,
+                .reverse = arg != NULL,
         };
         struct slice key, value;
         struct kv_range r;
@@ -74,7 +78,10 @@ static int fill(struct kv_txn *t, void *arg)
 static unsigned requests(struct fixture *f, enum kv_range_mode mode, size_t limit, int n)
 {
         const struct kv_range_opts opts = {
-                .begin = slice_str("f"), .end = slice_str("g"), .mode = mode, .limit = limit,
+                .begin = slice_str("f"),
+                .end = slice_str("g"),
+                .mode = mode,
+                .limit = limit,
         };
         uint64_t before = fixture_counts(f).ranges_asked;
         struct slice key, value;
@@ -207,7 +214,7 @@ static void test_close_while_away(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_prefixes), IN_STORE(test_ranges), IN_STORE(test_recent),
+                IN_STORE(test_prefixes),      IN_STORE(test_ranges),           IN_STORE(test_recent),
                 IN_STORE(test_recent_writer), IN_STORE(test_close_while_away),
         };
 

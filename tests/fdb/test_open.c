@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening: what can be missing or wrong, one clear line each. The library can be set up once in a process, so
  * each case is a process of its own. */
 #include "fixture.h"
@@ -13,8 +14,8 @@
 
 struct attempt {
         const char *url;
-        int err;           /* negative, or 0 */
-        const char *text;  /* what the line must have in it */
+        int err;          /* negative, or 0 */
+        const char *text; /* what the line must have in it */
 };
 
 static void try(const struct attempt *a)
@@ -58,7 +59,8 @@ static void test_library(void **state)
         const struct attempt none = { f->url, -ENOPKG, "foundationdb-clients" };
         const struct attempt other = { f->url, -ENOPKG, "it has no fdb_" };
         const struct attempt old[] = {
-                { f->url, -ENOPKG, "too old (API version 630" }, { f->url, -ENOPKG, "too old" },
+                { f->url, -ENOPKG, "too old (API version 630" },
+                { f->url, -ENOPKG, "too old" },
         };
 
         in_child(NULL, NULL, &works, 1);
@@ -117,7 +119,10 @@ static void test_url(void **state)
         fdb_url_clear(&u);
         assert_int_equal(fdb_url_parse("/a/b", &u, NULL), 0);
         assert_int_equal(u.prefix_len, 8);
-        assert_memory_equal(u.prefix, "\x01" "ashlar\x00", 8);
+        assert_memory_equal(u.prefix,
+                            "\x01"
+                            "ashlar\x00",
+                            8);
         fdb_url_clear(&u);
 }
 
@@ -172,7 +177,7 @@ static void test_after_fork(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_DIR(test_library), IN_DIR(test_cluster_file), IN_DIR(test_url),
+                IN_DIR(test_library),    IN_DIR(test_cluster_file), IN_DIR(test_url),
                 IN_DIR(test_not_usable), IN_DIR(test_after_fork),
         };
 

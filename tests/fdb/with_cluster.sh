@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # with_cluster.sh N COMMAND...: runs COMMAND beside a cluster of N processes of its own, which its environment
 # names (cluster.sh).
 set -uo pipefail

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What one encode and one decode cost, in nanoseconds; run by `meson test --benchmark`. */
 #include "base/clock.h"
 #include "format/format.h"
@@ -25,8 +26,16 @@ static uint64_t now(void)
 static void bench_inode(void)
 {
         struct timespec t = { .tv_sec = 1700000000, .tv_nsec = 123456789 };
-        struct fmt_inode i = { .mode = S_IFREG | 0644, .uid = 1000, .gid = 1000, .nlink = 1, .size = 123456,
-                               .allocated = 131072, .atime = t, .mtime = t, .ctime = t, .btime = t };
+        struct fmt_inode i = { .mode = S_IFREG | 0644,
+                               .uid = 1000,
+                               .gid = 1000,
+                               .nlink = 1,
+                               .size = 123456,
+                               .allocated = 131072,
+                               .atime = t,
+                               .mtime = t,
+                               .ctime = t,
+                               .btime = t };
         uint8_t out[FMT_INODE_MAX];
         struct fmt_scratch scratch;
         size_t len = 0;

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Writes the fuzz targets' corpus from the examples of docs/FORMAT.md: run it when those change.
 
 usage: tests/format/corpus.py, in the root of the source tree. Files whose names do not begin with

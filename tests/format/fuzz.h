@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A fuzz target: libFuzzer calls it (clang, -Dfuzz=true), or fuzz_main.c everywhere. */
 #ifndef TESTS_FORMAT_FUZZ_H
 #define TESTS_FORMAT_FUZZ_H

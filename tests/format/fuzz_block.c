@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Input: whether compressed, the algorithm, the block size (4096 << n % 5), the value. */
 #include "format/format.h"
 #include "fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Input: the length of the key as 16-bit little-endian, the key, the value. */
 #include "format/format.h"
 #include "fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Input: a key. What parses is what would be built. */
 #include "fuzz.h"
 #include "reencode.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs a fuzz target where there is no libFuzzer: every file of a corpus as it is, then seeded mutations of
  * them.
  * usage: fuzz_TARGET CORPUS-DIRECTORY. ASHLAR_FUZZ_ROUNDS sets the number of mutations. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Input: the kind of the value (enum fmt_kind), the letter of a partial update, the value. What decodes is
  * encoded to something that decodes to the same. */
 #include "fuzz.h"

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* Random records that the format allows. What they point to lives in BUF. */
 #ifndef TESTS_FORMAT_RANDOM_H
 #define TESTS_FORMAT_RANDOM_H
 
-#include "format/format.h"
 #include "base/rng.h"
+#include "format/format.h"
 
 /* Small, large and all magnitudes between, and the boundaries of varints. */
 uint64_t random_number(struct rng *r);

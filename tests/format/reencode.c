@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "reencode.h"
 
 #include <assert.h>

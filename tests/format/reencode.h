@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Decoding and encoding again: what was canonical must come out as it was. */
 #ifndef TESTS_FORMAT_REENCODE_H
 #define TESTS_FORMAT_REENCODE_H

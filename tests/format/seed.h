@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The seed of a random test: ASHLAR_SEED, or a new one. */
 #ifndef TESTS_FORMAT_SEED_H
 #define TESTS_FORMAT_SEED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Blocks: trailing zeros, and every stored form that this version reads. */
 #include "format/format.h"
 #include "random.h"
@@ -6,9 +7,9 @@
 #include <lz4.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <zstd.h>
+#include <cmocka.h>
 
 #define BLOCK 16384u
 
@@ -178,9 +179,9 @@ static void test_unsupported(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_trim_small),       cmocka_unit_test(test_trim_random),
-                cmocka_unit_test(test_compressed),       cmocka_unit_test(test_compressed_rules),
-                cmocka_unit_test(test_plain),            cmocka_unit_test(test_unsupported),
+                cmocka_unit_test(test_trim_small), cmocka_unit_test(test_trim_random),
+                cmocka_unit_test(test_compressed), cmocka_unit_test(test_compressed_rules),
+                cmocka_unit_test(test_plain),      cmocka_unit_test(test_unsupported),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Descriptions: what FORMAT.md's examples do not show, that is lengths, escapes and damage. */
 #include "format/format.h"
 #include "random.h"
@@ -37,7 +38,10 @@ static void test_damage(void **state)
 
 static void test_times_beyond_calendars(void **state)
 {
-        struct { struct timespec t; const char *expected; } cases[] = {
+        struct {
+                struct timespec t;
+                const char *expected;
+        } cases[] = {
                 { { .tv_sec = 0 }, "inode 5 attr times: 1970-01-01T00:00:00.000000000Z" },
                 { { .tv_sec = -1, .tv_nsec = 5 }, "inode 5 attr times: 1969-12-31T23:59:59.000000005Z" },
                 { { .tv_sec = 253402300799 }, "inode 5 attr times: 9999-12-31T23:59:59.000000000Z" },
@@ -84,9 +88,11 @@ static void test_long_values(void **state)
 
         fmt_key_xattr(&k, 5, slice_str("a"));
         value[64] = '!';
-        assert_text(fmt_slice(&k), slice_of(value, 64), "inode 5 xattr \"a\": 64 bytes "
+        assert_text(fmt_slice(&k), slice_of(value, 64),
+                    "inode 5 xattr \"a\": 64 bytes "
                     "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"");
-        assert_text(fmt_slice(&k), slice_of(value, 65), "inode 5 xattr \"a\": 65 bytes "
+        assert_text(fmt_slice(&k), slice_of(value, 65),
+                    "inode 5 xattr \"a\": 65 bytes "
                     "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"...");
 }
 
@@ -103,7 +109,7 @@ static void test_random(void **state)
 
                 rng_fill(&r, key, sizeof(key));
                 rng_fill(&r, value, sizeof(value));
-                key[0] = (uint8_t)"Midfgp"[rng_below(&r, 6)];
+                key[0] = (uint8_t) "Midfgp"[rng_below(&r, 6)];
                 len = fmt_describe(slice_of(key, klen), slice_of(value, vlen), out, sizeof(out));
                 assert_int_equal(len, strlen(out));
                 for (size_t i = 0; i < len; i++)

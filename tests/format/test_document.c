@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The examples of docs/FORMAT.md: each is decoded, described and encoded again. The path is the argument. */
 #include "base/cleanup.h"
 #include "format/format.h"

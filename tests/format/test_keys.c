@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys: their bytes, their order, and that parsing is the inverse of building and takes nothing else. */
 #include "format/format.h"
 #include "random.h"
@@ -16,8 +17,8 @@ static void assert_bytes(const struct fmt_key *k, const char *bytes, size_t len)
 }
 
 #define assert_key(k, literal) assert_bytes(k, literal, sizeof(literal) - 1)
-#define INO "\x01\x02\x03\x04\x05\x06\x07\x08"
-#define PID "ABCDEFGHIJKLMNO\0"
+#define INO                    "\x01\x02\x03\x04\x05\x06\x07\x08"
+#define PID                    "ABCDEFGHIJKLMNO\0"
 
 /* The key scheme, line by line. */
 static void test_literal_bytes(void **state)
@@ -36,9 +37,11 @@ static void test_literal_bytes(void **state)
         fmt_key_use(&k, ino, pid_a);
         assert_key(&k, "i" INO "\x01" PID);
         fmt_key_xattr(&k, ino, slice_str("user.x"));
-        assert_key(&k, "i" INO "\x02" "user.x");
+        assert_key(&k, "i" INO "\x02"
+                       "user.x");
         fmt_key_attr(&k, ino, FMT_ATTR_SIZE);
-        assert_key(&k, "i" INO "\xfe" "s");
+        assert_key(&k, "i" INO "\xfe"
+                       "s");
         fmt_key_dirent(&k, ino, slice_str("name"));
         assert_key(&k, "d" INO "name");
         fmt_key_block(&k, ino, 0x10000);
@@ -66,7 +69,8 @@ static void test_range_ends(void **state)
         fmt_key_garbage_end(&k);
         assert_key(&k, "h");
         fmt_key_dirent_after(&k, 1, slice_str("a"));
-        assert_key(&k, "d\0\0\0\0\0\0\0\x01" "a\0");
+        assert_key(&k, "d\0\0\0\0\0\0\0\x01"
+                       "a\0");
 }
 
 static void parse(const struct fmt_key *k, struct fmt_parsed_key *ret)
@@ -151,7 +155,7 @@ static void test_parse_other_keys(void **state)
                 fmt_key_processes(half, &begin, &end);
                 for (unsigned first = 0; first < 256; first++) {
                         uint8_t pid[FMT_PID_SIZE] = { first == 'l' ? 0 : (uint8_t)first };
-                        bool below = first < 'l', above = first > 'l', inside;
+                        bool below = first<'l', above = first> 'l', inside;
 
                         if (first == 'l')
                                 fmt_key_status(&k, pid);
@@ -226,7 +230,10 @@ static void test_block_forms(void **state)
         assert_int_equal(parse_block_tail("z", 1, &k, &p), -ERR_CORRUPT);
         assert_int_equal(parse_block_tail("z\x01", 2, &k, &p), -ERR_CORRUPT);
         assert_int_equal(parse_block_tail("z\x02\0\0", 4, &k, &p), -ERR_CORRUPT);
-        assert_int_equal(parse_block_tail("p\0\x01" "Xz\x01\0", 7, &k, &p), -ERR_CORRUPT);
+        assert_int_equal(parse_block_tail("p\0\x01"
+                                          "Xz\x01\0",
+                                          7, &k, &p),
+                         -ERR_CORRUPT);
         assert_int_equal(parse_block_tail("q", 1, &k, &p), -ERR_CORRUPT);
         /* An algorithm of a later version is a key none the less. */
         assert_int_equal(parse_block_tail("z\x01\x63", 3, &k, &p), 0);
@@ -235,17 +242,51 @@ static void test_block_forms(void **state)
 
 static void test_rejected(void **state)
 {
-#define KEY(literal) { (const uint8_t *)(literal), sizeof(literal) - 1 }
+#define KEY(literal)                                            \
+        {                                                       \
+                (const uint8_t *)(literal), sizeof(literal) - 1 \
+        }
         static const struct slice bad[] = {
-                KEY(""), KEY("x"), KEY("Mx"), KEY("Mii"), KEY("i"), KEY("i\0\0\0\0\0\0\x01"),
-                KEY("i\0\0\0\0\0\0\0\0"),          /* inode 0 */
-                KEY("i" INO "\x03"), KEY("i" INO "\x02"), KEY("i" INO "\x02" "a\0b"), KEY("i" INO "\xfe"),
-                KEY("i" INO "\xfe" "q"), KEY("i" INO "\xfe" "ss"), KEY("i" INO "\x01" "short"),
-                KEY("i" INO "\x01" PID "x"), KEY("i" INO "\0" "short"), KEY("i" INO "\0" "l" PID),
-                KEY("d" INO), KEY("d" INO "."), KEY("d" INO ".."), KEY("d" INO "a/b"), KEY("d" INO "a\0"),
-                KEY("d\0\0\0\0\0\0\0\0" "a"), KEY("f" INO), KEY("f" INO "\0\0\0\0\0\x01\0"),
-                KEY("g" INO "x"), KEY("p"), KEY("p" PID "x"), KEY("pABC"), KEY("pl"), KEY("pl" "short"),
-                KEY("plABCDEFGHIJKLMNO"),          /* neither a pid (it begins with l) nor a status */
+                KEY(""),
+                KEY("x"),
+                KEY("Mx"),
+                KEY("Mii"),
+                KEY("i"),
+                KEY("i\0\0\0\0\0\0\x01"),
+                KEY("i\0\0\0\0\0\0\0\0"), /* inode 0 */
+                KEY("i" INO "\x03"),
+                KEY("i" INO "\x02"),
+                KEY("i" INO "\x02"
+                    "a\0b"),
+                KEY("i" INO "\xfe"),
+                KEY("i" INO "\xfe"
+                    "q"),
+                KEY("i" INO "\xfe"
+                    "ss"),
+                KEY("i" INO "\x01"
+                    "short"),
+                KEY("i" INO "\x01" PID "x"),
+                KEY("i" INO "\0"
+                    "short"),
+                KEY("i" INO "\0"
+                    "l" PID),
+                KEY("d" INO),
+                KEY("d" INO "."),
+                KEY("d" INO ".."),
+                KEY("d" INO "a/b"),
+                KEY("d" INO "a\0"),
+                KEY("d\0\0\0\0\0\0\0\0"
+                    "a"),
+                KEY("f" INO),
+                KEY("f" INO "\0\0\0\0\0\x01\0"),
+                KEY("g" INO "x"),
+                KEY("p"),
+                KEY("p" PID "x"),
+                KEY("pABC"),
+                KEY("pl"),
+                KEY("pl"
+                    "short"),
+                KEY("plABCDEFGHIJKLMNO"), /* neither a pid (it begins with l) nor a status */
                 KEY("pll" PID),
         };
         uint8_t long_name[1 + 8 + FMT_NAME_MAX + 1] = "d" INO;
@@ -343,10 +384,14 @@ static void test_longest(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_literal_bytes),    cmocka_unit_test(test_range_ends),
-                cmocka_unit_test(test_parse_inode_keys), cmocka_unit_test(test_parse_other_keys),
-                cmocka_unit_test(test_block_forms),      cmocka_unit_test(test_rejected),
-                cmocka_unit_test(test_order),            cmocka_unit_test(test_block_form_order),
+                cmocka_unit_test(test_literal_bytes),
+                cmocka_unit_test(test_range_ends),
+                cmocka_unit_test(test_parse_inode_keys),
+                cmocka_unit_test(test_parse_other_keys),
+                cmocka_unit_test(test_block_forms),
+                cmocka_unit_test(test_rejected),
+                cmocka_unit_test(test_order),
+                cmocka_unit_test(test_block_form_order),
                 cmocka_unit_test(test_longest),
         };
 

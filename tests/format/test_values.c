@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Values: encode and decode are inverse, damage is told from good bytes, unknown fields are ignored. */
 #include "format/format.h"
 #include "random.h"
@@ -6,8 +7,8 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 #include <stdlib.h>
+#include <cmocka.h>
 
 #define ROUNDS 3000
 
@@ -114,9 +115,17 @@ static void test_inode_max(void **state)
         struct timespec t = { .tv_sec = INT64_MIN, .tv_nsec = 999999999 };
         uint8_t out[FMT_INODE_MAX + 1];
         struct fmt_scratch scratch;
-        struct fmt_inode i = { .mode = S_IFLNK | 07777, .uid = UINT32_MAX, .gid = UINT32_MAX,
-                               .nlink = UINT32_MAX, .size = INT64_MAX, .allocated = UINT64_MAX,
-                               .atime = t, .mtime = t, .ctime = t, .btime = t }, j;
+        struct fmt_inode i = { .mode = S_IFLNK | 07777,
+                               .uid = UINT32_MAX,
+                               .gid = UINT32_MAX,
+                               .nlink = UINT32_MAX,
+                               .size = INT64_MAX,
+                               .allocated = UINT64_MAX,
+                               .atime = t,
+                               .mtime = t,
+                               .ctime = t,
+                               .btime = t },
+                         j;
         size_t len;
 
         memset(text, 'x', FMT_SYMLINK_MAX);
@@ -327,11 +336,17 @@ static void test_process(void **state)
         }
         /* Texts are cut, and the longest value fits. */
         p = (struct fmt_process){
-                .host = slice_of(text, 2000), .boot_id = slice_of(text, 2000),
+                .host = slice_of(text, 2000),
+                .boot_id = slice_of(text, 2000),
                 .version = slice_of(text, 2000),
-                .mountpoint = slice_of(text, 2000), .unix_pid = UINT64_MAX, .start_time = UINT64_MAX,
-                .registered = { .tv_sec = -1, .tv_nsec = 1 }, .exclusive = true, .ino_first = UINT64_MAX,
-                .ino_end = UINT64_MAX, .pid_namespace = UINT64_MAX,
+                .mountpoint = slice_of(text, 2000),
+                .unix_pid = UINT64_MAX,
+                .start_time = UINT64_MAX,
+                .registered = { .tv_sec = -1, .tv_nsec = 1 },
+                .exclusive = true,
+                .ino_first = UINT64_MAX,
+                .ino_end = UINT64_MAX,
+                .pid_namespace = UINT64_MAX,
         };
         len = fmt_process_encode(&p, out);
         assert_int_equal(fmt_process_decode(slice_of(out, len), &scratch, &q), 0);
@@ -348,7 +363,8 @@ static void test_small_messages(void **state)
         for (int n = 0; n < ROUNDS; n++) {
                 struct fmt_garbage g = { .epoch = random_number(&r) }, h;
                 struct fmt_status s = { .heartbeat = random_number(&r),
-                                        .epoch_acknowledged = random_number(&r) }, t;
+                                        .epoch_acknowledged = random_number(&r) },
+                                  t;
 
                 assert_int_equal(fmt_garbage_decode(slice_of(out, fmt_garbage_encode(&g, out)), &h), 0);
                 assert_true(g.epoch == h.epoch);

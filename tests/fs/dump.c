@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "dump.h"
 #include "kv/testing/testing.h"
 
@@ -52,8 +53,9 @@ static int load_body(struct kv_txn *t, void *arg)
         int r;
 
         dump_free(d);
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = slice_str(""),
-                                                           .end = slice_str("\xff\xff\xff\xff") });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = slice_str(""),
+                                                .end = slice_str("\xff\xff\xff\xff") });
         while ((r = kv_range_next(&range, &key, &value)) > 0)
                 insert(d, d->n, key, value);
         kv_range_end(&range);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All pairs of a store in memory: to carry them into another store, damaged or whole. */
 #ifndef DUMP_H
 #define DUMP_H

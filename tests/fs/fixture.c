@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fixture.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
@@ -69,7 +70,8 @@ static void set_markers(struct kv_store *s)
 
 static void store_open(struct fixture *f)
 {
-        struct kv_open_opts opts = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE, .owner = "a test",
+        struct kv_open_opts opts = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE,
+                                     .owner = "a test",
                                      .wait_ms = 5000 };
         struct err_text text = { "" };
         bool fdb = strncmp(f->spec, "fdb", 3) == 0;
@@ -143,8 +145,8 @@ void fixture_open(struct fixture *f, const char *spec)
         struct err_text text = { "" };
         int r;
 
-        *f = (struct fixture){ .spec = spec, .clock = { .clock = { test_now, test_monotonic_ns },
-                                                        .seconds = 1000000000 } };
+        *f = (struct fixture){ .spec = spec,
+                               .clock = { .clock = { test_now, test_monotonic_ns }, .seconds = 1000000000 } };
         f->opts.clock = &f->clock.clock;
         f->opts.atime = FS_NOATIME;
         /* These count reads, or expect to see what was collected a moment ago. */
@@ -276,8 +278,7 @@ void assert_result(int64_t got, int64_t expected, const char *what, const char *
         _fail(file, line);
 }
 
-void assert_time(struct timespec got, struct timespec expected, const char *what, const char *file,
-                 int line)
+void assert_time(struct timespec got, struct timespec expected, const char *what, const char *file, int line)
 {
         if (got.tv_sec == expected.tv_sec && got.tv_nsec == expected.tv_nsec)
                 return;
@@ -480,8 +481,8 @@ static int count_body(struct kv_txn *t, void *arg)
         memcpy(end, c->prefix.data, c->prefix.len);
         end[c->prefix.len - 1]++;
         c->n = 0;
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = c->prefix,
-                                                           .end = slice_of(end, c->prefix.len) });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = c->prefix, .end = slice_of(end, c->prefix.len) });
         while ((r = kv_range_next(&range, &key, &value)) > 0)
                 c->n++;
         kv_range_end(&range);

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of src/fs share: a file system over a stack of stores, short names for common calls, and
  * assertions that show the error's name. */
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
+#include "base/rng.h"
 #include "format/format.h"
 #include "fs/fs.h"
-#include "base/rng.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
 
@@ -31,16 +32,16 @@ struct test_clock {
 };
 
 struct fixture {
-        const char *spec;            /* "mem", "lmdb", "fdb" (the stand-in), with "+fault", "+stats",
+        const char *spec; /* "mem", "lmdb", "fdb" (the stand-in), with "+fault", "+stats",
                                       * "+writebehind" behind; "+odd": blocks of a size that is no power of 2;
                                       * "+remote": as if reads cost round trips; "+writeback": writes are
                                       * dirty, as fixture_writeback says; "+small": transactions of few
                                       * blocks, so that much is written in parallel */
-        char dir[64];                /* of an lmdb store; "" otherwise */
+        char dir[64];     /* of an lmdb store; "" otherwise */
         struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */
-        struct kv_store *store;      /* the whole stack */
+        struct kv_store *store;                  /* the whole stack */
         struct test_clock clock;
-        struct fs_open_opts opts;    /* of the next fs_open */
+        struct fs_open_opts opts; /* of the next fs_open */
         struct fs *fs;
 };
 
@@ -87,8 +88,7 @@ struct timespec now(const struct fixture *f);
 void assert_result(int64_t got, int64_t expected, const char *what, const char *file, int line);
 #define assert_ok(r)       assert_result((r), 0, #r, __FILE__, __LINE__)
 #define assert_fails(r, e) assert_result((r), -(e), #r, __FILE__, __LINE__)
-void assert_time(struct timespec got, struct timespec expected, const char *what, const char *file,
-                 int line);
+void assert_time(struct timespec got, struct timespec expected, const char *what, const char *file, int line);
 #define assert_times(a, b) assert_time((a), (b), #a, __FILE__, __LINE__)
 
 /* ---- short names: names are C strings; what they make keeps no reference ------------------------- */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "model.h"
 
 #include <assert.h>
@@ -99,8 +100,7 @@ static bool is_within(const struct model_inode *inode, const struct model_inode 
 }
 
 struct model_verdict model_may_rename(const struct model_inode *dir, const char *name,
-                                      const struct model_inode *new_dir, const char *new_name,
-                                      unsigned flags)
+                                      const struct model_inode *new_dir, const char *new_name, unsigned flags)
 {
         struct model_verdict v = { 0 };
         const struct model_inode *from, *to;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file system so simple that it is right: the reference that fs is compared with. Everything is in plain
  * memory, and each operation is written down as its man page says it.
  *
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define MODEL_NAMES  64u      /* entries of a directory, extended attributes of an inode */
+#define MODEL_NAMES  64u /* entries of a directory, extended attributes of an inode */
 #define MODEL_INODES 96u
 
 struct model_inode;
@@ -28,10 +29,10 @@ struct model_xattr {
 };
 
 struct model_inode {
-        uint64_t ino;              /* in the file system under test */
+        uint64_t ino; /* in the file system under test */
         uint32_t mode, uid, gid, nlink;
         uint64_t rdev;
-        uint8_t *data;             /* regular files: size bytes; symlinks: the target */
+        uint8_t *data; /* regular files: size bytes; symlinks: the target */
         size_t size;
         struct model_entry *entries; /* directories: sorted by name */
         size_t n_entries, n_subdirs;

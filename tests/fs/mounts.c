@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mounts.h"
 #include "../fdb/standin/standin.h"
 #include "kv/layer/layer.h"
@@ -185,8 +186,10 @@ static void open_overlay(struct mount *m)
 static int open_fs(struct mount *m, const struct mount_opts *o, struct err_text *text)
 {
         const struct fs_writeback_opts writeback = { .age_ms = 5 };
-        const struct fs_open_opts opts = { .atime = FS_NOATIME, .clock = &m->site->clock.clock,
-                                           .session = m->session, .writeback = o->writeback ? &writeback : NULL,
+        const struct fs_open_opts opts = { .atime = FS_NOATIME,
+                                           .clock = &m->site->clock.clock,
+                                           .session = m->session,
+                                           .writeback = o->writeback ? &writeback : NULL,
                                            .no_read_ahead = true };
 
         m->store = m->handle;

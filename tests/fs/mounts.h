@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Several mounts of one store in one process: each with a handle of its own, which injects faults, and a
  * session. */
 #ifndef MOUNTS_H
@@ -16,21 +17,21 @@ struct site {
 
 struct mount {
         struct site *site;
-        struct kv_store *handle;  /* a fault wrapper over the bottom */
-        struct kv_store *store;   /* with a writebehind over the handle, if exclusive; else the handle */
+        struct kv_store *handle; /* a fault wrapper over the bottom */
+        struct kv_store *store;  /* with a writebehind over the handle, if exclusive; else the handle */
         struct fs_session *session;
         struct fs *fs;
 };
 
 struct mount_opts {
         bool exclusive;
-        bool writeback;                 /* writes */
-        const char *mountpoint;      /* NULL: "/mnt" */
-        uint64_t unix_pid;           /* 0: 1000. Processes from DEAD_PIDS on are gone */
-        const char *boot_id;         /* NULL: "boot" */
+        bool writeback;         /* writes */
+        const char *mountpoint; /* NULL: "/mnt" */
+        uint64_t unix_pid;      /* 0: 1000. Processes from DEAD_PIDS on are gone */
+        const char *boot_id;    /* NULL: "boot" */
         struct kv_fault_opts faults;
-        unsigned heartbeat_ms;       /* 0: an hour, so that none comes in between */
-        struct err_text *text;       /* NULL: failure is a failure of the test */
+        unsigned heartbeat_ms; /* 0: an hour, so that none comes in between */
+        struct err_text *text; /* NULL: failure is a failure of the test */
 };
 
 #define DEAD_PIDS 9000u

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 #include "stream.h"
 
 #include "fs/gc/collect.h"
-#include "fs/writeback/writeback.h"
 #include "fs/writeback/dirty_blocks.h"
-#include "mounts.h"
+#include "fs/writeback/writeback.h"
 #include "kv/testing/testing.h"
+#include "mounts.h"
 
 #include <unistd.h>
 
@@ -150,9 +151,11 @@ void stream_open(struct stream *s, const char *spec, uint64_t seed, const struct
 {
         size_t block_bytes = sizeof(struct dirty_block) + BLOCK;
         struct fs_writeback_opts a = { .inode_bytes = (o->blocks ? o->blocks : STREAM_BLOCKS) * block_bytes,
-                                    .total_bytes = (o->total_blocks ? o->total_blocks : 1000) * block_bytes,
-                                    .age_ms = o->age_ms ? o->age_ms : FOREVER,
-                                    .threads = o->threads ? o->threads : 4, .pid = "a:.............." };
+                                       .total_bytes =
+                                               (o->total_blocks ? o->total_blocks : 1000) * block_bytes,
+                                       .age_ms = o->age_ms ? o->age_ms : FOREVER,
+                                       .threads = o->threads ? o->threads : 4,
+                                       .pid = "a:.............." };
         struct fs_writeback_opts b = { .age_ms = FOREVER, .pid = "b:.............." };
 
         if (!stream_pattern[0])

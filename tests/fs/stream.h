@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two mounts of one store, of which one (A) buffers writes in little memory, so that a file which is written
  * from the beginning to the end is flushed while it is written. What A commits is counted. */
 #ifndef STREAM_H
@@ -17,9 +18,9 @@
 /* What A's store saw, successful commits only. */
 struct spy {
         struct filter filter;
-        struct fs *fs;      /* NULL: nothing is held up */
+        struct fs *fs; /* NULL: nothing is held up */
         size_t full_bytes;
-        uint64_t ino;       /* whose record is looked for */
+        uint64_t ino; /* whose record is looked for */
         /* While it is set, a commit waits until A's memory is full: the writer is always ahead. */
         _Atomic bool behind_writer;
         /* Transactions with blocks that were blind, or read (and were no steps); those that announced, that
@@ -57,10 +58,10 @@ void stream_evict(struct stream *s);
 extern uint8_t stream_pattern[STREAM_BYTES];
 
 /* As a thread: fails in a way that ends the program. */
-#define must(cond)                                                                                           \
-        do {                                                                                                 \
-                if (!(cond))                                                                                 \
-                        must_fail(#cond, __FILE__, __LINE__);                                                \
+#define must(cond)                                            \
+        do {                                                  \
+                if (!(cond))                                  \
+                        must_fail(#cond, __FILE__, __LINE__); \
         } while (0)
 void must_fail(const char *cond, const char *file, int line) __attribute__((noreturn));
 
@@ -70,19 +71,19 @@ void must_fail(const char *cond, const char *file, int line) __attribute__((nore
 struct writer {
         struct stream *s;
         uint64_t ino, seed;
-        uint64_t len;           /* of the file, bytes */
-        size_t most;            /* bytes of a request */
-        bool whole_blocks;      /* requests are of whole blocks (but for the last one) */
-        uint64_t gap;           /* 0, or between requests there are holes of at most that many bytes */
-        uint64_t kill_from;     /* 0, or where requests begin to have FS_WRITE_KILL_PRIV */
-        bool may_fail;          /* the file may go away meanwhile */
-        uint8_t *model;         /* NULL, or gets what was written; LEN bytes */
+        uint64_t len;       /* of the file, bytes */
+        size_t most;        /* bytes of a request */
+        bool whole_blocks;  /* requests are of whole blocks (but for the last one) */
+        uint64_t gap;       /* 0, or between requests there are holes of at most that many bytes */
+        uint64_t kill_from; /* 0, or where requests begin to have FS_WRITE_KILL_PRIV */
+        bool may_fail;      /* the file may go away meanwhile */
+        uint8_t *model;     /* NULL, or gets what was written; LEN bytes */
 
         pthread_t thread;
         /* Everything below it was written; or is being written. */
         _Atomic uint64_t written, under_way;
         _Atomic bool done, stop;
-        int result;             /* the error that ended it */
+        int result; /* the error that ended it */
 };
 
 void writer_start(struct writer *w);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attributes: chmod, chown, utimens, the bits that writing drops, and atime by policy. */
 #include "fixture.h"
 
@@ -66,8 +67,9 @@ static void test_utimens(void **state)
         struct fs_attr a;
 
         tick(f);
-        a = set_attr(f, file, (struct fs_setattr){ .set = FS_SET_ATIME | FS_SET_MTIME, .atime = past,
-                                                   .mtime = future });
+        a = set_attr(f, file,
+                     (struct fs_setattr){
+                             .set = FS_SET_ATIME | FS_SET_MTIME, .atime = past, .mtime = future });
         assert_times(a.atime, past);
         assert_times(a.mtime, future);
         assert_times(a.ctime, now(f));
@@ -88,8 +90,8 @@ static void test_utimens(void **state)
         tick(f);
         new_file(f, dir, "b");
         assert_times(attr(f, dir).mtime, now(f));
-        set_attr(f, dir, (struct fs_setattr){ .set = FS_SET_MTIME | FS_SET_ATIME, .mtime = past,
-                                              .atime = past });
+        set_attr(f, dir,
+                 (struct fs_setattr){ .set = FS_SET_MTIME | FS_SET_ATIME, .mtime = past, .atime = past });
         assert_times(attr(f, dir).mtime, past);
         assert_times(attr(f, dir).atime, past);
         assert_times(attr(f, dir).ctime, now(f));
@@ -143,8 +145,11 @@ static void test_size(void **state)
         assert_times(a.ctime, now(f));
         assert_fails(truncate_to(f, ROOT, 0), EISDIR);
         assert_fails(truncate_to(f, file, UINT64_C(1) << 63), EFBIG);
-        a = set_attr(f, file, (struct fs_setattr){ .set = FS_SET_SIZE | FS_SET_MODE | FS_SET_MTIME, .size = 3,
-                                                   .mode = 0600, .mtime = made });
+        a = set_attr(f, file,
+                     (struct fs_setattr){ .set = FS_SET_SIZE | FS_SET_MODE | FS_SET_MTIME,
+                                          .size = 3,
+                                          .mode = 0600,
+                                          .mtime = made });
         assert_int_equal(a.size, 3);
         assert_int_equal(a.mode, S_IFREG | 0600);
         assert_times(a.mtime, made);
@@ -219,12 +224,9 @@ static void test_atime(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                FIXTURE_TEST(test_chmod),
-                FIXTURE_TEST(test_chown),
-                FIXTURE_TEST(test_utimens),
-                FIXTURE_TEST(test_directory_record),
-                FIXTURE_TEST(test_size),
-                FIXTURE_TEST(test_kill_priv),
+                FIXTURE_TEST(test_chmod),   FIXTURE_TEST(test_chown),
+                FIXTURE_TEST(test_utimens), FIXTURE_TEST(test_directory_record),
+                FIXTURE_TEST(test_size),    FIXTURE_TEST(test_kill_priv),
                 FIXTURE_TEST(test_atime),
         };
 

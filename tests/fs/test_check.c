@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* maint_check itself: a clean tree has no violation, and each kind of damage is found and named. */
 #include "dump.h"
 #include "fixture.h"

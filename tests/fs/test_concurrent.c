@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Several threads in the same directories and files, over a store that adds conflicts, unknown results and
  * failed reads. What must hold whatever the order: each race has one winner, a rename never shows neither
  * name, nothing is lost, nothing is there twice, and the checker finds nothing at the end.
@@ -459,16 +460,11 @@ static void test_write_and_cut(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_one_winner),
-                cmocka_unit_test(test_replace),
-                cmocka_unit_test(test_exchange),
-                cmocka_unit_test(test_token),
-                cmocka_unit_test(test_nothing_lost),
-                cmocka_unit_test(test_append),
-                cmocka_unit_test(test_link_count),
-                cmocka_unit_test(test_vanishing_directory),
-                cmocka_unit_test(test_folding_trees),
-                cmocka_unit_test(test_write_and_cut),
+                cmocka_unit_test(test_one_winner),    cmocka_unit_test(test_replace),
+                cmocka_unit_test(test_exchange),      cmocka_unit_test(test_token),
+                cmocka_unit_test(test_nothing_lost),  cmocka_unit_test(test_append),
+                cmocka_unit_test(test_link_count),    cmocka_unit_test(test_vanishing_directory),
+                cmocka_unit_test(test_folding_trees), cmocka_unit_test(test_write_and_cut),
         };
 
         if (argc > 1)

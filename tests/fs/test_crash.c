@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A crash at every commit of a scripted sequence, before and after it: the store is then always a state
  * between two operations, clean for the checker, and collection finishes what was left. */
 #include "dump.h"

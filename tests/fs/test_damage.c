@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Damaged stores: every pair in turn is replaced by garbage, cut, flipped, exchanged or taken away, and then
  * every call is made on every inode. Only errors may follow; the sanitizers watch.
  *

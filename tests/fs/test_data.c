@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* Data: reads, writes, truncation, holes, fallocate. What lies beyond the end must never come back. */
 #include "fixture.h"
 
 #include <linux/falloc.h>
 
-#define BS 4096u
+#define BS       4096u
 #define MAX_SIZE INT64_MAX
 
 static uint8_t *pattern(size_t len, uint64_t seed)
@@ -215,8 +216,7 @@ static void test_huge(void **state)
         assert_fails(fs_write(f->fs, file, MAX_SIZE, str("x"), 0), EFBIG);
         put(f, file, INT64_C(1) << 50, "middle");
         assert_int_equal(seek(f, file, 0, SEEK_DATA), INT64_C(1) << 50);
-        assert_int_equal(seek(f, file, (INT64_C(1) << 50) + BS, SEEK_DATA),
-                         (uint64_t)MAX_SIZE / BS * BS);
+        assert_int_equal(seek(f, file, (INT64_C(1) << 50) + BS, SEEK_DATA), (uint64_t)MAX_SIZE / BS * BS);
         assert_ok(truncate_to(f, file, 3));
         assert_zeros(f, file, 0, 3);
         assert_int_equal(attr(f, file).blocks, 0);
@@ -325,18 +325,12 @@ static void test_zeros(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                FIXTURE_TEST(test_write_read),
-                FIXTURE_TEST(test_keep_times),
-                FIXTURE_TEST(test_append),
-                FIXTURE_TEST(test_alignments),
-                FIXTURE_TEST(test_large),
-                FIXTURE_TEST(test_stale_bytes),
-                FIXTURE_TEST(test_sparse),
-                FIXTURE_TEST(test_huge),
-                FIXTURE_TEST(test_write_at_limit),
-                FIXTURE_TEST(test_truncate_many_blocks),
-                FIXTURE_TEST(test_fallocate),
-                FIXTURE_TEST(test_zeros),
+                FIXTURE_TEST(test_write_read),     FIXTURE_TEST(test_keep_times),
+                FIXTURE_TEST(test_append),         FIXTURE_TEST(test_alignments),
+                FIXTURE_TEST(test_large),          FIXTURE_TEST(test_stale_bytes),
+                FIXTURE_TEST(test_sparse),         FIXTURE_TEST(test_huge),
+                FIXTURE_TEST(test_write_at_limit), FIXTURE_TEST(test_truncate_many_blocks),
+                FIXTURE_TEST(test_fallocate),      FIXTURE_TEST(test_zeros),
         };
 
         if (argc > 1)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Directories: reading them in pieces while they change. */
 #include "fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Life of a file system and of its inodes: mkfs, open, read-only, unlinked files, collection, statfs. */
 #include "fixture.h"
 #include "kv/testing/testing.h"
@@ -11,8 +12,9 @@ static void test_mkfs(void **state)
 {
         struct fixture *f = *state;
         struct err_text text = { "" };
-        struct maint_mkfs_opts opts = { .block_size = 65536, .root_mode = 0700, .root_uid = 5, .root_gid = 6,
-                                     .label = "label" };
+        struct maint_mkfs_opts opts = {
+                .block_size = 65536, .root_mode = 0700, .root_uid = 5, .root_gid = 6, .label = "label"
+        };
         struct fs_attr a;
 
         new_file(f, ROOT, "file");

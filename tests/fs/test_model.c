@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Seeded random operations on fs and on the model beside it: the same results, the same errors, the same
  * tree.
  *
@@ -121,8 +122,8 @@ static void compare_blocks(struct pair *p, const struct model_inode *inode, uint
                 least = 0;
         if (got < least || got > most)
                 fail_msg("step %llu: inode %llu takes %llu blocks, not %llu to %llu",
-                         (unsigned long long)p->step, (unsigned long long)inode->ino,
-                         (unsigned long long)got, (unsigned long long)least, (unsigned long long)most);
+                         (unsigned long long)p->step, (unsigned long long)inode->ino, (unsigned long long)got,
+                         (unsigned long long)least, (unsigned long long)most);
 }
 
 static void compare_attr(struct pair *p, const struct model_inode *inode, const struct fs_attr *a)
@@ -265,8 +266,8 @@ static void compare_all(struct pair *p)
 
 static void step_create(struct pair *p)
 {
-        static const uint32_t types[] = { S_IFREG, S_IFREG, S_IFREG, S_IFDIR, S_IFDIR, S_IFLNK, S_IFIFO,
-                                          S_IFCHR };
+        static const uint32_t types[] = { S_IFREG, S_IFREG, S_IFREG, S_IFDIR,
+                                          S_IFDIR, S_IFLNK, S_IFIFO, S_IFCHR };
         struct model_inode *dir = some_dir(p), *inode;
         uint32_t type = types[below(p, 8)], mode = (uint32_t)below(p, 01000);
         struct fs_cred cred = { .uid = (uint32_t)below(p, 3), .gid = (uint32_t)below(p, 3) };
@@ -376,8 +377,9 @@ static void step_rmdir(struct pair *p)
 
 static void step_rename(struct pair *p)
 {
-        static const unsigned flags[] = { 0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE,
-                                          RENAME_NOREPLACE | RENAME_EXCHANGE };
+        static const unsigned flags[] = {
+                0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_NOREPLACE | RENAME_EXCHANGE
+        };
         struct model_inode *dir = some_dir(p), *new_dir = some_dir(p);
         unsigned flag = flags[below(p, 6)];
         char name[300], new_name[300];
@@ -484,7 +486,8 @@ static void step_truncate(struct pair *p)
 static void step_setattr(struct pair *p)
 {
         struct model_inode *inode = any_inode(p);
-        struct fs_setattr set = { .mode = (uint32_t)below(p, 01000), .uid = (uint32_t)below(p, 9),
+        struct fs_setattr set = { .mode = (uint32_t)below(p, 01000),
+                                  .uid = (uint32_t)below(p, 9),
                                   .gid = (uint32_t)below(p, 9) };
         struct timespec some_time = { (time_t)below(p, UINT64_C(1) << 33) - 1000,
                                       (long)below(p, 1000000000) };

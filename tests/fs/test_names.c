@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names: lookup, making and removing them, and what that does to link counts and times. */
 #include "fixture.h"
 
@@ -53,7 +54,8 @@ static void test_name_limits(void **state)
         name[FMT_NAME_MAX] = '\0';
         file = new_file(f, ROOT, name);
         assert_fails(fs_rename(f->fs, ROOT, slice_of(name, FMT_NAME_MAX), ROOT,
-                               slice_of(name, FMT_NAME_MAX + 1), 0), ENAMETOOLONG);
+                               slice_of(name, FMT_NAME_MAX + 1), 0),
+                     ENAMETOOLONG);
         assert_fails(fs_link(f->fs, file, ROOT, slice_of(name, FMT_NAME_MAX + 1), &a), ENAMETOOLONG);
         assert_ok(look(f, ROOT, name, NULL));
         assert_ok(fs_unlink(f->fs, ROOT, str(name)));

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading ahead: the right bytes, in fewer transactions than requests, never older than promised. Time
  * stands still but for what a test lets pass. */
 #include "fixture.h"
-#include "fs/gc/collect.h"
 #include "fs/data/readahead.h"
+#include "fs/gc/collect.h"
 #include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
@@ -29,8 +30,9 @@ static void open_pair(struct pair *p, bool stats)
 {
         struct err_text text;
 
-        fixture_open(&p->a, stats ? "mem+stats+remote" :
-                            strstr(fixture_spec, "+fault") ? "mem+fault+remote" : "mem+remote");
+        fixture_open(&p->a, stats                            ? "mem+stats+remote"
+                            : strstr(fixture_spec, "+fault") ? "mem+fault+remote"
+                                                             : "mem+remote");
         fs_close(p->a.fs);
         p->a.clock.clock.monotonic_ns = still_ns;
         p->a.opts.writeback = &lazy;
@@ -165,8 +167,8 @@ static void test_own_changes(void **state)
                         break;
                 case 2:
                         data[at] = 0;
-                        assert_ok(fs_fallocate(p.a.fs, ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                               at, 1));
+                        assert_ok(
+                                fs_fallocate(p.a.fs, ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, 1));
                         break;
                 case 3:
                         assert_ok(truncate_to(&p.a, ino, at));
@@ -269,12 +271,9 @@ static void test_crowd(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_right_bytes),
-                cmocka_unit_test(test_fewer_transactions),
-                cmocka_unit_test(test_many_files),
-                cmocka_unit_test(test_own_changes),
-                cmocka_unit_test(test_changes_of_others),
-                cmocka_unit_test(test_crowd),
+                cmocka_unit_test(test_right_bytes),       cmocka_unit_test(test_fewer_transactions),
+                cmocka_unit_test(test_many_files),        cmocka_unit_test(test_own_changes),
+                cmocka_unit_test(test_changes_of_others), cmocka_unit_test(test_crowd),
         };
         struct rng rng;
 

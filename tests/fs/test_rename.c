@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* rename(2) and renameat2(2): every combination of what is moved and what is in the way. */
 #include "fixture.h"
 
@@ -185,12 +186,8 @@ static void test_bad_places(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_matrix),
-                FIXTURE_TEST(test_flags),
-                FIXTURE_TEST(test_same_inode),
-                FIXTURE_TEST(test_into_itself),
-                FIXTURE_TEST(test_replaced),
-                FIXTURE_TEST(test_bad_places),
+                cmocka_unit_test(test_matrix),  FIXTURE_TEST(test_flags),    FIXTURE_TEST(test_same_inode),
+                FIXTURE_TEST(test_into_itself), FIXTURE_TEST(test_replaced), FIXTURE_TEST(test_bad_places),
         };
 
         if (argc > 1)

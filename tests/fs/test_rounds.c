@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What each operation costs in the store: waits for reads in sequence, which are the latency on a cluster,
  * transactions, and keys changed. Asserted, so that none grows unnoticed; a smaller number is good news and
  * belongs in the table. */
@@ -306,8 +307,7 @@ static bool matches(size_t i, bool quiet)
         kv_stats_get(s.f.stats, &stats);
         fixture_close(&s.f);
         changes = stats.sets + stats.clears + stats.clear_ranges + stats.atomics;
-        if (stats.read_rounds == rounds && stats.txns == costs[i].txns &&
-            changes == costs[i].changes)
+        if (stats.read_rounds == rounds && stats.txns == costs[i].txns && changes == costs[i].changes)
                 return true;
         if (!quiet)
                 print_error("%s: %llu rounds, %llu transactions, %llu changes; not %u, %u, %u\n",

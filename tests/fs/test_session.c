@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* Registrations: who keeps whom out, what an evicted mount can still do (nothing), and what the table
  * says. */
-#include "mounts.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
+#include "mounts.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -132,8 +133,10 @@ static void test_refused(void **state)
                         struct mount_opts opts = { .exclusive = second, .text = &text };
                         int r;
 
-                        mount_open(&m, &site, &(struct mount_opts){ .exclusive = first, .unix_pid = 77,
-                                                                    .mountpoint = "/first\x1b[0m" });
+                        mount_open(&m, &site,
+                                   &(struct mount_opts){ .exclusive = first,
+                                                         .unix_pid = 77,
+                                                         .mountpoint = "/first\x1b[0m" });
                         r = mount_open(&other, &site, &opts);
                         assert_int_equal(r, first || second ? -EBUSY : 0);
                         if (r == 0) {
@@ -227,7 +230,6 @@ static void test_gone(void **state)
         assert_int_equal(count_mounts(), 1);
         mount_close(&m);
         assert_int_equal(count_keys(site.bottom, "p"), 0);
-
 }
 
 /* What was mounted before this machine was started is gone, if only this machine can use the store. */

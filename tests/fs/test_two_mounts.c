@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two mounts of one store, which each make random changes to the same small tree over a store that adds
  * conflicts, unknown results and failed reads.
  *
@@ -7,8 +8,8 @@
  *
  * test_two_mounts SPEC: "mem", "mem+remote" or "fdb" (mounts.h); environment ASHLAR_SEED, ASHLAR_ROUNDS. */
 #include "fs/gc/collect.h"
-#include "mounts.h"
 #include "kv/testing/testing.h"
+#include "mounts.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -123,7 +124,8 @@ static void do_write(struct turns *t, struct mount *m, struct expected *e)
                 return;
         memset(data, (int)('a' + rng_below(&t->rng, 26)), len);
         assert_int_equal(fs_write(m->fs, e->ino, append ? 0 : at, slice_of(data, len),
-                                  append ? FS_WRITE_APPEND : 0), (ssize_t)len);
+                                  append ? FS_WRITE_APPEND : 0),
+                         (ssize_t)len);
         if (at > e->len)
                 memset(e->bytes + e->len, 0, at - e->len);
         memcpy(e->bytes + at, data, len);
@@ -528,12 +530,9 @@ static void test_no_conflicts(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_in_turns),
-                cmocka_unit_test(test_at_once),
-                cmocka_unit_test(test_one_dies),
-                cmocka_unit_test(test_unlinked_by_the_other),
-                cmocka_unit_test(test_left_to_the_last),
-                cmocka_unit_test(test_no_conflicts),
+                cmocka_unit_test(test_in_turns),         cmocka_unit_test(test_at_once),
+                cmocka_unit_test(test_one_dies),         cmocka_unit_test(test_unlinked_by_the_other),
+                cmocka_unit_test(test_left_to_the_last), cmocka_unit_test(test_no_conflicts),
         };
 
         if (argc > 1)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gathered writes: what the mount itself and another one on the same store see, what is committed when,
  * and what errors are told. Two file systems on one store; transactions planned so small that ten blocks
  * are already written in parallel. */
@@ -10,9 +11,9 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define BLOCK     4096u
-#define PLAN      40000u /* five blocks a transaction */
-#define FOREVER   1000000u /* ms: only flushed when told to */
+#define BLOCK   4096u
+#define PLAN    40000u   /* five blocks a transaction */
+#define FOREVER 1000000u /* ms: only flushed when told to */
 
 static uint8_t big[200 * BLOCK];
 
@@ -434,7 +435,6 @@ static void test_both_extend(void **state)
         close_pair(&p);
 }
 
-
 /* One mount writes, again and again, while another cuts the file, or takes it away. Whatever the order:
  * what is left is clean, and made of what was written. */
 struct cutter {
@@ -596,8 +596,9 @@ static void *grow_main(void *arg)
 
 static void test_size_follows(void **state)
 {
-        static const struct fs_writeback_opts small = { .age_ms = 5, .inode_bytes = 300000,
-                                                     .total_bytes = 400000 };
+        static const struct fs_writeback_opts small = { .age_ms = 5,
+                                                        .inode_bytes = 300000,
+                                                        .total_bytes = 400000 };
         struct growing g = { .ino = 0 };
         uint8_t buf[100];
         pthread_t thread;
@@ -871,8 +872,9 @@ static void test_pieces(void **state)
 
 static void test_writers_wait(void **state)
 {
-        static const struct fs_writeback_opts small = { .age_ms = FOREVER, .inode_bytes = 50000,
-                                                     .total_bytes = 90000 };
+        static const struct fs_writeback_opts small = { .age_ms = FOREVER,
+                                                        .inode_bytes = 50000,
+                                                        .total_bytes = 90000 };
         struct pair p;
         uint64_t ino[4];
 

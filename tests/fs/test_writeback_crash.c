@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A mount dies at any of the commits of a flush, with others in flight beside it: the store is clean for
  * the checker, the file shows no zeros where data came before what is there, and nothing of what was in
  * flight ever appears when another mount makes the file longer. The same while the file is still written,
@@ -9,7 +10,7 @@
 #include <linux/falloc.h>
 
 #define BLOCK 4096u
-#define PLAN  40000u /* five blocks a transaction */
+#define PLAN  40000u             /* five blocks a transaction */
 #define OLD   (23 * BLOCK + 100) /* bytes committed before */
 #define NEW   (90 * BLOCK + 7)   /* bytes of the file when all is written */
 
@@ -35,8 +36,10 @@ static const struct way ways[] = {
 static const struct fs_writeback_opts lazy = { .age_ms = 1000000, .threads = 3, .pid = "the dying mount" };
 
 /* A quarter of it is a step. */
-static const struct fs_writeback_opts little = { .age_ms = 1000000, .threads = 3, .pid = "the dying mount",
-                                              .inode_bytes = 32 * (sizeof(struct dirty_block) + BLOCK) };
+static const struct fs_writeback_opts little = { .age_ms = 1000000,
+                                                 .threads = 3,
+                                                 .pid = "the dying mount",
+                                                 .inode_bytes = 32 * (sizeof(struct dirty_block) + BLOCK) };
 
 /* In requests of at most so many bytes, until one fails. */
 static void write_all(struct fs *fs, uint64_t ino, uint64_t from, uint64_t to, const uint8_t *data,

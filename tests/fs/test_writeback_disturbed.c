@@ -1,16 +1,17 @@
+/* SPDX-License-Identifier: MIT */
 /* Another mount does something to a file while it streams: changes its attributes, appends to it, makes it
  * longer, writes into it, cuts it, or takes it away. Whatever the order, what is there in the end can be
  * explained, and the checker finds nothing.
  *
  * test_writeback_disturbed SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */
-#include "stream.h"
 #include "fs/writeback/writeback.h"
+#include "stream.h"
 
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <unistd.h>
 
-#define THEIRS 251u             /* what the other mount writes; no byte of the pattern */
+#define THEIRS 251u               /* what the other mount writes; no byte of the pattern */
 #define FAR    (2 * STREAM_BYTES) /* longer than what is written */
 
 static uint64_t seed, rounds;
@@ -25,8 +26,8 @@ struct disturber {
         enum what what;
         struct rng rng;
         uint8_t allowed[STREAM_BYTES];
-        uint64_t least;     /* the file is at least so long in the end */
-        bool far;           /* somebody made it longer than the writer does */
+        uint64_t least; /* the file is at least so long in the end */
+        bool far;       /* somebody made it longer than the writer does */
         uint32_t mode;
         unsigned done;
         pthread_t thread;
@@ -126,8 +127,8 @@ static void do_into(struct disturber *d)
 
 static void do_cut(struct disturber *d)
 {
-        uint64_t size = attr(other(d), d->w->ino).size, to = some(d, 3) == 0 ? some(d, size + 1) :
-                        size - some(d, size < 200000 ? size + 1 : 200000);
+        uint64_t size = attr(other(d), d->w->ino).size,
+                 to = some(d, 3) == 0 ? some(d, size + 1) : size - some(d, size < 200000 ? size + 1 : 200000);
 
         if (to > d->w->len)
                 to = d->w->len;
@@ -201,8 +202,8 @@ static void check_bytes(const struct disturber *d)
         if (len > size)
                 len = size;
         for (uint64_t at = 0; at < len; at += 1 << 20)
-                assert_true(get(other(d), d->w->ino, at, got + at,
-                                len - at < 1 << 20 ? len - at : 1 << 20) > 0);
+                assert_true(get(other(d), d->w->ino, at, got + at, len - at < 1 << 20 ? len - at : 1 << 20) >
+                            0);
         for (uint64_t i = 0; i < len; i++)
                 if (got[i] != stream_pattern[i] && !(got[i] == 0 && (d->allowed[i] & MAY_BE_ZERO)) &&
                     !(got[i] == THEIRS && (d->allowed[i] & MAY_BE_THEIRS)))
@@ -263,7 +264,10 @@ static void one_round(uint64_t number, enum what what)
         opts.unregistered = some(d, 4) == 0;
         opts.age_ms = some(d, 3) == 0 ? 5 : 0;
         stream_open(&s, fixture_spec, number, &opts);
-        w = (struct writer){ .s = &s, .seed = number, .most = 1000 + some(d, 30000), .may_fail = what == GONE,
+        w = (struct writer){ .s = &s,
+                             .seed = number,
+                             .most = 1000 + some(d, 30000),
+                             .may_fail = what == GONE,
                              .whole_blocks = some(d, 3) > 0,
                              .len = (3 + some(d, 9)) * STREAM_BLOCKS * BLOCK };
         w.len += some(d, 2) ? some(d, BLOCK) : 0;
@@ -310,8 +314,11 @@ static void evicted_round(uint64_t number)
         rng_seed(&rng, number);
         opts.threads = 1 + (unsigned)rng_below(&rng, 6);
         stream_open(&s, fixture_spec, number, &opts);
-        w = (struct writer){ .s = &s, .seed = number, .most = 1000 + rng_below(&rng, 30000),
-                             .whole_blocks = rng_below(&rng, 2), .len = STREAM_BYTES };
+        w = (struct writer){ .s = &s,
+                             .seed = number,
+                             .most = 1000 + rng_below(&rng, 30000),
+                             .whole_blocks = rng_below(&rng, 2),
+                             .len = STREAM_BYTES };
         w.ino = s.spy->ino = new_file(&s.a, ROOT, "file");
         writer_start(&w);
         usleep((useconds_t)rng_below(&rng, 10000));
@@ -369,12 +376,9 @@ static void test_gone(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_attributes),
-                cmocka_unit_test(test_longer),
-                cmocka_unit_test(test_written_into),
-                cmocka_unit_test(test_cut),
-                cmocka_unit_test(test_zeroed),
-                cmocka_unit_test(test_gone),
+                cmocka_unit_test(test_attributes),   cmocka_unit_test(test_longer),
+                cmocka_unit_test(test_written_into), cmocka_unit_test(test_cut),
+                cmocka_unit_test(test_zeroed),       cmocka_unit_test(test_gone),
                 cmocka_unit_test(test_evicted),
         };
 

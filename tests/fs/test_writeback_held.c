@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* A flush whose commit does not return, as long as the test wants, and what goes on beside it. */
 #include "fixture.h"
-#include "kv/layer/filter.h"
 #include "fs/writeback/writeback.h"
+#include "kv/layer/filter.h"
 
 #include <pthread.h>
 
@@ -62,8 +63,8 @@ static struct gate *gate_open(struct kv_store *below)
 
 /* A mount with one thread for flushes, and a file of which a flush is being held. */
 struct held {
-        struct fixture f;  /* the mount on the store, without the gate */
-        struct fixture a;  /* the one that buffers, through it */
+        struct fixture f; /* the mount on the store, without the gate */
+        struct fixture a; /* the one that buffers, through it */
         struct gate *gate;
         uint64_t ino;
         pthread_t flusher;

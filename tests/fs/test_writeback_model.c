@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Seeded random operations on a few files by two mounts of one store, one after the other, against a
  * model: for each file its committed bytes, and for each mount the bytes that it wrote and did not flush.
  * What a mount sees is its own bytes over the committed ones. Nothing is flushed but when told, so the
@@ -9,15 +10,15 @@
 
 #include <linux/falloc.h>
 
-#define FILES    3u
-#define MOUNTS   2u
-#define FILE_MAX (160u * 1024u)
+#define FILES     3u
+#define MOUNTS    2u
+#define FILE_MAX  (160u * 1024u)
 #define WRITE_MAX (90u * 1024u)
 
 struct layer {
         uint8_t data[FILE_MAX + WRITE_MAX];
         bool written[FILE_MAX + WRITE_MAX];
-        uint64_t end;  /* of what is written */
+        uint64_t end; /* of what is written */
 };
 
 struct file {
@@ -227,8 +228,8 @@ static const struct {
         void (*run)(struct world *w, struct file *f, unsigned m);
         unsigned weight;
 } steps[] = {
-        { step_write, 30 }, { step_append, 4 }, { step_flush, 10 }, { step_sync, 1 },  { step_truncate, 6 },
-        { step_zero, 4 },   { step_chmod, 2 },  { step_read, 20 },  { step_attr, 5 },  { step_replace, 2 },
+        { step_write, 30 }, { step_append, 4 }, { step_flush, 10 }, { step_sync, 1 }, { step_truncate, 6 },
+        { step_zero, 4 },   { step_chmod, 2 },  { step_read, 20 },  { step_attr, 5 }, { step_replace, 2 },
 };
 
 static void one_step(struct world *w)

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* A file that is written from the beginning to the end, many times as long as what is held of it in memory:
  * it is flushed while it is written, what is seen of it is right at every point, and who waits for a flush
  * does not wait for all that comes later.
  *
  * test_writeback_stream SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */
-#include "stream.h"
 #include "fs/writeback/writeback.h"
+#include "stream.h"
 
 #include <unistd.h>
 
@@ -13,7 +14,8 @@ static uint64_t seed, rounds;
 /* Of rounds: some of everything. */
 static struct stream_opts some_opts(struct rng *rng)
 {
-        return (struct stream_opts){ .threads = 1 + (unsigned)rng_below(rng, 6), .faults = true,
+        return (struct stream_opts){ .threads = 1 + (unsigned)rng_below(rng, 6),
+                                     .faults = true,
                                      .age_ms = rng_below(rng, 3) == 0 ? 5 : 0,
                                      .read_ahead = rng_below(rng, 2),
                                      .unregistered = rng_below(rng, 5) == 0 };
@@ -21,7 +23,9 @@ static struct stream_opts some_opts(struct rng *rng)
 
 static struct writer some_writer(struct stream *s, struct rng *rng)
 {
-        return (struct writer){ .s = s, .seed = rng_next(rng), .most = 1000 + rng_below(rng, 30000),
+        return (struct writer){ .s = s,
+                                .seed = rng_next(rng),
+                                .most = 1000 + rng_below(rng, 30000),
                                 .whole_blocks = rng_below(rng, 2),
                                 .len = (4 + rng_below(rng, 8)) * STREAM_BLOCKS * BLOCK +
                                        rng_below(rng, BLOCK) };
@@ -41,8 +45,9 @@ static void test_one_flush(void **state)
         struct writer w;
 
         stream_open(&s, fixture_spec, seed, &opts);
-        w = (struct writer){ .s = &s, .seed = seed, .most = 9000, .len = 900 * BLOCK + 77,
-                             .whole_blocks = true };
+        w = (struct writer){
+                .s = &s, .seed = seed, .most = 9000, .len = 900 * BLOCK + 77, .whole_blocks = true
+        };
         w.ino = s.spy->ino = new_file(&s.a, ROOT, "file");
         assert_ok(kv_begin(s.b.bottom, KV_WRITE, &beside));
         s.spy->announced = s.spy->ended = s.spy->records = 0;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Extended attributes after setxattr(2), getxattr(2), listxattr(2) and removexattr(2). */
 #include "fixture.h"
 #include "maint/maint.h"
@@ -99,11 +100,8 @@ static void test_life(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                FIXTURE_TEST(test_set_get),
-                FIXTURE_TEST(test_flags),
-                FIXTURE_TEST(test_limits),
-                FIXTURE_TEST(test_list_remove),
-                FIXTURE_TEST(test_life),
+                FIXTURE_TEST(test_set_get),     FIXTURE_TEST(test_flags), FIXTURE_TEST(test_limits),
+                FIXTURE_TEST(test_list_remove), FIXTURE_TEST(test_life),
         };
 
         if (argc > 1)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The collector in a store whose 'g' holds what it should not: it must end, and collect the rest. */
 #include "fixture.h"
 

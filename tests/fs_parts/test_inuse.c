@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of inodes in use against plain counters. */
-#include "fs/inode/inuse.h"
 #include "base/rng.h"
+#include "fs/inode/inuse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Writes tests/fuse/corpus/request: one request of each kind, for fuzz_request. Run in the root of the tree.
 
 Files whose names do not begin with "request-" (inputs that once failed) are left alone.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fixture.h"
 
 #include "fuse/mountpoint/mountpoint.h"
@@ -65,7 +66,9 @@ struct mounted *mounted_new_over(const char *url, const struct fuse_opts *opts)
         struct maint_mkfs_opts mkfs_opts = { .root_mode = 0777, .force = true };
         struct fs_open_opts fs_opts = { .atime = FS_RELATIME };
         struct fuse_mount_opts mount_opts = {
-                .source = "mem:", .flags = MS_NODEV, .allow_other = geteuid() == 0,
+                .source = "mem:",
+                .flags = MS_NODEV,
+                .allow_other = geteuid() == 0,
         };
         struct fuse_opts fuse_opts = *opts;
         struct err_text text;

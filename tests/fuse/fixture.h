@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file system in memory, mounted at a temporary directory and served by threads of the test itself,
  * with a count of the requests that the kernel sends. The store is volatile and the file system can also
  * be reached behind the kernel's back, through `fs`.

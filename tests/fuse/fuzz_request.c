@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* Input: a request as the kernel would write it. Exactly one thing happens to it: an operation, a reply, or
  * (FORGET and its like) nothing. */
-#include "hostile.h"
 #include "fuse/proto/kernel_abi.h"
+#include "hostile.h"
 
 #include "../format/fuzz.h"
 

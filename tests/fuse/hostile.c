@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "hostile.h"
 
 #include "fuse/proto/codec.h"
@@ -195,14 +196,40 @@ static void op_interrupt(struct fuse_conn *conn, uint64_t unique)
 }
 
 static const struct fuse_ops ops = {
-        .lookup = op_lookup, .forget = op_forget, .mknod = op_mknod, .create = op_create,
-        .tmpfile = op_tmpfile, .mkdir = op_mkdir, .symlink = op_symlink, .link = op_link, .unlink = op_unlink,
-        .rmdir = op_rmdir, .rename = op_rename, .readlink = op_ino, .getattr = op_ino, .statx = op_ino,
-        .setattr = op_setattr, .statfs = op_statfs, .setxattr = op_setxattr, .getxattr = op_getxattr,
-        .listxattr = op_listxattr, .removexattr = op_removexattr, .open = op_open, .flush = op_ino,
-        .release = op_release, .read = op_read, .write = op_write, .fallocate = op_fallocate,
-        .lseek = op_lseek, .sync = op_ino, .getlk = op_getlk, .setlk = op_setlk, .opendir = op_ino,
-        .releasedir = op_ino, .readdir = op_readdir, .interrupt = op_interrupt,
+        .lookup = op_lookup,
+        .forget = op_forget,
+        .mknod = op_mknod,
+        .create = op_create,
+        .tmpfile = op_tmpfile,
+        .mkdir = op_mkdir,
+        .symlink = op_symlink,
+        .link = op_link,
+        .unlink = op_unlink,
+        .rmdir = op_rmdir,
+        .rename = op_rename,
+        .readlink = op_ino,
+        .getattr = op_ino,
+        .statx = op_ino,
+        .setattr = op_setattr,
+        .statfs = op_statfs,
+        .setxattr = op_setxattr,
+        .getxattr = op_getxattr,
+        .listxattr = op_listxattr,
+        .removexattr = op_removexattr,
+        .open = op_open,
+        .flush = op_ino,
+        .release = op_release,
+        .read = op_read,
+        .write = op_write,
+        .fallocate = op_fallocate,
+        .lseek = op_lseek,
+        .sync = op_ino,
+        .getlk = op_getlk,
+        .setlk = op_setlk,
+        .opendir = op_ino,
+        .releasedir = op_ino,
+        .readdir = op_readdir,
+        .interrupt = op_interrupt,
 };
 
 struct hostile_result hostile_serve(const void *data, size_t len, uint64_t never)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests for the codec as bytes, with operations that only look at what they are given: every byte of it,
  * so that a sanitizer sees one that lies outside the request. */
 #ifndef TESTS_FUSE_HOSTILE_H
@@ -6,10 +7,10 @@
 #include "fuse/proto/conn.h"
 
 struct hostile_result {
-        unsigned calls;      /* of operations, FORGET's for each inode */
-        unsigned replies;    /* by the codec itself */
-        int error;           /* of the last of those, positive */
-        char said[256];      /* the last operation and its arguments */
+        unsigned calls;   /* of operations, FORGET's for each inode */
+        unsigned replies; /* by the codec itself */
+        int error;        /* of the last of those, positive */
+        char said[256];   /* the last operation and its arguments */
 };
 
 /* Has the codec serve DATA. NEVER: opcodes that the policy answers with ENOSYS. */

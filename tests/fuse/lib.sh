@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What the tests of mounting share. Sourced; bash.
 #
 # Environment: ASHLAR (the program, set by meson), TMPDIR (where stores are made). Afterwards $WORK is a

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The life of a mount: usable when mount returns, unmounted in every way there is, committed when it is gone,
 # and never a dead mount point.
 # shellcheck source-path=SCRIPTDIR

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Mount options, mount(8), umount(8), fstab, and ordinary users.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh" || exit 1

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where ring threads run: pinned to the CPU of whoever calls, but while they read a stream. Once with threads
  * that may leave the idle class, once with pairs of threads, because they may not. */
 #include "fixture.h"

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests as bytes: what they are decoded to, and what becomes of those that are cut off, lack the end of a
  * string, lie about lengths or are not known at all. */
-#include "hostile.h"
 #include "fuse/proto/init.h"
 #include "fuse/proto/kernel_abi.h"
+#include "hostile.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,8 +32,13 @@ static struct bytes request(uint32_t opcode, const void *arg, size_t arg_len, co
 {
         struct bytes b = { .len = 0 };
         struct fuse_in_header h = {
-                .len = (uint32_t)(sizeof(h) + arg_len + tail_len), .opcode = opcode, .unique = 42,
-                .nodeid = DIR_INO, .uid = 1000, .gid = 1000, .pid = 1,
+                .len = (uint32_t)(sizeof(h) + arg_len + tail_len),
+                .opcode = opcode,
+                .unique = 42,
+                .nodeid = DIR_INO,
+                .uid = 1000,
+                .gid = 1000,
+                .pid = 1,
         };
 
         put(&b, &h, sizeof(h));
@@ -42,7 +48,7 @@ static struct bytes request(uint32_t opcode, const void *arg, size_t arg_len, co
         return b;
 }
 
-#define REQUEST(opcode, tail, ...)                                                                           \
+#define REQUEST(opcode, tail, ...) \
         request(opcode, &(__VA_ARGS__), sizeof(__VA_ARGS__), tail, sizeof(tail) - 1)
 #define BARE_REQUEST(opcode, tail) request(opcode, NULL, 0, tail, sizeof(tail) - 1)
 
@@ -75,12 +81,15 @@ static void fill_samples(struct sample *s)
                 { BARE_REQUEST(FUSE_SYMLINK, "name\0to/where\0"), "symlink 7 name to/where" },
                 { BARE_REQUEST(FUSE_REMOVEXATTR, "user.a\0"), "removexattr 7 user.a" },
                 { REQUEST(FUSE_FORGET, "", (struct fuse_forget_in){ .nlookup = 3 }), "forget 7 3" },
-                { REQUEST(FUSE_GETATTR, "", (struct fuse_getattr_in){ .getattr_flags = FUSE_GETATTR_FH,
-                                                                      .fh = 9 }), "inode 7 fh 9" },
+                { REQUEST(FUSE_GETATTR, "",
+                          (struct fuse_getattr_in){ .getattr_flags = FUSE_GETATTR_FH, .fh = 9 }),
+                  "inode 7 fh 9" },
                 { REQUEST(ABI_OPCODE_STATX, "", (struct abi_statx_in){ .fh = 9 }), "inode 7 fh 0" },
-                { REQUEST(FUSE_SETATTR, "", (struct fuse_setattr_in){
-                          .valid = FATTR_MODE | FATTR_SIZE | FATTR_ATIME | FATTR_ATIME_NOW |
-                                   FATTR_KILL_SUIDGID, .mode = S_IFREG | 0640, .size = 11 }),
+                { REQUEST(FUSE_SETATTR, "",
+                          (struct fuse_setattr_in){ .valid = FATTR_MODE | FATTR_SIZE | FATTR_ATIME |
+                                                             FATTR_ATIME_NOW | FATTR_KILL_SUIDGID,
+                                                    .mode = S_IFREG | 0640,
+                                                    .size = 11 }),
                   "setattr 7 289 640 0 11" },
                 { REQUEST(FUSE_MKNOD, "name\0", (struct fuse_mknod_in){ .mode = S_IFIFO | 0644, .rdev = 5 }),
                   "mknod 7 name 10644 5" },
@@ -100,8 +109,9 @@ static void fill_samples(struct sample *s)
                 { REQUEST(FUSE_FLUSH, "", (struct fuse_flush_in){ .fh = 9 }), "inode 7 fh 9" },
                 { REQUEST(FUSE_READ, "", (struct fuse_read_in){ .offset = 4096, .size = 1 << 20 }),
                   "read 7 4096 1048576" },
-                { REQUEST(FUSE_WRITE, "data", (struct fuse_write_in){
-                          .offset = 5, .size = 4, .write_flags = FUSE_WRITE_KILL_SUIDGID }),
+                { REQUEST(FUSE_WRITE, "data",
+                          (struct fuse_write_in){
+                                  .offset = 5, .size = 4, .write_flags = FUSE_WRITE_KILL_SUIDGID }),
                   "write 7 5 4 0 1" },
                 { REQUEST(FUSE_FSYNC, "", (struct fuse_fsync_in){ .fh = 9 }), "inode 7 fh 9" },
                 { REQUEST(FUSE_SETXATTR, "user.a\0value", (uint64_t){ 5 }), "setxattr 7 user.a 5 0" },
@@ -112,8 +122,9 @@ static void fill_samples(struct sample *s)
                   "fallocate 7 3 0 9" },
                 { REQUEST(FUSE_LSEEK, "", (struct fuse_lseek_in){ .offset = 6, .whence = 3 }),
                   "lseek 7 6 3" },
-                { REQUEST(FUSE_SETLKW, "", (struct fuse_lk_in){
-                          .owner = 77, .lk = { .start = 1, .end = 2, .type = 1 }, .lk_flags = 1 }),
+                { REQUEST(FUSE_SETLKW, "",
+                          (struct fuse_lk_in){
+                                  .owner = 77, .lk = { .start = 1, .end = 2, .type = 1 }, .lk_flags = 1 }),
                   "setlk 7 1-2 type 1 owner 77 flock 1 wait 1" },
                 { REQUEST(FUSE_READDIR, "", (struct fuse_read_in){ .offset = 3, .size = 4096 }),
                   "readdir 7 3 4096 0" },
@@ -228,8 +239,11 @@ static void test_policy(void **state)
 
 static void test_init(void **state)
 {
-        const struct fuse_init_in now = { .major = 7, .minor = 45, .max_readahead = 131072,
-                                          .flags = FUSE_INIT_EXT | FUSE_MAX_PAGES, .flags2 = 1u << 9 };
+        const struct fuse_init_in now = { .major = 7,
+                                          .minor = 45,
+                                          .max_readahead = 131072,
+                                          .flags = FUSE_INIT_EXT | FUSE_MAX_PAGES,
+                                          .flags2 = 1u << 9 };
         const struct fuse_init_in old = { .major = 7, .minor = 27 }, newer = { .major = 8 };
         struct bytes b = REQUEST(FUSE_INIT, "", now);
         struct fuse_init init = { 0 };
@@ -255,12 +269,9 @@ static void test_init(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_whole),
-                cmocka_unit_test(test_cut_off),
-                cmocka_unit_test(test_lies),
-                cmocka_unit_test(test_batch_forget),
-                cmocka_unit_test(test_unknown),
-                cmocka_unit_test(test_policy),
+                cmocka_unit_test(test_whole),   cmocka_unit_test(test_cut_off),
+                cmocka_unit_test(test_lies),    cmocka_unit_test(test_batch_forget),
+                cmocka_unit_test(test_unknown), cmocka_unit_test(test_policy),
                 cmocka_unit_test(test_init),
         };
 

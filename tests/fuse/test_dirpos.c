@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Directory positions: the hash, the table, its bound, and names that are forgotten. */
 #include "fuse/ops/dirpos.h"
 
@@ -22,10 +23,8 @@ static void test_siphash_vectors(void **state)
                 size_t len;
                 uint64_t hash;
         } vectors[] = {
-                { 0, UINT64_C(0x726fdb47dd0e0e31) },
-                { 1, UINT64_C(0x74f839c593dc67fd) },
-                { 7, UINT64_C(0xab0200f58b01d137) },
-                { 8, UINT64_C(0x93f5f5799a932462) },
+                { 0, UINT64_C(0x726fdb47dd0e0e31) },  { 1, UINT64_C(0x74f839c593dc67fd) },
+                { 7, UINT64_C(0xab0200f58b01d137) },  { 8, UINT64_C(0x93f5f5799a932462) },
                 { 15, UINT64_C(0xa129ca6149be45e5) },
         };
         uint8_t input[16];
@@ -147,10 +146,8 @@ static void test_longest_name(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_siphash_vectors),
-                cmocka_unit_test(test_positions_avoid_reserved),
-                cmocka_unit_test(test_find_in_all_places),
-                cmocka_unit_test(test_bounded),
+                cmocka_unit_test(test_siphash_vectors),    cmocka_unit_test(test_positions_avoid_reserved),
+                cmocka_unit_test(test_find_in_all_places), cmocka_unit_test(test_bounded),
                 cmocka_unit_test(test_longest_name),
         };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Copying from a mapped file of which a part cannot be read. */
 #include "fuse/transport/mapped.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each common operation costs so many requests and not one more: a round trip to the daemon is what is
  * expensive, and one that is added by accident shows nowhere else. FORGETs are not counted: they come when
  * the kernel likes and nobody waits for them.
@@ -33,20 +34,47 @@ struct expected {
 static const char *opcode_name(uint32_t opcode)
 {
         static const char *const names[COUNTED_OPCODES] = {
-                [FUSE_LOOKUP] = "LOOKUP", [FUSE_FORGET] = "FORGET", [FUSE_GETATTR] = "GETATTR",
-                [FUSE_SETATTR] = "SETATTR", [FUSE_READLINK] = "READLINK", [FUSE_SYMLINK] = "SYMLINK",
-                [FUSE_MKNOD] = "MKNOD", [FUSE_MKDIR] = "MKDIR", [FUSE_UNLINK] = "UNLINK",
-                [FUSE_RMDIR] = "RMDIR", [FUSE_RENAME] = "RENAME", [FUSE_LINK] = "LINK",
-                [FUSE_OPEN] = "OPEN", [FUSE_READ] = "READ",
-                [FUSE_WRITE] = "WRITE", [FUSE_STATFS] = "STATFS", [FUSE_RELEASE] = "RELEASE",
-                [FUSE_FSYNC] = "FSYNC", [FUSE_SETXATTR] = "SETXATTR", [FUSE_GETXATTR] = "GETXATTR",
-                [FUSE_LISTXATTR] = "LISTXATTR", [FUSE_REMOVEXATTR] = "REMOVEXATTR", [FUSE_FLUSH] = "FLUSH",
-                [FUSE_INIT] = "INIT", [FUSE_OPENDIR] = "OPENDIR", [FUSE_READDIR] = "READDIR",
-                [FUSE_RELEASEDIR] = "RELEASEDIR", [FUSE_FSYNCDIR] = "FSYNCDIR", [FUSE_GETLK] = "GETLK",
-                [FUSE_SETLK] = "SETLK", [FUSE_SETLKW] = "SETLKW", [FUSE_ACCESS] = "ACCESS",
-                [FUSE_CREATE] = "CREATE", [FUSE_INTERRUPT] = "INTERRUPT", [FUSE_IOCTL] = "IOCTL",
-                [FUSE_POLL] = "POLL", [FUSE_BATCH_FORGET] = "BATCH_FORGET", [FUSE_FALLOCATE] = "FALLOCATE",
-                [FUSE_READDIRPLUS] = "READDIRPLUS", [FUSE_RENAME2] = "RENAME2", [FUSE_LSEEK] = "LSEEK",
+                [FUSE_LOOKUP] = "LOOKUP",
+                [FUSE_FORGET] = "FORGET",
+                [FUSE_GETATTR] = "GETATTR",
+                [FUSE_SETATTR] = "SETATTR",
+                [FUSE_READLINK] = "READLINK",
+                [FUSE_SYMLINK] = "SYMLINK",
+                [FUSE_MKNOD] = "MKNOD",
+                [FUSE_MKDIR] = "MKDIR",
+                [FUSE_UNLINK] = "UNLINK",
+                [FUSE_RMDIR] = "RMDIR",
+                [FUSE_RENAME] = "RENAME",
+                [FUSE_LINK] = "LINK",
+                [FUSE_OPEN] = "OPEN",
+                [FUSE_READ] = "READ",
+                [FUSE_WRITE] = "WRITE",
+                [FUSE_STATFS] = "STATFS",
+                [FUSE_RELEASE] = "RELEASE",
+                [FUSE_FSYNC] = "FSYNC",
+                [FUSE_SETXATTR] = "SETXATTR",
+                [FUSE_GETXATTR] = "GETXATTR",
+                [FUSE_LISTXATTR] = "LISTXATTR",
+                [FUSE_REMOVEXATTR] = "REMOVEXATTR",
+                [FUSE_FLUSH] = "FLUSH",
+                [FUSE_INIT] = "INIT",
+                [FUSE_OPENDIR] = "OPENDIR",
+                [FUSE_READDIR] = "READDIR",
+                [FUSE_RELEASEDIR] = "RELEASEDIR",
+                [FUSE_FSYNCDIR] = "FSYNCDIR",
+                [FUSE_GETLK] = "GETLK",
+                [FUSE_SETLK] = "SETLK",
+                [FUSE_SETLKW] = "SETLKW",
+                [FUSE_ACCESS] = "ACCESS",
+                [FUSE_CREATE] = "CREATE",
+                [FUSE_INTERRUPT] = "INTERRUPT",
+                [FUSE_IOCTL] = "IOCTL",
+                [FUSE_POLL] = "POLL",
+                [FUSE_BATCH_FORGET] = "BATCH_FORGET",
+                [FUSE_FALLOCATE] = "FALLOCATE",
+                [FUSE_READDIRPLUS] = "READDIRPLUS",
+                [FUSE_RENAME2] = "RENAME2",
+                [FUSE_LSEEK] = "LSEEK",
                 [FUSE_COPY_FILE_RANGE] = "COPY_FILE_RANGE",
         };
 
@@ -90,7 +118,7 @@ static void expect(struct mounted *m, const char *what, const struct expected *l
 }
 
 #define EXPECT(m, what, ...) \
-        expect(m, what, (const struct expected[]){ __VA_ARGS__ __VA_OPT__(,) { END, 0 } })
+        expect(m, what, (const struct expected[]){ __VA_ARGS__ __VA_OPT__(, ){ END, 0 } })
 
 static void write_all(int fd, size_t len)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scheduling classes of ring threads: the rule, and that a CPU which is taken by others is noticed. That it
  * is noticed soon is measured by the benchmark and not here: a test must not depend on how busy the machine
  * is. */
@@ -194,12 +195,9 @@ static void test_end(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rule),
-                cmocka_unit_test(test_rule_bound),
-                cmocka_unit_test(test_classes),
-                cmocka_unit_test(test_end),
-                cmocka_unit_test(test_hog),
-                cmocka_unit_test(test_rest),
+                cmocka_unit_test(test_rule),    cmocka_unit_test(test_rule_bound),
+                cmocka_unit_test(test_classes), cmocka_unit_test(test_end),
+                cmocka_unit_test(test_hog),     cmocka_unit_test(test_rest),
         };
 
         return cmocka_run_group_tests_name("ring_sched", tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A mount beside which others change the file system. The other mount is the test itself, behind the
  * kernel's back: what it does must show at the next call, and at the latest with the next open. Also what
  * the common operations cost in requests, which is what such a mount pays for it. */
@@ -287,9 +288,11 @@ static void expect(struct mounted *m, const char *what, const uint32_t *opcodes,
                 fail_msg("%s: requests differ", what);
 }
 
-#define EXPECT(m, what, opcodes, n) \
-        expect(m, what, (const uint32_t[])opcodes, (const unsigned[])n)
-#define LIST(...) { __VA_ARGS__, 0 }
+#define EXPECT(m, what, opcodes, n) expect(m, what, (const uint32_t[])opcodes, (const unsigned[])n)
+#define LIST(...)              \
+        {                      \
+                __VA_ARGS__, 0 \
+        }
 
 static void test_requests(void **state)
 {

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* What a transport owes to operations: replies that come later and from other threads, and requests that are
  * served while others of the same CPU wait. The file system is one directory that knows two kinds of names:
  * "wait..." is looked up for as long as the test likes, everything else is missing at once. */
-#include "fuse/transport/mapped.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "fuse/proto/ops.h"
 #include "fuse/server.h"
+#include "fuse/transport/mapped.h"
 
 #include "fuse/proto/kernel_abi.h"
 
@@ -88,8 +89,9 @@ static void op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice nam
         fuse_reply_iov(r, iov, slice_starts_with(name, slice_str("user.torn")) ? 2 : 1);
 }
 
-static const struct fuse_ops ops = { .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs,
-                                   .getxattr = op_getxattr };
+static const struct fuse_ops ops = {
+        .lookup = op_lookup, .getattr = op_getattr, .statfs = op_statfs, .getxattr = op_getxattr
+};
 
 static void *serve(void *arg)
 {
@@ -136,8 +138,8 @@ static int setup(void **state)
         h->conn.policy = fuse_policy_exclusive(&h->conn.opts);
         h->conn.policy.negative_valid_ms = 0;
         if (wanted)
-                h->conn.opts.transport = strcmp(wanted, "uring") == 0 ? FUSE_TRANSPORT_URING
-                                                                      : FUSE_TRANSPORT_CLASSIC;
+                h->conn.opts.transport =
+                        strcmp(wanted, "uring") == 0 ? FUSE_TRANSPORT_URING : FUSE_TRANSPORT_CLASSIC;
         h->conn.opts.on_started = on_started;
         h->conn.opts.on_started_arg = h;
         pthread_mutex_init(&h->lock, NULL);

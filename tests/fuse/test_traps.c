@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What goes wrong easily on a FUSE file system whose kernel caches everything and sends no OPEN. Each
  * test runs on an ordinary mount and on one with the kernel's writeback cache.
  */
@@ -395,8 +396,8 @@ static void test_xattrs(void **state)
 {
         /* Version 2; u::rw-, g::r--, o::r-- */
         static const char acl[] = {
-                2, 0, 0, 0, 1, 0, 6, 0, -1, -1, -1, -1,
-                4, 0, 4, 0, -1, -1, -1, -1, 32, 0, 4, 0, -1, -1, -1, -1,
+                2, 0, 0,  0,  1,  0,  6,  0, -1, -1, -1, -1, 4,  0,
+                4, 0, -1, -1, -1, -1, 32, 0, 4,  0,  -1, -1, -1, -1,
         };
         struct mounted *m = *state;
         char buf[70000];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A store that is away: requests wait for it, a signal ends the waiting with EINTR, time with EIO, and
  * when the store is back, everything goes on. The store is a stand-in for a FoundationDB cluster
  * (tests/fdb). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the cache wrapper promises beside the contract: which reads it saves, and that it never shows a
  * transaction another moment than that of its snapshot. */
 #include "kv/kv.h"

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 #include "harness.h"
-#include "base/cleanup.h"
 #include "../fdb/standin/standin.h"
+#include "base/cleanup.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
 
@@ -132,8 +133,8 @@ static struct kv_store *open_backend(struct ctx *c, const char *name)
                 c->chaotic = strcmp(name, "fdb-faulty") == 0;
                 url = fdb_url(c);
         } else {
-                assert_true(asprintf(&url, "%s:%s%s", name, c->dir ? c->dir : "",
-                                     c->dir ? "/store" : "") > 0);
+                assert_true(asprintf(&url, "%s:%s%s", name, c->dir ? c->dir : "", c->dir ? "/store" : "") >
+                            0);
         }
         if (kv_testing_open(url, &opts, &s, &text) < 0)
                 fail_msg("%s: %s", url, text.text);
@@ -423,7 +424,9 @@ void tx_expect_range(struct tx *x, const char *begin, const char *end, const cha
 void tx_expect_reverse(struct tx *x, const char *begin, const char *end, const char *pairs)
 {
         const struct kv_range_opts opts = {
-                .begin = slice_str(begin), .end = slice_str(end), .reverse = true,
+                .begin = slice_str(begin),
+                .end = slice_str(end),
+                .reverse = true,
         };
 
         tx_expect_opts(x, &opts, pairs);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the store contract's tests share: opening the stack of stores under test, and transactions that check
  * what they see.
  *
@@ -15,8 +16,8 @@
 #ifndef TESTS_KV_HARNESS_H
 #define TESTS_KV_HARNESS_H
 
-#include "kv/kv.h"
 #include "base/rng.h"
+#include "kv/kv.h"
 #include "kv/layer/layer.h"
 
 #include <setjmp.h>
@@ -112,7 +113,7 @@ struct test_table tests_watches(void);
 struct test_table tests_model(void);
 struct test_table tests_threads(void);
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, ctx_setup, ctx_teardown)
+#define TEST(f)  cmocka_unit_test_setup_teardown(f, ctx_setup, ctx_teardown)
 #define TABLE(t) ((struct test_table){ t, sizeof(t) / sizeof((t)[0]) })
 
 #endif

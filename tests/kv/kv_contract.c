@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store contract (kv.h), run over one stack of stores: kv_contract SPEC [TEST]. See harness.h. */
 #include "harness.h"
 
@@ -8,8 +9,8 @@
 int main(int argc, char **argv)
 {
         static struct test_table (*const tables[])(void) = {
-                tests_basic,     tests_keys, tests_own_writes, tests_conflicts, tests_snapshots,
-                tests_run,       tests_since, tests_watches,   tests_model,     tests_threads,
+                tests_basic, tests_keys,  tests_own_writes, tests_conflicts, tests_snapshots,
+                tests_run,   tests_since, tests_watches,    tests_model,     tests_threads,
         };
         struct CMUnitTest tests[256];
         size_t n = 0;

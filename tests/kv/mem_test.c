@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* What only the mem store promises: FoundationDB's age limit by a clock, bounds, and exactly FoundationDB's
  * conflicts, compared with the definition on random transactions. */
-#include "kv/testing/mem/mem.h"
-#include "kv/kv.h"
 #include "base/rng.h"
+#include "kv/kv.h"
+#include "kv/testing/mem/mem.h"
 #include "kv/testing/testing.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reference model of a store: a sorted array of pairs. Copies share the bytes, which live as long as the
  * arena that they were made in. */
 #ifndef TESTS_KV_MODEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transactions written as text, so that interleavings read as a table.
  *
  * One operation a word, its arguments after colons:

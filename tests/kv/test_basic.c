@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading, writing, ranges, limits. */
 #include "harness.h"
 
@@ -39,9 +40,9 @@ static void binary_body(struct tx *x)
 static void binary_check(struct tx *x)
 {
         static const struct slice keys[] = {
-                { (const uint8_t *)"\0", 1 },    { (const uint8_t *)"\0\0", 2 },
-                { (const uint8_t *)"a", 1 },     { (const uint8_t *)"a\0", 2 },
-                { (const uint8_t *)"a\0b", 3 },  { (const uint8_t *)"\xef\xff", 2 },
+                { (const uint8_t *)"\0", 1 },   { (const uint8_t *)"\0\0", 2 },
+                { (const uint8_t *)"a", 1 },    { (const uint8_t *)"a\0", 2 },
+                { (const uint8_t *)"a\0b", 3 }, { (const uint8_t *)"\xef\xff", 2 },
         };
         const struct kv_range_opts opts = { .end = slice_str(KEYS_END) };
         struct slice key, value;
@@ -398,9 +399,9 @@ static void test_reopen(void **state)
 struct test_table tests_basic(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_set_get_clear), TEST(test_binary),      TEST(test_ranges),
-                TEST(test_together),      TEST(test_clear_range), TEST(test_set_reserve),
-                TEST(test_value_sizes),   TEST(test_discard),     TEST(test_too_big),
+                TEST(test_set_get_clear), TEST(test_binary),         TEST(test_ranges),
+                TEST(test_together),      TEST(test_clear_range),    TEST(test_set_reserve),
+                TEST(test_value_sizes),   TEST(test_discard),        TEST(test_too_big),
                 TEST(test_limits),        TEST(test_sync_and_space), TEST(test_reopen),
         };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which transactions conflict, on stores where writing ones run at the same time. */
 #include "harness.h"
 #include "script.h"
@@ -203,7 +204,9 @@ static void test_atomics_add_up(void **state)
 struct test_table tests_conflicts(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_interleavings), TEST(test_read_after_commit), TEST(test_write_skew),
+                TEST(test_interleavings),
+                TEST(test_read_after_commit),
+                TEST(test_write_skew),
                 TEST(test_atomics_add_up),
         };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Long keys: every length to 10,000 bytes, many that share a long beginning, the empty key. A backend that
  * stores long keys in another way than short ones must keep their order and their neighbours. */
 #include "harness.h"

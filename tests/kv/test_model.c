@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random transactions, each step compared with the reference model; beside them readers that hold earlier
  * moments. ASHLAR_SEED replays. */
 #include "harness.h"
@@ -18,9 +19,9 @@ struct reader {
 struct game {
         struct ctx *ctx;
         struct arena arena;
-        struct model now;    /* what is committed */
-        struct model next;   /* what the transaction that runs makes of it */
-        struct rng rng;      /* at the beginning of the transaction, for when it runs again */
+        struct model now;  /* what is committed */
+        struct model next; /* what the transaction that runs makes of it */
+        struct rng rng;    /* at the beginning of the transaction, for when it runs again */
         bool read_only, give_up;
         struct reader readers[READERS];
 };
@@ -282,8 +283,8 @@ static void test_model(void **state)
         struct game g = { .ctx = c };
         unsigned rounds = ctx_rounds(c, 12000);
 
-        print_message("# replay: ASHLAR_SEED=%llu kv_contract %s test_model\n",
-                      (unsigned long long)c->seed, c->spec);
+        print_message("# replay: ASHLAR_SEED=%llu kv_contract %s test_model\n", (unsigned long long)c->seed,
+                      c->spec);
         for (unsigned i = 0; i < rounds; i++) {
                 one_transaction(&g);
                 if (!c->chaotic)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A transaction sees its own writes, in every mixture, and the same is there after the commit. Also what
  * atomic operations make of values. */
 #include "harness.h"
@@ -88,22 +89,22 @@ static void test_clear_all(void **state)
 
 static void atomics(struct tx *x)
 {
-        tx_add(x, "b", "\1");     /* on a value that was not read */
+        tx_add(x, "b", "\1"); /* on a value that was not read */
         tx_add(x, "b", "\1");
         tx_expect(x, "b", "D");
-        tx_add(x, "b", "\2");     /* on one that was */
+        tx_add(x, "b", "\2"); /* on one that was */
         tx_expect(x, "b", "F");
         tx_expect(x, "b", "F");
-        tx_add(x, "new", "\5");   /* on nothing */
+        tx_add(x, "new", "\5"); /* on nothing */
         tx_expect(x, "new", "\5");
         tx_set(x, "set", "0");
-        tx_add(x, "set", "\2");   /* on an own value */
+        tx_add(x, "set", "\2"); /* on an own value */
         tx_expect(x, "set", "2");
         tx_clear(x, "d");
-        tx_add(x, "d", "\7");     /* on a cleared key */
+        tx_add(x, "d", "\7"); /* on a cleared key */
         tx_expect(x, "d", "\7");
         tx_clear_range(x, "f", "i");
-        tx_max(x, "f", "A");      /* in a cleared range: smaller than what was there */
+        tx_max(x, "f", "A"); /* in a cleared range: smaller than what was there */
         tx_expect(x, "f", "A");
         tx_max(x, "f", "B");
         tx_max(x, "f", "AZ");
@@ -132,7 +133,10 @@ static void test_atomics(void **state)
         expect_range(c, "", KEYS_END, "b=F d=\7 f=B new=\5 over=x set=2 unread=m");
 }
 
-#define BYTES(s) { (const uint8_t *)(s), sizeof(s) - 1 }
+#define BYTES(s)                                    \
+        {                                           \
+                (const uint8_t *)(s), sizeof(s) - 1 \
+        }
 
 static const struct atomic_case {
         struct slice old; /* data NULL: absent */
@@ -144,8 +148,8 @@ static const struct atomic_case {
         { BYTES("\xff\0"), KV_ADD, BYTES("\1\0"), BYTES("\0\1") },
         { BYTES("\xff\xff\xff\xff"), KV_ADD, BYTES("\1\0\0\0"), BYTES("\0\0\0\0") },
         { BYTES("\5\0\0\0"), KV_ADD, BYTES("\xff\xff\xff\xff"), BYTES("\4\0\0\0") }, /* -1 */
-        { BYTES("\xff"), KV_ADD, BYTES("\1\0\0"), BYTES("\0\1\0") },   /* extended */
-        { BYTES("\1\2\3\4"), KV_ADD, BYTES("\1\1"), BYTES("\2\3") },   /* cut */
+        { BYTES("\xff"), KV_ADD, BYTES("\1\0\0"), BYTES("\0\1\0") },                 /* extended */
+        { BYTES("\1\2\3\4"), KV_ADD, BYTES("\1\1"), BYTES("\2\3") },                 /* cut */
         { BYTES(""), KV_ADD, BYTES("\1\2"), BYTES("\1\2") },
         { BYTES("\1\2"), KV_ADD, BYTES(""), BYTES("") },
         { { 0 }, KV_ADD, BYTES(""), BYTES("") },
@@ -158,7 +162,7 @@ static const struct atomic_case {
         { BYTES("ab"), KV_BYTE_MAX, BYTES("abc"), BYTES("abc") },
         { BYTES("b"), KV_BYTE_MAX, BYTES("abc"), BYTES("b") },
         { BYTES(""), KV_BYTE_MAX, BYTES("\0"), BYTES("\0") },
-        { BYTES("\x80"), KV_BYTE_MAX, BYTES("\x7f"), BYTES("\x80") },  /* bytes have no sign */
+        { BYTES("\x80"), KV_BYTE_MAX, BYTES("\x7f"), BYTES("\x80") }, /* bytes have no sign */
 };
 
 static void atomic_set(struct tx *x)
@@ -223,8 +227,8 @@ static void test_atomic_results(void **state)
 static void copy_about(struct tx *x)
 {
         static const char *const keys[] = { "a", "b", "c", "d" };
-        static const char *const values[] = { "1111111111111111", "22",
-                                              "3333333333333333333333333333333333", "4" };
+        static const char *const values[] = { "1111111111111111", "22", "3333333333333333333333333333333333",
+                                              "4" };
 
         for (int i = 0; i < 4; i++)
                 tx_set(x, keys[i], values[i]);
@@ -250,8 +254,8 @@ static void test_set_what_was_read(void **state)
 struct test_table tests_own_writes(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_mixed), TEST(test_clear_all), TEST(test_atomics), TEST(test_atomic_results),
-                TEST(test_set_what_was_read),
+                TEST(test_mixed),          TEST(test_clear_all),         TEST(test_atomics),
+                TEST(test_atomic_results), TEST(test_set_what_was_read),
         };
 
         return TABLE(tests);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kv_run: definite outcomes, the fence, the markers. */
 #include "harness.h"
 
@@ -240,16 +241,26 @@ static void test_fence(void **state)
         struct ctx *c = *state;
         int value = 1;
 
-        assert_int_equal(kv_set_fence(c->store, slice_str("\xf1" "fence")), 0);
+        assert_int_equal(kv_set_fence(c->store, slice_str("\xf1"
+                                                          "fence")),
+                         0);
         assert_int_equal(kv_run(c->store, KV_WRITE, return_it, &value), -ERR_FENCED);
         assert_int_equal(kv_run(c->store, KV_READ, count_flags, NULL), -ERR_FENCED);
         assert_int_equal(kv_set_fence(c->store, slice_str("")), 0);
         expect(c, "k", NULL);
-        put(c, "\xf1" "fence", "here");
-        assert_int_equal(kv_set_fence(c->store, slice_str("\xf1" "fence")), 0);
+        put(c,
+            "\xf1"
+            "fence",
+            "here");
+        assert_int_equal(kv_set_fence(c->store, slice_str("\xf1"
+                                                          "fence")),
+                         0);
         assert_int_equal(kv_run(c->store, KV_WRITE, return_it, &value), 1);
         expect(c, "k", "v");
-        put(c, "\xf1" "fence", NULL); /* the last thing that it can do */
+        put(c,
+            "\xf1"
+            "fence",
+            NULL); /* the last thing that it can do */
         assert_int_equal(kv_run(c->store, KV_READ, count_flags, NULL), -ERR_FENCED);
         assert_int_equal(kv_run(c->store, KV_WRITE, return_it, &value), -ERR_FENCED);
         /* What a body says does not matter to who is fenced. */
@@ -278,7 +289,8 @@ static void test_fence_conflict(void **state)
 static int count_keys(struct kv_txn *t, void *arg)
 {
         const struct kv_range_opts opts = {
-                .begin = slice_str("\xf1marker"), .end = slice_str("\xf1markes"),
+                .begin = slice_str("\xf1marker"),
+                .end = slice_str("\xf1markes"),
         };
         struct slice key, value;
         struct kv_range r;
@@ -309,10 +321,14 @@ static void test_markers_are_few(void **state)
 struct test_table tests_run(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_returns),      TEST(test_runs_again),
-                TEST(test_counts_once),  TEST(test_counts_once_atomically),
-                TEST(test_counts_in_sequence), TEST(test_no_write_skew),
-                TEST(test_fence),        TEST(test_fence_conflict),
+                TEST(test_returns),
+                TEST(test_runs_again),
+                TEST(test_counts_once),
+                TEST(test_counts_once_atomically),
+                TEST(test_counts_in_sequence),
+                TEST(test_no_write_skew),
+                TEST(test_fence),
+                TEST(test_fence_conflict),
                 TEST(test_markers_are_few),
         };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kv_run_since: a blind attempt commits what it takes for granted only if that still holds. Stores without
  * commit versions run the same bodies, and read. */
 #include "harness.h"
@@ -17,12 +18,12 @@ static bool has_versions(const struct ctx *c)
 /* A body, and what became of it. */
 struct blind {
         struct ctx *ctx;
-        const char *declares;            /* as script.h; what is read otherwise: all keys */
-        const char *key, *value;         /* to be set; NULL: nothing */
+        const char *declares;              /* as script.h; what is read otherwise: all keys */
+        const char *key, *value;           /* to be set; NULL: nothing */
         void (*meanwhile)(struct blind *); /* called in the first run, before anything else */
-        const char *other;               /* for that */
+        const char *other;                 /* for that */
         unsigned runs;
-        bool blind;                      /* the last one was */
+        bool blind; /* the last one was */
 };
 
 static int read_all(struct kv_txn *t)
@@ -198,8 +199,9 @@ enum when { BETWEEN, MEANWHILE, OVERLAPPING, WHENS };
 
 static void one_since(struct ctx *c, const struct since *s, enum when when)
 {
-        struct blind b = { .ctx = c, .declares = s->declares, .other = s->other, .key = "z",
-                           .value = "blind" };
+        struct blind b = {
+                .ctx = c, .declares = s->declares, .other = s->other, .key = "z", .value = "blind"
+        };
         bool precise = !c->chaotic && has_versions(c);
         struct tx beside = { .ctx = c }, other = { .ctx = c };
         kv_version m;
@@ -222,8 +224,8 @@ static void one_since(struct ctx *c, const struct since *s, enum when when)
         assert_int_equal(run_since(&b, KV_IDEMPOTENT, &m), 0);
         expect(c, "z", "blind");
         if (s->conflict ? b.blind : precise && !b.blind)
-                fail_msg("declared \"%s\", another one did \"%s\" (%d): %s", s->declares,
-                         s->other, when, b.blind ? "nothing noticed" : "a conflict for nothing");
+                fail_msg("declared \"%s\", another one did \"%s\" (%d): %s", s->declares, s->other, when,
+                         b.blind ? "nothing noticed" : "a conflict for nothing");
         if (precise) {
                 assert_int_equal(b.runs, s->conflict ? 2 : 1);
                 discard(&beside);
@@ -292,7 +294,9 @@ static void test_long_ago(void **state)
 
 /* ---- the fence ----------------------------------------------------------------------------------- */
 
-#define FENCE "\xf1" "fence"
+#define FENCE  \
+        "\xf1" \
+        "fence"
 
 static void remove_fence(struct blind *b)
 {
@@ -346,8 +350,8 @@ struct history {
         } known[MOMENTS];
 
         bool declared[KEYS];
-        unsigned set;           /* by the call under way */
-        unsigned meanwhile;     /* commits of others within it */
+        unsigned set;       /* by the call under way */
+        unsigned meanwhile; /* commits of others within it */
         bool first, blind;
 };
 
@@ -430,7 +434,8 @@ static bool one_call(struct history *h)
         h->first = true;
         h->c->held++;
         assert_int_equal(kv_run_since(h->c->store, KV_WRITE | (rng_below(rng, 2) ? KV_IDEMPOTENT : 0), &m,
-                                      history_body, h), 0);
+                                      history_body, h),
+                         0);
         h->c->held--;
         if (h->blind && is_changed(h, h->known[from].n))
                 fail_msg("seed %llu: commit %llu missed a conflict", (unsigned long long)h->c->seed,
@@ -544,8 +549,12 @@ static void test_since_counts_once(void **state)
 struct test_table tests_since(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_chain),           TEST(test_since_returns), TEST(test_since_conflicts),
-                TEST(test_long_ago),        TEST(test_since_fence),   TEST(test_since_at_random),
+                TEST(test_chain),
+                TEST(test_since_returns),
+                TEST(test_since_conflicts),
+                TEST(test_long_ago),
+                TEST(test_since_fence),
+                TEST(test_since_at_random),
                 TEST(test_since_counts_once),
         };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Readers see one moment while writers commit, on every kind of store. */
 #include "harness.h"
 
@@ -110,7 +111,9 @@ static void test_range_under_way(void **state)
 struct test_table tests_snapshots(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_reader_keeps_its_moment), TEST(test_slices_stay), TEST(test_range_under_way),
+                TEST(test_reader_keeps_its_moment),
+                TEST(test_slices_stay),
+                TEST(test_range_under_way),
         };
 
         return TABLE(tests);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Serializability under threads: sums that must not change, sequences without gaps. */
 #include "harness.h"
 
@@ -97,7 +98,9 @@ static int sum(struct kv_txn *t, void *arg)
 {
         const struct worker *w = arg;
         const struct kv_range_opts opts = {
-                .begin = slice_str("account"), .end = slice_str("accounu"), .reverse = w && (w->from & 1),
+                .begin = slice_str("account"),
+                .end = slice_str("accounu"),
+                .reverse = w && (w->from & 1),
         };
         struct slice key, value;
         struct kv_range r;
@@ -164,7 +167,8 @@ static void test_bank(void **state)
                 w[i] = new_worker(c, i, ctx_rounds(c, 4000));
                 w[i].stop = &stop;
                 assert_int_equal(pthread_create(&threads[i], NULL, i < WRITERS ? bank_writer : bank_reader,
-                                                &w[i]), 0);
+                                                &w[i]),
+                                 0);
         }
         for (unsigned i = 0; i <= WRITERS; i++) {
                 if (i == WRITERS)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches: armed at commit, fired by changes, broken by transactions that do not commit. */
 #include "harness.h"
 
@@ -138,8 +139,11 @@ static void change_add(struct tx *x)
 
 static void test_fires(void **state)
 {
-        static void (*const changes[])(struct tx *x) = {
-                change_set, change_clear, change_clear_range, change_add,
+        static void (*const changes[])(struct tx * x) = {
+                change_set,
+                change_clear,
+                change_clear_range,
+                change_add,
         };
         struct ctx *c = *state;
 
@@ -355,9 +359,10 @@ static void test_race(void **state)
 struct test_table tests_watches(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_fires),         TEST(test_absent_key), TEST(test_own_write),
-                TEST(test_change_before_commit), TEST(test_broken), TEST(test_unwatch),
-                TEST(test_many),          TEST(test_race),
+                TEST(test_fires),     TEST(test_absent_key),
+                TEST(test_own_write), TEST(test_change_before_commit),
+                TEST(test_broken),    TEST(test_unwatch),
+                TEST(test_many),      TEST(test_race),
         };
 
         return TABLE(tests);

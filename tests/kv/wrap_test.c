@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the fault and stats wrappers promise beside the contract. */
 #include "kv/kv.h"
 #include "kv/layer/layer.h"
@@ -97,11 +98,11 @@ static void test_each_fault(void **state)
 static void test_readers_are_spared(void **state)
 {
         struct kv_store *s = open_fault(open_mem(), (struct kv_fault_opts){
-                .conflict_ppm = CERTAIN,
-                .unknown_done_ppm = CERTAIN,
-                .io_error_ppm = CERTAIN,
-                .no_space_ppm = CERTAIN,
-        });
+                                                            .conflict_ppm = CERTAIN,
+                                                            .unknown_done_ppm = CERTAIN,
+                                                            .io_error_ppm = CERTAIN,
+                                                            .no_space_ppm = CERTAIN,
+                                                    });
         struct kv_txn *t;
 
         (void)state;
@@ -116,14 +117,14 @@ static void test_readers_are_spared(void **state)
 static void outcomes(uint64_t seed, int *out, int n)
 {
         struct kv_store *s = open_fault(open_mem(), (struct kv_fault_opts){
-                .seed = seed,
-                .conflict_ppm = 200000,
-                .unknown_done_ppm = 200000,
-                .unknown_not_done_ppm = 100000,
-                .retry_ppm = 100000,
-                .io_error_ppm = 100000,
-                .no_space_ppm = 50000,
-        });
+                                                            .seed = seed,
+                                                            .conflict_ppm = 200000,
+                                                            .unknown_done_ppm = 200000,
+                                                            .unknown_not_done_ppm = 100000,
+                                                            .retry_ppm = 100000,
+                                                            .io_error_ppm = 100000,
+                                                            .no_space_ppm = 50000,
+                                                    });
 
         for (int i = 0; i < n; i++) {
                 char key[16];
@@ -313,7 +314,7 @@ static void test_counts(void **state)
         assert_int_equal(n.atomics, 1);
         assert_int_equal(n.watches, 0);
         assert_int_equal(n.syncs, 1);
-        assert_int_equal(n.read_bytes, 3);      /* "b" "4" of the range, "4" of the get */
+        assert_int_equal(n.read_bytes, 3); /* "b" "4" of the range, "4" of the get */
         assert_int_equal(n.written_bytes, 4 + 6 + 2 + 2);
         assert_int_equal(n.read_rounds, 4);
         kv_stats_reset(s);
@@ -430,9 +431,8 @@ int main(void)
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_fault),   cmocka_unit_test(test_readers_are_spared),
                 cmocka_unit_test(test_seed_replays), cmocka_unit_test(test_blind_unknown),
-                cmocka_unit_test(test_crash),
-                cmocka_unit_test(test_counts),       cmocka_unit_test(test_rounds),
-                cmocka_unit_test(test_batch_rounds),
+                cmocka_unit_test(test_crash),        cmocka_unit_test(test_counts),
+                cmocka_unit_test(test_rounds),       cmocka_unit_test(test_batch_rounds),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of the LMDB backend share: a directory of their own, opening stores, small transactions. */
 #ifndef TESTS_LMDB_FIXTURE_H
 #define TESTS_LMDB_FIXTURE_H
 
-#include "kv/kv.h"
 #include "base/rng.h"
+#include "kv/kv.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +15,8 @@
 #include <cmocka.h>
 
 struct fixture {
-        char dir[64];   /* of this test, removed at its end */
-        char path[80];  /* of the store: dir/store, not made yet */
+        char dir[64];  /* of this test, removed at its end */
+        char path[80]; /* of the store: dir/store, not made yet */
         struct err_text text;
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Failing writes and flushes below LMDB: what is reported, what remains, and that the store goes on
  * afterwards. This program's pwrite and fdatasync stand in for the C library's. */
 #undef _FILE_OFFSET_BITS /* LMDB calls them by their plain names */
@@ -181,7 +182,9 @@ static void test_threads(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_failing_writes), TEST(test_drains_readers), TEST(test_stuck_reader),
+                TEST(test_failing_writes),
+                TEST(test_drains_readers),
+                TEST(test_stuck_reader),
                 TEST(test_threads),
         };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A full store under the write-behind overlay, against a model of what was acknowledged: random fills with
  * small records, blocks and patches, random mass deletes, closing and opening. Whatever was acknowledged must
  * be there afterwards, closing must succeed, deletes must never fail, a refusal must be ENOSPC, and of a
@@ -34,7 +35,7 @@ struct record {
 struct run {
         struct rng rng;
         const char *path;
-        uint64_t max_bytes; /* of the map; 0: default */
+        uint64_t max_bytes;  /* of the map; 0: default */
         uint64_t room_bytes; /* what the store can hold, roughly */
         struct kv_store *store;
         struct record records[KEYS];
@@ -170,8 +171,8 @@ static int write_some(struct run *u, bool blocks)
         for (size_t i = 64; i < sizeof(noise); i++)
                 noise[i] = (uint8_t)(noise[i - 64] + 1);
         for (unsigned k = 0; k < c.n; k++) {
-                unsigned i = blocks ? SMALL + (unsigned)rng_below(&u->rng, BLOCKS) :
-                                      (unsigned)rng_below(&u->rng, SMALL);
+                unsigned i = blocks ? SMALL + (unsigned)rng_below(&u->rng, BLOCKS)
+                                    : (unsigned)rng_below(&u->rng, SMALL);
                 size_t len = 1 + rng_below(&u->rng, 400);
 
                 if (is_block(i))
@@ -366,7 +367,9 @@ static void test_disk(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_map), TEST(test_limit), TEST(test_disk),
+                TEST(test_map),
+                TEST(test_limit),
+                TEST(test_disk),
         };
 
         return cmocka_run_group_tests_name("lmdb full", tests, NULL, NULL);

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys of all lengths, above all around LMDB's limit, against a model; and buckets that are damaged. */
-#include "kv/lmdb/bucket.h"
 #include "fixture.h"
+#include "kv/lmdb/bucket.h"
 #include "kv/lmdb/key.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define MODEL_MAX 512
+#define MODEL_MAX       512
 #define VALUE_BYTES_MAX 6000
 
 struct pair {
@@ -74,8 +75,8 @@ static bool model_set(struct model *m, struct slice key, struct slice value)
 static struct slice random_key(struct rng *g, uint8_t *buf)
 {
         static const size_t lens[] = {
-                0, 1, 2, 3, 508, 509, 510, 511, 512, 513, 530, 1022,
-                KV_KEY_MAX - 3, KV_KEY_MAX - 1, KV_KEY_MAX,
+                0,          1, 2, 3, 508, 509, 510, 511, 512, 513, 530, 1022, KV_KEY_MAX - 3, KV_KEY_MAX - 1,
+                KV_KEY_MAX,
         };
         size_t len = lens[rng_below(g, sizeof(lens) / sizeof(lens[0]))];
         uint64_t prefix = rng_below(g, 4);
@@ -277,7 +278,9 @@ static void put_raw(struct fixture *f, const uint8_t *key, size_t key_len, const
 static int range_all(struct kv_store *s, bool reverse)
 {
         struct kv_range_opts opts = {
-                .begin = slice_of("", 0), .end = slice_str("\xff"), .reverse = reverse,
+                .begin = slice_of("", 0),
+                .end = slice_str("\xff"),
+                .reverse = reverse,
         };
         struct slice key, value;
         struct kv_range r;
@@ -325,7 +328,10 @@ static void test_damaged_records(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_mapping), TEST(test_model), TEST(test_damaged_buckets), TEST(test_damaged_records),
+                TEST(test_mapping),
+                TEST(test_model),
+                TEST(test_damaged_buckets),
+                TEST(test_damaged_records),
         };
 
         return cmocka_run_group_tests_name("lmdb keys", tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening: what there may be in a directory, who may open it at the same time, damage. */
 #include "fixture.h"
 
@@ -400,8 +401,9 @@ static void make_larger_store(struct fixture *f)
                         char name[32];
 
                         snprintf(name, sizeof(name), "key %04d", i);
-                        assert_int_equal(
-                                kv_set(t, slice_str(name), slice_of(value, i % 50 == 0 ? 20000 : 100)), 0);
+                        assert_int_equal(kv_set(t, slice_str(name),
+                                                slice_of(value, i % 50 == 0 ? 20000 : 100)),
+                                         0);
                 }
                 assert_int_equal(kv_set(t, slice_of(key, 600), slice_of(value, 10)), 0);
                 assert_int_equal(kv_set(t, slice_of(key, 599), slice_of(value, 10)), 0);
@@ -524,10 +526,11 @@ static void test_damaged_pages(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_missing), TEST(test_create), TEST(test_foreign), TEST(test_foreign_empty),
-                TEST(test_newer), TEST(test_exclusive), TEST(test_shared), TEST(test_wait),
-                TEST(test_no_permission), TEST(test_readonly_fs), TEST(test_address_space),
-                TEST(test_damaged_headers), TEST(test_truncated), TEST(test_damaged_pages),
+                TEST(test_missing),       TEST(test_create),        TEST(test_foreign),
+                TEST(test_foreign_empty), TEST(test_newer),         TEST(test_exclusive),
+                TEST(test_shared),        TEST(test_wait),          TEST(test_no_permission),
+                TEST(test_readonly_fs),   TEST(test_address_space), TEST(test_damaged_headers),
+                TEST(test_truncated),     TEST(test_damaged_pages),
         };
 
         return cmocka_run_group_tests_name("lmdb open", tests, NULL, NULL);

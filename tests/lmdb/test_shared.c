@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Several processes: watches across them, growth of the map, processes that are killed. */
 #include "fixture.h"
 
@@ -318,7 +319,8 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 TEST(test_watch_across), TEST(test_watch_late), TEST(test_watch_broken),
-                TEST(test_watch_limit), TEST(test_growth), TEST(test_killed), TEST(test_sums),
+                TEST(test_watch_limit),  TEST(test_growth),     TEST(test_killed),
+                TEST(test_sums),
         };
 
         return cmocka_run_group_tests_name("lmdb shared", tests, NULL, NULL);

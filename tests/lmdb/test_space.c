@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Room: true figures, a full store that can still delete, a full disk. */
 #include "fixture.h"
 #include "kv/engine.h"
@@ -121,8 +122,11 @@ static void test_figures(void **state)
 
 static int reserve(struct kv_store *s, uint64_t bytes)
 {
-        struct kv_need need = { .keys = bytes / 32768 + 1, .sets = bytes / 32768 + 1, .bytes = bytes,
-                                .largest = 32768, .commits = 1 };
+        struct kv_need need = { .keys = bytes / 32768 + 1,
+                                .sets = bytes / 32768 + 1,
+                                .bytes = bytes,
+                                .largest = 32768,
+                                .commits = 1 };
 
         return s->ops->reserve(s, &need);
 }
@@ -165,7 +169,10 @@ static void test_full_disk(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_figures), TEST(test_reserve), TEST(test_bounded), TEST(test_full_disk),
+                TEST(test_figures),
+                TEST(test_reserve),
+                TEST(test_bounded),
+                TEST(test_full_disk),
         };
 
         return cmocka_run_group_tests_name("lmdb space", tests, NULL, NULL);

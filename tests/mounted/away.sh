@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A mount that ends while its cluster is away: it waits for a while, which -o timeout and signals shorten, and then
 # says what is lost, to ashlar umount and by its exit code. If the cluster comes back in time nothing is lost. The
 # cluster is a stand-in inside of the mount's process (standin_mount.c).

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # One large file: written, read back by checksum, overwritten in the middle, truncated and extended; and a
 # sparse one whose holes stay holes. All again after a new mount. 512 MiB; 4 GiB with ASHLAR_BIG=1.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A cluster mounted exclusively: a tree copied there, unmounted, checked, mounted again and compared; who keeps
 # whom out; what is in it then is there for shared mounts too; and one that is evicted while it is stopped cannot
 # write a byte any more, not even what it had acknowledged.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A cluster that is away: requests wait, signals end the waiting, -o timeout ends it with EIO, and everything goes
 # on by itself when the cluster is back. A mount that ends meanwhile waits for it for a while, and then says what is
 # lost.

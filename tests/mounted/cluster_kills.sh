@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Processes of the cluster are killed and started again while mounts work on it: the mounts wait and go on by
 # themselves, every step of a program succeeds, and afterwards the data is what was acknowledged and fsck is
 # content. Once with two shared mounts, once with an exclusive one.

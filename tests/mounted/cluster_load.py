@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes into a mount until told to stop, keeping account of what was acknowledged; or compares.
 
     cluster_load.py write DIR ACCOUNT STOP     works below DIR until the file STOP exists

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A full disk: writers get ENOSPC, what was acknowledged and fsynced stays, deleting works and makes room again.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A mounted store says by whom it is used, is not harmed by those who ask, and can be looked at meanwhile.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What the tests on a real mount share. Sourced by each of them; bash.
 #
 # Environment: ASHLAR (the program, set by meson), ASHLAR_BIG=1 (full sizes), TMPDIR (where stores are made).

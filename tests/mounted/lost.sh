@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A disk that fails for good while the last changes are written: unmounting tries for a while, and then says that
 # changes are lost, to ashlar umount and as the exit code of a mount in the foreground. One that recovers in time
 # loses nothing.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Very many files in one directory: made, listed (each name once), found, renamed, deleted while the directory
 # is read. 20,000; 200,000 with ASHLAR_BIG=1.
 . "$(dirname "$0")/lib.sh"

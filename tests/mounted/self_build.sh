@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # This project, cloned into a mount, builds there and passes its unit tests there.
 # Environment: SOURCE_ROOT (the tree, set by meson).
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Two mounts of one store: what one does the other sees; who keeps whom out; one that is killed, evicted or stopped.
 #
 # shared.sh [STORE]: over a store of its own, or over STORE, which is erased.

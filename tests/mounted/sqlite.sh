@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # SQLite databases under the load of several processes, with a rollback journal and with a write-ahead log
 # (whose index is shared memory on the mount), stay intact, and every transaction is there once.
 . "$(dirname "$0")/lib.sh"

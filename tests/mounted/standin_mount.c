@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A mount in the foreground over a stand-in for a cluster (tests/fdb) inside of this process: for away.sh.
  *
  *     standin_mount CLUSTER_FILE DIR [-o OPTIONS]

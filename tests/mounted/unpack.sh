@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Some thousand real files, unpacked by tar, are what they were: at once, after a cold mount, and after half
 # of them was deleted again.
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* The memtable against a sorted array, one seeded thread; and one writer beside readers. */
-#include "kv/layer/writebehind/memtable.h"
 #include "base/rng.h"
+#include "kv/layer/writebehind/memtable.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -141,9 +142,8 @@ static void *race_reader(void *arg)
 
         while (!atomic_load(&race->done)) {
                 uint64_t number = atomic_load(&race->published);
-                struct slice key =
-                        slice_of(buf, (size_t)snprintf(buf, sizeof(buf), "%06u",
-                                                       (unsigned)(number % RACE_KEYS)));
+                struct slice key = slice_of(buf, (size_t)snprintf(buf, sizeof(buf), "%06u",
+                                                                  (unsigned)(number % RACE_KEYS)));
                 struct mt_entry *e = mt_find(race->mt, mt_hash(key), key);
                 const struct mt_version *v = e ? mt_visible(e, number) : NULL;
                 struct mt_entry *previous = NULL;
@@ -173,9 +173,8 @@ static void one_writer_many_readers(void **state)
                 assert_int_equal(pthread_create(&threads[i], NULL, race_reader, &race), 0);
         for (uint64_t n = 1; n <= 3 * RACE_KEYS; n++) {
                 for (unsigned k = 0; k < 2; k++) {
-                        struct slice key = slice_of(
-                                buf, (size_t)snprintf(buf, sizeof(buf), "%06u",
-                                                      (unsigned)((n - k) % RACE_KEYS)));
+                        struct slice key = slice_of(buf, (size_t)snprintf(buf, sizeof(buf), "%06u",
+                                                                          (unsigned)((n - k) % RACE_KEYS)));
                         struct mt_entry *e = mt_insert(race.mt, mt_hash(key), key);
 
                         memcpy(mt_push(race.mt, e, n, 0, sizeof(n), false)->data, &n, sizeof(n));

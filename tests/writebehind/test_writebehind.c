@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* The writebehind wrapper over mem and the fault wrapper: what survives a crash, what a full or failing store
  * does to writers, bounds, and that a reader's view and snapshot are a pair. The store contract itself
  * is tested in tests/kv. */
-#include "kv/layer/writebehind/internal.h"
 #include "base/rng.h"
 #include "kv/layer/layer.h"
+#include "kv/layer/writebehind/internal.h"
 #include "kv/testing/testing.h"
 
 #include <setjmp.h>
@@ -500,7 +501,8 @@ struct sum {
 static int sum_body(struct kv_txn *t, void *arg)
 {
         struct sum *sum = arg;
-        struct kv_range_opts opts = { .begin = slice_str("acc"), .end = slice_str("acd"),
+        struct kv_range_opts opts = { .begin = slice_str("acc"),
+                                      .end = slice_str("acd"),
                                       .reverse = sum->reverse };
         struct kv_range range;
         struct slice key, value;

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* Attributes: reading and changing them. */
-#include "fs/writeback/writeback.h"
-#include "fs/inode/hints.h"
-#include "fs/inode/priv.h"
 #include "fs/data/readahead.h"
 #include "fs/extent/truncate.h"
+#include "fs/inode/hints.h"
+#include "fs/inode/priv.h"
+#include "fs/writeback/writeback.h"
 
 struct getattr {
         struct fs *fs;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Extended attributes: a key each, beside the inode's record. */
 #include "fs/inode/inode.h"
 
@@ -57,8 +58,9 @@ static int change_body(struct kv_txn *t, void *arg)
 
 int fs_setxattr(struct fs *fs, uint64_t ino, struct slice name, struct slice value, int flags)
 {
-        struct change c = { .fs = fs, .ino = ino, .name = name, .value = value, .flags = flags,
-                            .now = fs_now(fs) };
+        struct change c = {
+                .fs = fs, .ino = ino, .name = name, .value = value, .flags = flags, .now = fs_now(fs)
+        };
         int r = check_name(name);
 
         if (r < 0)
@@ -177,8 +179,11 @@ static int list_body(struct kv_txn *t, void *arg)
         fmt_key_xattr(&begin, l->ino, slice_of(NULL, 0));
         end = begin;
         end.data[end.len - 1]++; /* what follows \x02 */
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin), .end = fmt_slice(&end),
-                                                           .snapshot = true, .mode = KV_ALL });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
+                                                .end = fmt_slice(&end),
+                                                .snapshot = true,
+                                                .mode = KV_ALL });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
                 r = list_one(l, key);
                 if (r < 0)

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* fallocate(2): nothing is reserved, because an overwritten block needs new room anyway; ranges are zeroed by
  * taking their blocks away. */
-#include "fs/extent/block.h"
-#include "fs/writeback/writeback.h"
 #include "fs/data/readahead.h"
+#include "fs/extent/block.h"
 #include "fs/extent/truncate.h"
+#include "fs/writeback/writeback.h"
 
 #include <linux/falloc.h>
 
@@ -17,8 +18,7 @@ struct zero {
 };
 
 /* Zeros the bytes [from, to) of one block. */
-static int zero_in_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t from,
-                         uint64_t to)
+static int zero_in_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t from, uint64_t to)
 {
         uint8_t copy[FMT_BLOCK_SIZE_MAX];
         struct fs_block_edit e = { .offset = fs_block_down(fs, from) };
@@ -40,8 +40,8 @@ static int zero_in_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode
 }
 
 /* Takes away whole blocks of [begin, end), as many as one transaction may. */
-static int clear_blocks(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t begin,
-                        uint64_t end, uint64_t *ret_next)
+static int clear_blocks(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t begin, uint64_t end,
+                        uint64_t *ret_next)
 {
         unsigned step = fs_block_step(fs);
         struct fs_block_found found;

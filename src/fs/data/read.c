@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading files: straight out of the store's memory, or with what is dirty laid over it in a copy. */
-#include "fs/extent/block.h"
 #include "base/cleanup.h"
-#include "fs/writeback/writeback.h"
-#include "fs/inode/inode.h"
 #include "fs/data/readahead.h"
+#include "fs/extent/block.h"
+#include "fs/inode/inode.h"
+#include "fs/writeback/writeback.h"
 
 /* Blocks that need no allocation to be read: 1 MiB in blocks of 16 KiB, and an edge. */
 #define BLOCKS_ON_STACK 65u
@@ -17,8 +18,8 @@ struct read {
         struct timespec now;
         fs_writeback_mark mark;
         uint64_t dirty_end; /* 0: nothing is dirty */
-        bool again;            /* to be read again: see fs_writeback_mark */
-        int result; /* of FN */
+        bool again;         /* to be read again: see fs_writeback_mark */
+        int result;         /* of FN */
         bool atime_due, atime_set;
 };
 
@@ -119,8 +120,8 @@ static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n
                         return r;
                 add_block(&pieces, value, from, to);
         }
-        return fs->writeback ? hand_out_merged(t, rd, iov, pieces.n, (size_t)(end - rd->offset)) :
-                            hand_out(t, rd, iov, pieces.n, (size_t)(end - rd->offset));
+        return fs->writeback ? hand_out_merged(t, rd, iov, pieces.n, (size_t)(end - rd->offset))
+                             : hand_out(t, rd, iov, pieces.n, (size_t)(end - rd->offset));
 }
 
 /* A body's result: the access time is to be set before data is handed out, since the kernel asks for it right
@@ -191,8 +192,9 @@ static int read_body(struct kv_txn *t, void *arg)
 
 int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg)
 {
-        struct read rd = { .fs = fs, .ino = ino, .offset = offset, .len = len, .fn = fn, .arg = arg,
-                           .now = fs_now(fs) };
+        struct read rd = {
+                .fs = fs, .ino = ino, .offset = offset, .len = len, .fn = fn, .arg = arg, .now = fs_now(fs)
+        };
         int r;
 
         if (fs_readahead_read(fs, ino, offset, len, fn, arg, &r) > 0)

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 #include "fs/data/readahead.h"
 
-#include "fs/extent/block.h"
 #include "base/cleanup.h"
-#include "fs/writeback/writeback.h"
+#include "base/pool.h"
+#include "base/waitlist.h"
+#include "fs/extent/block.h"
 #include "fs/inode/inode.h"
 #include "fs/session/session.h"
-#include "base/waitlist.h"
-#include "base/pool.h"
+#include "fs/writeback/writeback.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -20,19 +21,19 @@
 struct chunk {
         struct pool_job job;
         struct readahead *readahead;
-        struct chunk *next;  /* of the same stream */
+        struct chunk *next; /* of the same stream */
         uint64_t ino, offset;
         uint64_t begun_ns;
         fs_writeback_mark mark; /* from before the fetch */
         unsigned refs;
         bool done;
         int error;
-        size_t len;          /* less than a chunk at the end of the file */
+        size_t len; /* less than a chunk at the end of the file */
         uint8_t data[];
 };
 
 struct stream {
-        uint64_t ino; /* 0: free */
+        uint64_t ino;  /* 0: free */
         uint64_t next; /* where it goes on */
         unsigned run;  /* requests that did */
         unsigned depth;
@@ -134,8 +135,8 @@ static int fetch_body(struct kv_txn *t, void *arg)
                 return r;
         c->len = 0;
         if (inode.rec.size > c->offset)
-                c->len = inode.rec.size - c->offset < ra->chunk_bytes ? (size_t)(inode.rec.size - c->offset) :
-                                                                        ra->chunk_bytes;
+                c->len = inode.rec.size - c->offset < ra->chunk_bytes ? (size_t)(inode.rec.size - c->offset)
+                                                                      : ra->chunk_bytes;
         for (size_t at = 0; at < c->len; at += fs->block_size) {
                 struct slice value;
                 size_t stored;
@@ -175,8 +176,13 @@ static void begin_fetch(struct readahead *ra, struct stream *s, uint64_t offset)
         c = malloc(sizeof(*c) + ra->chunk_bytes);
         if (!c)
                 return;
-        *c = (struct chunk){ .job.fn = fetch, .readahead = ra, .next = s->chunks, .ino = s->ino,
-                             .offset = offset, .begun_ns = now_ns(ra), .mark = fs_writeback_now(ra->fs),
+        *c = (struct chunk){ .job.fn = fetch,
+                             .readahead = ra,
+                             .next = s->chunks,
+                             .ino = s->ino,
+                             .offset = offset,
+                             .begun_ns = now_ns(ra),
+                             .mark = fs_writeback_now(ra->fs),
                              .refs = 2 };
         s->chunks = c;
         ra->chunks++;
@@ -338,8 +344,8 @@ static int hand_out(struct readahead *ra, const struct span *span, uint64_t offs
                 uint64_t to = offset + len - c->offset < c->len ? offset + len - c->offset : c->len;
 
                 if (from < to) {
-                        iov[n++] = (struct iovec){ .iov_base = c->data + from,
-                                                   .iov_len = (size_t)(to - from) };
+                        iov[n++] =
+                                (struct iovec){ .iov_base = c->data + from, .iov_len = (size_t)(to - from) };
                         total += (size_t)(to - from);
                 }
                 if (c->len < ra->chunk_bytes)

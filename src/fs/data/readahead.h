@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading ahead, where a read costs a round trip: who reads a file from the front gets what comes next
  * from memory, fetched by several transactions at once.
  *

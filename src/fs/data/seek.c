@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* lseek(2) with SEEK_DATA and SEEK_HOLE, to the block: zeros inside a stored block count as data. */
 #include "fs/extent/block.h"
-#include "fs/writeback/writeback.h"
 #include "fs/inode/inode.h"
+#include "fs/writeback/writeback.h"
 
 #include <unistd.h>
 
@@ -11,9 +12,9 @@
 struct seek {
         struct fs *fs;
         uint64_t ino;
-        uint64_t at;   /* where to go on */
+        uint64_t at; /* where to go on */
         int whence;
-        bool found;    /* AT is the answer */
+        bool found; /* AT is the answer */
 };
 
 /* Goes to the first byte of data at or after AT, or the first hole. 1 for each block that did not
@@ -41,8 +42,11 @@ static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
 
         fmt_key_block(&begin, s->ino, fs_block_down(s->fs, s->at));
         fmt_key_block(&end, s->ino, fs_block_up(s->fs, size));
-        kv_range_start(t, &range, &(struct kv_range_opts){
-                .begin = fmt_slice(&begin), .end = fmt_slice(&end), .limit = SEEK_BLOCKS, .snapshot = true });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
+                                                .end = fmt_slice(&end),
+                                                .limit = SEEK_BLOCKS,
+                                                .snapshot = true });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
                 n++;
                 r = fmt_key_parse(key, &parsed);

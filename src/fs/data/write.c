@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing to files: in transactions of whole blocks, each with the inode's new size and times. */
-#include "fs/extent/block.h"
-#include "fs/writeback/writeback.h"
-#include "fs/inode/priv.h"
 #include "fs/data/readahead.h"
+#include "fs/extent/block.h"
 #include "fs/extent/truncate.h"
+#include "fs/inode/priv.h"
+#include "fs/writeback/writeback.h"
 
 /* Blocks in one transaction at most; a request of 1 MiB is one even with blocks of 16 KiB. */
 #define WRITE_BLOCKS 80u
@@ -55,8 +56,7 @@ static unsigned span_below(const struct fs *fs, const struct span *s, uint64_t e
 }
 
 /* Starts reading the first COUNT blocks. */
-static void span_start(const struct fs *fs, struct kv_txn *t, struct span *s, uint64_t ino,
-                       unsigned count)
+static void span_start(const struct fs *fs, struct kv_txn *t, struct span *s, uint64_t ino, unsigned count)
 {
         for (unsigned i = 0; i < count; i++)
                 fs_block_start(t, &s->reads[i], ino, s->begin + (uint64_t)i * fs->block_size, KV_LENGTH);
@@ -94,7 +94,8 @@ static int span_put(const struct fs *fs, struct kv_txn *t, const struct span *s,
 
         for (unsigned i = 0; i < s->count; i++) {
                 struct fs_block_edit e = { .offset = s->begin + (uint64_t)i * fs->block_size,
-                                           .existed = s->existed[i], .old_len = s->old_len[i] };
+                                           .existed = s->existed[i],
+                                           .old_len = s->old_len[i] };
                 size_t to;
                 int r;
 
@@ -180,8 +181,9 @@ static int write_body(struct kv_txn *t, void *arg)
 
 ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data, unsigned flags)
 {
-        struct write w = { .fs = fs, .ino = ino, .offset = offset, .data = data, .flags = flags,
-                           .now = fs_now(fs) };
+        struct write w = {
+                .fs = fs, .ino = ino, .offset = offset, .data = data, .flags = flags, .now = fs_now(fs)
+        };
         size_t done = 0;
         int r = fs->rdonly ? -EROFS : 0;
 

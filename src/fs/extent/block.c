@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading, replacing and clearing blocks. */
 #include "fs/extent/block.h"
 
@@ -5,8 +6,7 @@
 
 const uint8_t fs_zeros[FMT_BLOCK_SIZE_MAX];
 
-void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uint64_t offset,
-                    unsigned flags)
+void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uint64_t offset, unsigned flags)
 {
         struct fmt_key k;
 
@@ -127,8 +127,8 @@ int fs_block_patch(struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e
         return kv_patch(t, fmt_slice(&k), e->from, slice_of(e->data.data, end - e->from));
 }
 
-int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
-                  unsigned limit, struct fs_block_found *ret)
+int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse, unsigned limit,
+                  struct fs_block_found *ret)
 {
         struct fmt_key begin_key, end_key;
         struct fmt_parsed_key parsed;
@@ -139,9 +139,12 @@ int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, 
         *ret = (struct fs_block_found){ .count = 0 };
         fmt_key_block(&begin_key, ino, begin);
         fmt_key_block(&end_key, ino, end);
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin_key),
-                                                           .end = fmt_slice(&end_key), .limit = limit,
-                                                           .reverse = reverse, .mode = KV_ALL });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = fmt_slice(&begin_key),
+                                                .end = fmt_slice(&end_key),
+                                                .limit = limit,
+                                                .reverse = reverse,
+                                                .mode = KV_ALL });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
                 r = fmt_key_parse(key, &parsed);
                 if (r < 0)

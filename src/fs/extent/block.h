@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Blocks of files in a transaction. Only the plain form exists so far: the others (compressed, with parity)
  * come with a feature bit in 'M', which this version refuses to open. So one get finds a block, and
  * replacing it has nothing else to clear. */
@@ -29,8 +30,7 @@ struct fs_block_read {
 };
 
 /* OFFSET: of the block. FLAGS: as kv_get_start. */
-void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uint64_t offset,
-                    unsigned flags);
+void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uint64_t offset, unsigned flags);
 /* 1 and the stored bytes (zeros follow up to the block size), 0 if absent: all zeros, and an empty slice. */
 int fs_block_wait(const struct fs *fs, struct kv_txn *t, struct fs_block_read *r, struct slice *ret);
 
@@ -40,7 +40,7 @@ int fs_block_wait(const struct fs *fs, struct kv_txn *t, struct fs_block_read *r
 struct fs_block_edit {
         uint64_t offset; /* of the block */
         bool existed;
-        size_t old_len;  /* as it was stored; 0 if it did not exist */
+        size_t old_len; /* as it was stored; 0 if it did not exist */
         struct slice old;
         size_t from;
         struct slice data;
@@ -68,8 +68,8 @@ struct fs_block_found {
 
 /* Finds existing blocks in [begin, end) (offsets of blocks), at most LIMIT: the first of them, or with
  * REVERSE the last. */
-int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse,
-                  unsigned limit, struct fs_block_found *ret);
+int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse, unsigned limit,
+                  struct fs_block_found *ret);
 
 /* This transaction fails if somebody writes a block in [begin, end) before it commits. */
 int fs_block_depend(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end);

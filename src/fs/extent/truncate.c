@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shrinking and growing files, in bounded transactions. */
 #include "fs/extent/truncate.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Changing a file's size. Shrinking by more than one transaction may clear leaves a mark (trim_from) in the
  * inode and its number under 'g': blocks from there on are dead, and cleared in bounded steps. */
 #ifndef FS_EXTENT_TRUNCATE_H

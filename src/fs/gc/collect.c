@@ -1,23 +1,24 @@
+/* SPDX-License-Identifier: MIT */
 /* The collector's thread, its queue, and how it clears inodes: many small ones in one transaction, a large
  * one in many. */
 #include "fs/gc/collect.h"
 
-#include "fs/extent/block.h"
 #include "base/cleanup.h"
-#include "fs/inode/inuse.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "fs/extent/block.h"
 #include "fs/extent/truncate.h"
+#include "fs/inode/inuse.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 
-#define BATCH       64u   /* inodes in one transaction */
-#define MANY        1024u /* inodes that are worth to begin at once */
-#define WRITEBACK_MS   50u   /* else so long, so that a few inodes do not cost a transaction each */
-#define RETRY_MS    1000u /* after an error of the store */
-#define ALONE_S     5     /* between two looks whether other mounts have gone, if something was left */
-#define SCAN_S      30    /* else */
+#define BATCH        64u   /* inodes in one transaction */
+#define MANY         1024u /* inodes that are worth to begin at once */
+#define WRITEBACK_MS 50u   /* else so long, so that a few inodes do not cost a transaction each */
+#define RETRY_MS     1000u /* after an error of the store */
+#define ALONE_S      5     /* between two looks whether other mounts have gone, if something was left */
+#define SCAN_S       30    /* else */
 
 struct fs_collector {
         struct fs *fs;
@@ -96,12 +97,12 @@ struct job {
         enum verdict verdict;
         bool one_block; /* has block 0 at most */
         bool no_blocks;
-        bool more;      /* run again: not all of its blocks are cleared */
+        bool more; /* run again: not all of its blocks are cleared */
 };
 
 struct batch {
         struct fs *fs;
-        bool alone;     /* no other mount is registered */
+        bool alone; /* no other mount is registered */
         unsigned count;
         struct job jobs[BATCH];
 };
@@ -314,9 +315,12 @@ static int scan_body(struct kv_txn *t, void *arg)
         s->count = 0;
         fmt_key_garbage(&begin, s->from);
         fmt_key_garbage_end(&end);
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin),
-                                                           .end = fmt_slice(&end), .limit = BATCH,
-                                                           .snapshot = true, .mode = KV_ALL });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
+                                                .end = fmt_slice(&end),
+                                                .limit = BATCH,
+                                                .snapshot = true,
+                                                .mode = KV_ALL });
         while ((r = kv_range_next(&range, &key, &value)) > 0) {
                 seen++;
                 /* Keys that are none of ours are left to fsck. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The collector: a thread that clears what 'g' names - inodes without names once nobody uses them, and
  * blocks beyond a truncated file's end. */
 #ifndef FS_GC_COLLECT_H

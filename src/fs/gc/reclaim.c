@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Room in a full store. What was deleted is room only after it was collected and committed, and in some
  * stores (LMDB) only to the transaction after the next one. Who deletes files and then writes expects it
  * at once. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Access times. What the kernel serves from its caches is not seen here, so they are approximate. */
 #include "fs/inode/inode.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fs/inode/hints.h"
 
 #include <stdatomic.h>
@@ -7,7 +8,7 @@
 
 /* Each name has one place. The halves of two hints may mix: then the guess is wrong. */
 struct hint {
-        _Atomic uint64_t name; /* hash of directory and name */
+        _Atomic uint64_t name;  /* hash of directory and name */
         _Atomic uint64_t inode; /* number, and whether it is a directory in the lowest bit; 0: none */
 };
 

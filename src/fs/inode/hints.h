@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What this mount has met lately, so that less has to be read, or more at once. On a local store, where that
  * saves nothing, nothing is remembered (FS->hints is NULL). All functions: any thread.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Loading and storing inodes. */
 #include "fs/inode/inode.h"
 
@@ -228,8 +229,7 @@ int fs_dir_touch(struct kv_txn *t, uint64_t dir, struct timespec now, int subdir
         return r < 0 ? r : fs_inode_add(t, dir, FMT_ATTR_CHANGE, 1);
 }
 
-static void record_attr(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec,
-                        struct fs_attr *ret)
+static void record_attr(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec, struct fs_attr *ret)
 {
         *ret = (struct fs_attr){
                 .ino = ino,
@@ -250,8 +250,7 @@ static void record_attr(const struct fs *fs, uint64_t ino, const struct fmt_inod
         };
 }
 
-void fs_inode_attr_new(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec,
-                       struct fs_attr *ret)
+void fs_inode_attr_new(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec, struct fs_attr *ret)
 {
         record_attr(fs, ino, rec, ret);
         if (S_ISDIR(rec->mode))

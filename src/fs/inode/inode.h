@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inodes in a transaction: the record and the partial updates under \xfe that complete it. */
 #ifndef FS_INODE_INODE_H
 #define FS_INODE_INODE_H
@@ -15,8 +16,8 @@ enum fs_inode_want {
 struct fs_inode {
         uint64_t ino;
         struct fmt_inode rec;
-        bool dir_times;      /* times from \xfe are folded into REC */
-        uint32_t subdirs;    /* directories, if wanted: directories in it */
+        bool dir_times;   /* times from \xfe are folded into REC */
+        uint32_t subdirs; /* directories, if wanted: directories in it */
         struct fmt_scratch scratch;
 };
 
@@ -90,7 +91,6 @@ int fs_dir_touch(struct kv_txn *t, uint64_t dir, struct timespec now, int subdir
 void fs_inode_attr(const struct fs *fs, const struct fs_inode *inode, struct fs_attr *ret);
 
 /* A new inode that nothing refers to yet: what stat(2) shows of it. */
-void fs_inode_attr_new(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec,
-                       struct fs_attr *ret);
+void fs_inode_attr_new(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec, struct fs_attr *ret);
 
 #endif

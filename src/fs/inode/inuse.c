@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Open addressing with linear probing, in shards that each have a lock and grow by themselves, so that no
  * growth stalls the mount or needs the whole table twice. */
 #include "fs/inode/inuse.h"

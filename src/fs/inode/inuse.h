@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of inodes in use: how many references to each inode the mount has handed out, and which of
  * them have lost their last name, or never had one. 16 bytes an entry, 20 to 26 with the free slots between.
  * All functions: any thread. */

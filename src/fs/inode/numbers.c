@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inode numbers: taken from the store in ranges, so that a create costs no transaction for its number.
  * Those that a mount took and did not use are lost; none is ever used twice.
  *
@@ -34,8 +35,11 @@ static int check_unused(struct kv_txn *t, uint64_t first)
 
         fmt_key_inode(&begin, first);
         fmt_key_inode_end(&end, UINT64_MAX);
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin), .end = fmt_slice(&end),
-                                                           .limit = 1, .snapshot = true });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
+                                                .end = fmt_slice(&end),
+                                                .limit = 1,
+                                                .snapshot = true });
         r = kv_range_next(&range, &key, &value);
         kv_range_end(&range);
         return r > 0 ? -ERR_CORRUPT : r;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Taking privileges away, as Linux' file_remove_privs does. */
 #include "fs/inode/priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The privileges of a file that a change by others takes away: setuid, setgid, file capabilities. */
 #ifndef FS_INODE_PRIV_H
 #define FS_INODE_PRIV_H

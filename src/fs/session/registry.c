@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fs/session/registry.h"
 
 #include "base/cleanup.h"
@@ -13,7 +14,8 @@ void fs_registry_start(struct kv_txn *t, struct fs_registry_read *r, bool snapsh
                 kv_range_start(t, &r->range[i],
                                &(struct kv_range_opts){ .begin = fmt_slice(&r->begin[i]),
                                                         .end = fmt_slice(&r->end[i]),
-                                                        .snapshot = snapshot, .mode = KV_ALL });
+                                                        .snapshot = snapshot,
+                                                        .mode = KV_ALL });
         }
 }
 

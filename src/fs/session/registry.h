@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of mounts, under 'p': who may write to a store that several can have open. Not needed by who
  * has the store to himself (fs_open without a session). All functions: any thread. */
 #ifndef FS_SESSION_REGISTRY_H
@@ -9,9 +10,9 @@
 /* A mount as the table has it. */
 struct fs_mount {
         uint8_t pid[FMT_PID_SIZE];
-        bool damaged;              /* ENTRY cannot be read, and is empty */
-        struct fmt_process entry;  /* its texts are valid during the callback */
-        uint64_t heartbeat;        /* of its status; fs_mounts only */
+        bool damaged;             /* ENTRY cannot be read, and is empty */
+        struct fmt_process entry; /* its texts are valid during the callback */
+        uint64_t heartbeat;       /* of its status; fs_mounts only */
 };
 
 /* Called for each mount. Other than 0 ends the walk and becomes its result. */

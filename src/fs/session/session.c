@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 #include "fs/session/session.h"
 
 #include "base/cleanup.h"
-#include "fs/gc/collect.h"
-#include "fs/state.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/thread.h"
+#include "fs/gc/collect.h"
+#include "fs/state.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -122,7 +123,6 @@ bool fs_mount_is_gone(const struct fmt_process *entry, const struct process_id *
         return is_of_former_boot(entry, self, local) || is_gone_here(entry, self, default_is_gone);
 }
 
-
 /* A process that is gone does not come back, so what was seen in one transaction holds in the next. Should
  * its last commit still be on its way, it comes before the eviction or fails. */
 static int sweep_one(const struct fs_mount *m, void *arg)
@@ -173,15 +173,17 @@ static int refuse(struct registration *g, const struct fs_mount *m)
         for (size_t i = 0; i < FMT_PID_SIZE; i++)
                 snprintf(pid + 2 * i, 3, "%02x", m->pid[i]);
         if (m->damaged)
-                return err_set(g->text, EBUSY, "the table of mounts has a damaged entry; if nothing is "
-                               "mounted, 'ashlar evict %s %s' clears it", store, pid);
+                return err_set(g->text, EBUSY,
+                               "the table of mounts has a damaged entry; if nothing is "
+                               "mounted, 'ashlar evict %s %s' clears it",
+                               store, pid);
         if (gmtime_r(&m->entry.registered.tv_sec, &tm))
                 strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &tm);
         g->here = same_text(m->entry.boot_id, g->s->opts.self.boot_id);
         return err_set(g->text, EBUSY,
                        "the store is in use by pid %" PRIu64 " on %s, mounted %s at %s since %s; if that "
-                       "mount is dead, 'ashlar evict %s %s' clears it", m->entry.unix_pid,
-                       printable(m->entry.host, host, sizeof(host)),
+                       "mount is dead, 'ashlar evict %s %s' clears it",
+                       m->entry.unix_pid, printable(m->entry.host, host, sizeof(host)),
                        m->entry.exclusive ? "exclusively" : "shared",
                        printable(m->entry.mountpoint, dir, sizeof(dir)), since, store, pid);
 }

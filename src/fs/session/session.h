@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A mount's registration in the store that it shares with others: its entry under 'p', which every
  * transaction of the mount reads, and its status under 'p' 'l', which a thread of the session keeps fresh.
  *
@@ -9,15 +10,15 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "format/format.h"
-#include "kv/kv.h"
 #include "base/process.h"
+#include "format/format.h"
 #include "fs/session/registry.h"
+#include "kv/kv.h"
 
 #include <stdatomic.h>
 
 struct fs_session_opts {
-        const char *store;      /* its name, for messages */
+        const char *store; /* its name, for messages */
         const char *mountpoint;
         bool exclusive;         /* no other mount beside this one */
         struct process_id self; /* who registers */
@@ -25,8 +26,8 @@ struct fs_session_opts {
          * process_is_gone */
         bool (*is_gone)(const struct fmt_process *m);
         const struct clock *clock; /* NULL: clock_system */
-        unsigned heartbeat_ms;  /* 0: FS_HEARTBEAT_MS */
-        unsigned wait_ms;       /* how long to wait for a mount on this machine that may be just going away */
+        unsigned heartbeat_ms;     /* 0: FS_HEARTBEAT_MS */
+        unsigned wait_ms; /* how long to wait for a mount on this machine that may be just going away */
 };
 
 /* Between two heartbeats: milliseconds. */

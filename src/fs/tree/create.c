@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* New inodes with their first name. */
 #include "fs/gc/collect.h"
-#include "fs/writeback/writeback.h"
 #include "fs/inode/hints.h"
 #include "fs/inode/inuse.h"
+#include "fs/writeback/writeback.h"
 
 struct create {
         struct fs *fs;

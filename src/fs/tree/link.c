@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* Names that come and go on inodes that exist: link, unlink, rmdir. */
 #include "fs/tree/link.h"
 
 #include "fs/gc/collect.h"
-#include "fs/writeback/writeback.h"
 #include "fs/inode/hints.h"
 #include "fs/inode/inuse.h"
+#include "fs/writeback/writeback.h"
 
 /* ---- link --------------------------------------------------------------------------------------- */
 
@@ -122,8 +123,9 @@ int fs_dir_check_empty(struct kv_txn *t, uint64_t dir)
 
         fmt_key_dirent(&begin, dir, slice_of(NULL, 0));
         fmt_key_dir_end(&end, dir);
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin), .end = fmt_slice(&end),
-                                                           .limit = 1 });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){
+                               .begin = fmt_slice(&begin), .end = fmt_slice(&end), .limit = 1 });
         r = kv_range_next(&range, &key, &value);
         kv_range_end(&range);
         return r > 0 ? -ENOTEMPTY : r;
@@ -180,8 +182,7 @@ static int unlink_body(struct kv_txn *t, void *arg)
 
 static int unlink_or_rmdir(struct fs *fs, uint64_t dir, struct slice name, bool directory)
 {
-        struct unlink u = { .fs = fs, .dir = dir, .name = name, .directory = directory,
-                            .now = fs_now(fs) };
+        struct unlink u = { .fs = fs, .dir = dir, .name = name, .directory = directory, .now = fs_now(fs) };
         int r = fs->rdonly ? -EROFS : fs_name_check(name);
 
         if (r >= 0)

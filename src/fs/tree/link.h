@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parts of removing a name that unlink, rmdir and rename share. */
 #ifndef FS_TREE_LINK_H
 #define FS_TREE_LINK_H

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: MIT */
 /* Directory entries, lookup, and the parent of a directory. */
 #include "fs/gc/collect.h"
-#include "fs/writeback/writeback.h"
 #include "fs/inode/hints.h"
 #include "fs/inode/inuse.h"
+#include "fs/writeback/writeback.h"
 
 static bool is_dot(struct slice name)
 {
@@ -129,8 +130,8 @@ static int lookup_body(struct kv_txn *t, void *arg)
 {
         struct lookup *l = arg;
         struct fs_inode inode;
-        int r = is_dot(l->name) || is_dot_dot(l->name) ? lookup_dots(t, l, &inode) :
-                                                         lookup_name(t, l, &inode);
+        int r = is_dot(l->name) || is_dot_dot(l->name) ? lookup_dots(t, l, &inode)
+                                                       : lookup_name(t, l, &inode);
 
         if (r >= 0)
                 fs_inode_attr(l->fs, &inode, &l->attr);

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* Listing directories. Entries are handed out while the transaction that read them is open, and a
  * transaction that has to be run again goes on behind the last entry that was taken. */
 #include "fs/gc/collect.h"
-#include "fs/writeback/writeback.h"
 #include "fs/inode/hints.h"
 #include "fs/inode/inuse.h"
+#include "fs/writeback/writeback.h"
 
 /* Entries whose inodes are read together. On a local store this only costs what the caller then has no
  * room for. */
@@ -19,13 +20,13 @@ struct readdir {
         fs_entry_fn fn;
         void *arg;
         struct timespec now;
-        uint64_t generation; /* of the collector, from before the transaction */
+        uint64_t generation;    /* of the collector, from before the transaction */
         fs_writeback_mark mark; /* from before the transaction */
-        bool again;          /* run again: the collector came between */
-        uint64_t held;       /* an inode with a reference from before the transaction; 0: none */
+        bool again;             /* run again: the collector came between */
+        uint64_t held;          /* an inode with a reference from before the transaction; 0: none */
         bool atime_due;
-        bool delivered;      /* something was taken */
-        int broken;          /* the error of the entry after the last one read */
+        bool delivered; /* something was taken */
+        int broken;     /* the error of the entry after the last one read */
 };
 
 struct item {
@@ -111,7 +112,8 @@ static int take_reference(struct readdir *d, uint64_t ino)
 static int deliver(struct readdir *d, struct item *item)
 {
         const struct fs_entry entry = { .name = slice_of(item->name, item->name_len),
-                                        .ino = item->dirent.ino, .type = item->dirent.type,
+                                        .ino = item->dirent.ino,
+                                        .type = item->dirent.type,
                                         .attr = item->has_attr ? &item->attr : NULL };
         int r;
 
@@ -192,8 +194,9 @@ static int readdir_body(struct kv_txn *t, void *arg)
         else
                 fmt_key_dirent(&begin, d->dir, after);
         fmt_key_dir_end(&end, d->dir);
-        kv_range_start(t, &range, &(struct kv_range_opts){ .begin = fmt_slice(&begin), .end = fmt_slice(&end),
-                                                           .snapshot = true });
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){
+                               .begin = fmt_slice(&begin), .end = fmt_slice(&end), .snapshot = true });
         r = wait_dir(d, t, &dir_read);
         if (r >= 0)
                 r = deliver_all(d, t, &range);
@@ -203,8 +206,9 @@ static int readdir_body(struct kv_txn *t, void *arg)
 
 int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, fs_entry_fn fn, void *arg)
 {
-        struct readdir d = { .fs = fs, .dir = dir, .plus = flags & FS_READDIR_PLUS, .fn = fn, .arg = arg,
-                             .now = fs_now(fs) };
+        struct readdir d = {
+                .fs = fs, .dir = dir, .plus = flags & FS_READDIR_PLUS, .fn = fn, .arg = arg, .now = fs_now(fs)
+        };
         int r;
 
         if (after.len > FMT_NAME_MAX)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* rename(2) and renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. */
 #include "fs/gc/collect.h"
 #include "fs/inode/hints.h"
@@ -202,8 +203,13 @@ static int rename_body(struct kv_txn *t, void *arg)
 int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, struct slice new_name,
               unsigned flags)
 {
-        struct rename n = { .fs = fs, .dir = dir, .new_dir = new_dir, .name = name, .new_name = new_name,
-                            .flags = flags, .now = fs_now(fs) };
+        struct rename n = { .fs = fs,
+                            .dir = dir,
+                            .new_dir = new_dir,
+                            .name = name,
+                            .new_name = new_name,
+                            .flags = flags,
+                            .now = fs_now(fs) };
         int r;
 
         if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||

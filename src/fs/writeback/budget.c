@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory that dirty writes may take, of one inode and of all. */
 #include "fs/writeback/internal.h"
 

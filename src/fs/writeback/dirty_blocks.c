@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fs/writeback/dirty_blocks.h"
 
 #include <errno.h>
@@ -114,7 +115,7 @@ int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t off
 }
 
 void dirty_blocks_apply(const struct dirty_blocks *b, uint32_t block_size, uint64_t offset, uint8_t *buf,
-                         size_t len)
+                        size_t len)
 {
         uint64_t end = offset + len;
 

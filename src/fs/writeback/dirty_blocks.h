@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes that were written and are not in the store yet, by blocks. Plain memory: the caller locks. */
 #ifndef FS_WRITEBACK_DIRTY_BLOCKS_H
 #define FS_WRITEBACK_DIRTY_BLOCKS_H
@@ -14,10 +15,10 @@ struct writeback_piece {
 };
 
 struct dirty_block {
-        uint64_t offset;  /* of the block in its file */
-        unsigned n;       /* pieces, sorted, with gaps between */
+        uint64_t offset; /* of the block in its file */
+        unsigned n;      /* pieces, sorted, with gaps between */
         struct writeback_piece pieces[WRITEBACK_PIECES];
-        uint8_t data[];   /* a block long; zeros between the pieces */
+        uint8_t data[]; /* a block long; zeros between the pieces */
 };
 
 /* Sorted by offset. */
@@ -35,7 +36,7 @@ struct dirty_block *dirty_blocks_find(const struct dirty_blocks *b, uint64_t off
 int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t offset, struct slice data);
 /* Lays the bytes over the LEN bytes of a file that are in BUF, from OFFSET on. */
 void dirty_blocks_apply(const struct dirty_blocks *b, uint32_t block_size, uint64_t offset, uint8_t *buf,
-                         size_t len);
+                        size_t len);
 /* Moves the first N blocks of FROM, which all lie behind those of B, to B: 0 or ENOMEM. */
 int dirty_blocks_move(struct dirty_blocks *b, struct dirty_blocks *from, size_t n);
 /* Forgets the first N blocks. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is remembered of inodes, as long as something of them is dirty, and some time longer. */
 #include "fs/writeback/internal.h"
 

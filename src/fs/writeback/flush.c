@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When and by whom what is dirty is committed, and what becomes of it then. */
 #include "fs/writeback/internal.h"
 
@@ -182,8 +183,9 @@ static void feed_done(struct writeback_entry *e, size_t n)
 /* Under E's lock, which is released meanwhile: commits what is frozen, or else what is dirty. */
 static int flush_once(struct writeback *g, struct writeback_entry *e)
 {
-        struct writeback_feed feed = { .entry = e, .more = feed_more, .done = feed_done,
-                                    .step = g->inode_bytes / 4 / g->block_bytes };
+        struct writeback_feed feed = {
+                .entry = e, .more = feed_more, .done = feed_done, .step = g->inode_bytes / 4 / g->block_bytes
+        };
         struct writeback_writer writer;
         bool in_order = writeback_now_ns(g) < e->in_order_until_ns, contended;
         int r;
@@ -226,7 +228,8 @@ static bool is_for_others(const struct writeback *g, const struct writeback_entr
 {
         const struct flush_batch *next = e->frozen.blocks.count > 0 ? &e->frozen : &e->dirty;
 
-        return who == WRITEBACK_ELSEWHERE || (who == WRITEBACK_SMALL_HERE && !writeback_is_small(g->fs, next));
+        return who == WRITEBACK_ELSEWHERE ||
+               (who == WRITEBACK_SMALL_HERE && !writeback_is_small(g->fs, next));
 }
 
 /* Has the next batch committed by a thread of ours, or waits for the one under way. Under E's lock, which
@@ -242,8 +245,8 @@ static int wait_for_others(struct writeback *g, struct writeback_entry *e)
                 writeback_kick(g, e);
                 pthread_mutex_unlock(&g->lock);
         }
-        while (r >= 0 && e->attempts == attempts && (e->flushing || e->frozen.blocks.count > 0 ||
-                                                     e->dirty.blocks.count > 0))
+        while (r >= 0 && e->attempts == attempts &&
+               (e->flushing || e->frozen.blocks.count > 0 || e->dirty.blocks.count > 0))
                 r = waitlist_wait(&e->flushed, &e->lock);
         /* What was under way may be somebody else's who lost deadline. */
         return r < 0 || under_way ? r : e->last_result < 0 && e->last_result != -EINTR ? e->last_result : 0;
@@ -268,7 +271,8 @@ int writeback_flush(struct writeback *g, struct writeback_entry *e, enum flusher
 
 void flush_job(struct pool_job *job)
 {
-        struct writeback_entry *e = (struct writeback_entry *)((char *)job - offsetof(struct writeback_entry, job));
+        struct writeback_entry *e =
+                (struct writeback_entry *)((char *)job - offsetof(struct writeback_entry, job));
         struct writeback *g = e->writeback;
 
         pthread_mutex_lock(&e->lock);

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* The transactions of a flush in parallel: the announcement, blocks, and steps of the size. */
 #include "fs/writeback/flush_part.h"
 
+#include "fs/extent/truncate.h"
 #include "fs/gc/collect.h"
 #include "fs/inode/priv.h"
-#include "fs/extent/truncate.h"
 
 /* ---- announcing --------------------------------------------------------------------------------- */
 
@@ -292,7 +293,8 @@ static int step_begin_blind(struct kv_txn *t, struct flush_part *p, struct fs_in
 }
 
 /* What the next step starts from. */
-static void keep_record(const struct flush_commit *c, const struct fs_inode *inode, struct writeback_step *step)
+static void keep_record(const struct flush_commit *c, const struct fs_inode *inode,
+                        struct writeback_step *step)
 {
         step->record = inode->rec;
         if (step->record.writer.len > 0)
@@ -319,7 +321,7 @@ int writeback_write_step(struct kv_txn *t, struct flush_part *p)
                 r = be_met_by_evictors(t, c);
         if (r >= 0)
                 r = writeback_store_inode(t, &step->change, &inode,
-                                       c->announced || p->count > 0 ? step->end : 0);
+                                          c->announced || p->count > 0 ? step->end : 0);
         keep_record(c, &inode, step);
         return r;
 }

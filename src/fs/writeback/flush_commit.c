@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Committing what was dirty of one inode.
  *
  * What fits into one transaction is one, with data, size and times. More is written in parallel: the first
@@ -9,8 +10,8 @@
  * transaction after the other, each with the size up to its end. docs/DESIGN.md has the interleavings. */
 #include "fs/writeback/flush_part.h"
 
-#include "fs/inode/priv.h"
 #include "fs/extent/truncate.h"
+#include "fs/inode/priv.h"
 
 /* So many transactions are as fast one after the other. */
 #define PARTS_IN_ORDER 2u
@@ -60,7 +61,7 @@ static int commit_in_order(struct flush_commit *c)
         for (size_t first = 0; first < n;) {
                 size_t count = n - first < max ? n - first : max;
                 int r = flush_part_run(c, c->batch->blocks.at + first, count, KV_IDEMPOTENT, NULL,
-                                        write_in_order, NULL);
+                                       write_in_order, NULL);
 
                 if (r == FS_TRIM_FIRST)
                         r = fs_trim_finish(c->fs, c->ino);
@@ -78,11 +79,16 @@ bool writeback_is_small(const struct fs *fs, const struct flush_batch *batch)
 }
 
 int flush_commit(struct fs *fs, struct pool *workers, uint64_t ino, const struct flush_batch *batch,
-                  const struct writeback_feed *feed, const struct writeback_writer *writer, bool in_order,
-                  bool *ret_contended)
+                 const struct writeback_feed *feed, const struct writeback_writer *writer, bool in_order,
+                 bool *ret_contended)
 {
-        struct flush_commit c = { .fs = fs, .workers = workers, .ino = ino, .batch = batch, .feed = feed,
-                                   .writer = writer, .change = batch->change };
+        struct flush_commit c = { .fs = fs,
+                                  .workers = workers,
+                                  .ino = ino,
+                                  .batch = batch,
+                                  .feed = feed,
+                                  .writer = writer,
+                                  .change = batch->change };
         int r;
 
         *ret_contended = false;

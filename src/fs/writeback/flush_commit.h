@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* Committing what was dirty of one inode. Without locks: a batch does not change meanwhile, but
  * as struct writeback_feed says. */
 #ifndef FS_WRITEBACK_FLUSH_COMMIT_H
 #define FS_WRITEBACK_FLUSH_COMMIT_H
 
+#include "base/pool.h"
 #include "fs/state.h"
 #include "fs/writeback/dirty_blocks.h"
-#include "base/pool.h"
 
 /* What writes change beside the data. */
 struct writeback_change {
@@ -49,7 +50,7 @@ bool writeback_is_small(const struct fs *fs, const struct flush_batch *batch);
  * and all of it may be committed again. IN_ORDER: in transactions one after the other, each with the size up
  * to its end, because others extend the file too; sets *RET_CONTENDED if it found that so. */
 int flush_commit(struct fs *fs, struct pool *workers, uint64_t ino, const struct flush_batch *batch,
-                  const struct writeback_feed *feed, const struct writeback_writer *writer, bool in_order,
-                  bool *ret_contended);
+                 const struct writeback_feed *feed, const struct writeback_writer *writer, bool in_order,
+                 bool *ret_contended);
 
 #endif

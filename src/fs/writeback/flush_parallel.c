@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Committing in parallel: first the announcement, then the blocks in any order, and the size behind them.
  * flush_commit.c says how that fits, docs/DESIGN.md has the interleavings.
  *
@@ -30,9 +31,9 @@ struct flush {
         uint64_t counted;            /* what pieces that no step has passed take, beside the record */
         bool unsure;                 /* that it is so much */
         bool stepping;
-        bool closed;                 /* takes nothing more */
+        bool closed; /* takes nothing more */
         int result;
-        kv_version version;            /* the last one at which it was undisturbed */
+        kv_version version; /* the last one at which it was undisturbed */
 };
 
 /* The outcome of a piece or step that was disturbed stops the others. */
@@ -95,7 +96,7 @@ static void commit_piece(struct flush *f, struct piece *p)
                 r = flush_part_run(f->c, p->at, p->count, KV_IDEMPOTENT, NULL, writeback_write_inside, NULL);
         else
                 r = flush_part_run(f->c, p->at, p->count, KV_IDEMPOTENT | KV_BEFORE, &version,
-                                    writeback_write_outside, &p->allocated);
+                                   writeback_write_outside, &p->allocated);
         pthread_mutex_lock(&f->lock);
         if (r != 0 && f->result == 0)
                 f->result = outcome(r);
@@ -144,12 +145,12 @@ static size_t committed(const struct flush *f, uint64_t *ret_allocated)
 }
 
 /* Commits STEP with the N blocks at MIDDLE, which lie where the old end was. */
-static int run_step(struct flush_commit *c, struct dirty_block **middle, size_t n, struct writeback_step *step,
-                    bool may_be_blind)
+static int run_step(struct flush_commit *c, struct dirty_block **middle, size_t n,
+                    struct writeback_step *step, bool may_be_blind)
 {
         kv_version version = may_be_blind && (n == 0 || c->was_empty) ? c->record_at : 0;
         int r = flush_part_run(c, middle, n, step->last ? 0 : KV_IDEMPOTENT, &version, writeback_write_step,
-                                step);
+                               step);
 
         if (r == 0) {
                 c->record = step->record;
@@ -163,8 +164,9 @@ static void take_step(struct flush *f, size_t n, uint64_t allocated)
 {
         struct flush_commit *c = f->c;
         struct dirty_block *middle = NULL, *last = c->batch->blocks.at[n - 1];
-        struct writeback_step step = { .end = last->offset + dirty_block_end(last), .change = c->change,
-                                    .allocated = f->unsure ? 0 : allocated };
+        struct writeback_step step = { .end = last->offset + dirty_block_end(last),
+                                       .change = c->change,
+                                       .allocated = f->unsure ? 0 : allocated };
         size_t n_middle = c->outside_begin - c->inside_end;
         int r;
 
@@ -228,8 +230,9 @@ static int take_last_step(const struct flush *f)
 {
         struct flush_commit *c = f->c;
         const struct dirty_blocks *blocks = &c->batch->blocks;
-        struct writeback_step step = { .last = true, .change = c->change, .end = dirty_blocks_end(blocks),
-                                    .allocated = f->counted };
+        struct writeback_step step = {
+                .last = true, .change = c->change, .end = dirty_blocks_end(blocks), .allocated = f->counted
+        };
 
         return run_step(c, blocks->at + c->inside_end, c->outside_begin - c->inside_end, &step,
                         c->announced && !f->unsure);

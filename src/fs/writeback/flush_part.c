@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Some of the blocks of a flush in a transaction. */
 #include "fs/writeback/flush_part.h"
 
@@ -40,7 +41,7 @@ static int run_body(struct kv_txn *t, void *arg)
 }
 
 int flush_part_run(struct flush_commit *c, struct dirty_block **at, size_t count, unsigned flags,
-                    kv_version *version, flush_part_fn fn, void *arg)
+                   kv_version *version, flush_part_fn fn, void *arg)
 {
         struct run run = { .c = c, .at = at, .count = count, .fn = fn, .arg = arg };
         kv_version unknown = 0;
@@ -141,7 +142,7 @@ int writeback_check_file(const struct fs_inode *inode)
 }
 
 int writeback_store_inode(struct kv_txn *t, const struct writeback_change *change, struct fs_inode *inode,
-                       uint64_t end)
+                          uint64_t end)
 {
         unsigned changed = 0;
 

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* Some of the blocks of a flush in a transaction: what committing in order and in parallel share. */
 #ifndef FS_WRITEBACK_FLUSH_PART_H
 #define FS_WRITEBACK_FLUSH_PART_H
 
 #include "fs/extent/block.h"
-#include "fs/writeback/flush_commit.h"
 #include "fs/inode/inode.h"
+#include "fs/writeback/flush_commit.h"
 
 /* Blocks in one transaction at most. */
 #define WRITEBACK_PART_BLOCKS 80u
@@ -52,7 +53,7 @@ typedef int (*flush_part_fn)(struct kv_txn *t, struct flush_part *p);
 
 /* Runs FN with the COUNT blocks at AT. FLAGS: KV_IDEMPOTENT or 0. VERSION: as kv_run_since; NULL: none. */
 int flush_part_run(struct flush_commit *c, struct dirty_block **at, size_t count, unsigned flags,
-                    kv_version *version, flush_part_fn fn, void *arg);
+                   kv_version *version, flush_part_fn fn, void *arg);
 
 /* Starts reading the first N blocks as they are in the store. */
 void flush_part_start(struct flush_part *p, struct kv_txn *t, unsigned n);
@@ -71,22 +72,23 @@ unsigned flush_part_below(const struct flush_part *p, uint64_t end);
 int writeback_check_file(const struct fs_inode *inode);
 /* Puts size, times and privileges into the record, as they are when [.., END) is written. */
 int writeback_store_inode(struct kv_txn *t, const struct writeback_change *change, struct fs_inode *inode,
-                       uint64_t end);
+                          uint64_t end);
 
 /* Of what does not fit into a few transactions (writeback_parallel.c): 0, WRITEBACK_DISTURBED or an error. */
 int flush_commit_in_parallel(struct flush_commit *c);
 
-/* ---- the transactions of writeback_parallel.c (writeback_bodies.c) -------------------------------------- */
+/* ---- the transactions of writeback_parallel.c (writeback_bodies.c) --------------------------------------
+ */
 
 /* A step: the size follows over blocks that are committed. */
 struct writeback_step {
-        uint64_t end;       /* of them */
+        uint64_t end; /* of them */
         struct writeback_change change;
         bool last;          /* nothing is under way any more: takes the announcement out */
         uint64_t allocated; /* what they take, which was counted beside the record and is taken over into it;
                              * if it is the last one and looks, all that is counted there */
         struct fmt_inode record; /* as it was written */
-        bool surprised;     /* somebody else took over some of it */
+        bool surprised;          /* somebody else took over some of it */
 };
 
 /* Announces that blocks behind the size will be written, if there are any, or finds that it cannot:
@@ -96,8 +98,8 @@ int writeback_announce(struct kv_txn *t, void *arg);
  * uint64_t for what those behind it take. */
 int writeback_write_inside(struct kv_txn *t, struct flush_part *p);
 int writeback_write_outside(struct kv_txn *t, struct flush_part *p);
-/* Writes the block with the old end, if it is in the batch, and does the struct writeback_step at ARG. A blind
- * attempt knows the record, and that there was no block. */
+/* Writes the block with the old end, if it is in the batch, and does the struct writeback_step at ARG. A
+ * blind attempt knows the record, and that there was no block. */
 int writeback_write_step(struct kv_txn *t, struct flush_part *p);
 
 #endif

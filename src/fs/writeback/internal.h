@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of dirty writes share: what is held of which inode (writeback_entry.c), how much
  * (writeback_budget.c), and when it is committed (writeback_flush.c). */
 #ifndef FS_WRITEBACK_INTERNAL_H
 #define FS_WRITEBACK_INTERNAL_H
 
-#include "fs/writeback/writeback.h"
-#include "fs/writeback/flush_commit.h"
 #include "base/list.h"
-#include "base/waitlist.h"
 #include "base/pool.h"
+#include "base/waitlist.h"
+#include "fs/writeback/flush_commit.h"
+#include "fs/writeback/writeback.h"
 
 #include <stdatomic.h>
 
@@ -26,22 +27,22 @@ struct writeback_entry {
         uint64_t dirty_since_ns; /* of the oldest write, or the last flush; 0: clean */
         bool queued;             /* JOB is submitted and holds a reference */
         struct pool_job job;
-        bool again;              /* asked for while it was FLUSHING */
+        bool again; /* asked for while it was FLUSHING */
         /* Changed under both locks. */
         bool flushing;
-        uint64_t retired;        /* when something of it was last committed or cut */
-        int failing;             /* why FROZEN could not be committed */
+        uint64_t retired; /* when something of it was last committed or cut */
+        int failing;      /* why FROZEN could not be committed */
 
-        pthread_mutex_t lock;    /* protects what follows */
+        pthread_mutex_t lock; /* protects what follows */
         struct waitlist flushed;
-        bool checked;            /* that it is a file */
+        bool checked;                     /* that it is a file */
         struct flush_batch dirty, frozen; /* frozen: being committed, or to be tried again; while it is
                                             * FLUSHING changed by that alone */
-        bool full;               /* the flush under way takes nothing more */
+        bool full;                        /* the flush under way takes nothing more */
         uint64_t freezes, retires;
-        uint64_t attempts;       /* to commit */
-        int last_result;         /* of the last one */
-        int lost;                /* why something was dropped; 0 when that was told */
+        uint64_t attempts; /* to commit */
+        int last_result;   /* of the last one */
+        int lost;          /* why something was dropped; 0 when that was told */
         uint64_t in_order_until_ns;
 };
 
@@ -51,17 +52,17 @@ struct writeback {
         unsigned age_ms;
         uint8_t pid[FMT_PID_SIZE];
         _Atomic uint64_t writing;
-        _Atomic uint64_t epoch;  /* moves on with each commit */
+        _Atomic uint64_t epoch; /* moves on with each commit */
         struct pool *workers;
         pthread_t timer;
 
-        pthread_mutex_t lock;    /* protects what follows */
+        pthread_mutex_t lock; /* protects what follows */
         struct waitlist room; /* there may be some */
-        pthread_cond_t tick;     /* for the timer */
+        pthread_cond_t tick;  /* for the timer */
         struct writeback_entry *buckets[WRITEBACK_BUCKETS];
-        struct list_link all;    /* entries, the oldest first */
+        struct list_link all; /* entries, the oldest first */
         size_t entries, bytes;
-        uint64_t floor;          /* the last `retired` of entries that are gone */
+        uint64_t floor; /* the last `retired` of entries that are gone */
         uint64_t failures;
         int last_failure;
         bool stop;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What reads in this mount looks through what is dirty. */
 #include "fs/writeback/internal.h"
 
@@ -77,7 +78,7 @@ uint64_t fs_writeback_end(struct fs *fs, uint64_t ino)
 }
 
 int fs_writeback_apply(struct fs *fs, fs_writeback_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
-                    size_t len)
+                       size_t len)
 {
         struct writeback *g = fs->writeback;
         struct writeback_entry *e;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Taking writes into memory. */
 #include "fs/writeback/internal.h"
 

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of what buffers: its bounds, and the timer. */
 #include "fs/writeback/internal.h"
 
 #include "base/log.h"
 #include "base/rng.h"
-#include "fs/session/session.h"
 #include "base/thread.h"
+#include "fs/session/session.h"
 
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gathered writes: what the mount wrote and has not yet committed, per inode, in memory. A write is taken
  * there and returns; a flush commits it in large transactions, several in flight. Everything that reads in
  * this mount looks through here. docs/DESIGN.md says why and how. All functions: any thread; without
@@ -50,6 +51,6 @@ uint64_t fs_writeback_end(struct fs *fs, uint64_t ino);
 /* Lays what is dirty of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be
  * NULL if fs_writeback_end was 0. 0, or 1: read again. */
 int fs_writeback_apply(struct fs *fs, fs_writeback_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
-                    size_t len);
+                       size_t len);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/mountpoint/fusermount.h"
 
 #include "base/cleanup.h"
@@ -83,8 +84,9 @@ static int run(const char *const *argv, int socket, char *complaint, size_t cap,
         posix_spawn_file_actions_destroy(&actions);
         environment_free(own_env);
         if (r == ENOENT)
-                return err_set(text, ENOENT, PROGRAM " is missing: install the package fuse3, or do this as "
-                               "root");
+                return err_set(text, ENOENT,
+                               PROGRAM " is missing: install the package fuse3, or do this as "
+                                       "root");
         if (r != 0)
                 return err_set(text, r, "cannot run " PROGRAM ": %s", err_str(r));
         close(steal_fd(&to));
@@ -104,8 +106,10 @@ static int receive_fd(int socket, int *ret)
         } control;
         struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
         struct msghdr msg = {
-                .msg_iov = &iov, .msg_iovlen = 1,
-                .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.buf,
+                .msg_controllen = sizeof(control.buf),
         };
         struct cmsghdr *c;
 
@@ -126,12 +130,9 @@ static char *format_options(const struct fuse_mount_opts *opts)
                 unsigned long flag;
                 const char *set, *unset;
         } flags[] = {
-                { MS_RDONLY, "ro", "rw" },
-                { MS_NOSUID, ",nosuid", ",suid" },
-                { MS_NODEV, ",nodev", ",dev" },
-                { MS_NOEXEC, ",noexec", "" },
-                { MS_SYNCHRONOUS, ",sync", "" },
-                { MS_DIRSYNC, ",dirsync", "" },
+                { MS_RDONLY, "ro", "rw" },       { MS_NOSUID, ",nosuid", ",suid" },
+                { MS_NODEV, ",nodev", ",dev" },  { MS_NOEXEC, ",noexec", "" },
+                { MS_SYNCHRONOUS, ",sync", "" }, { MS_DIRSYNC, ",dirsync", "" },
         };
         char *out = NULL;
         size_t size;

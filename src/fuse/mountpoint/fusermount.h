@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fusermount3, the set-user-id program by which ordinary users mount and unmount FUSE file systems. */
 #ifndef FUSE_MOUNTPOINT_FUSERMOUNT_H
 #define FUSE_MOUNTPOINT_FUSERMOUNT_H

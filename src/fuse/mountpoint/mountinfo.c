@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/mountpoint/mountinfo.h"
 
 #include "base/cleanup.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is mounted where: /proc/self/mountinfo. Reading it does not touch the file systems, dead ones
  * included. */
 #ifndef FUSE_MOUNTPOINT_MOUNTINFO_H
@@ -8,8 +9,8 @@
 
 struct fuse_mountinfo {
         bool rdonly;
-        unsigned owner; /* the user who mounted it, if it is FUSE's */
-        dev_t dev; /* as stat(2) shows it */
+        unsigned owner;               /* the user who mounted it, if it is FUSE's */
+        dev_t dev;                    /* as stat(2) shows it */
         char *target, *type, *source; /* owned */
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/mountpoint/mountpoint.h"
 
 #include "base/cleanup.h"
@@ -20,8 +21,9 @@ static int open_device(int *ret, struct err_text *text)
                 return 0;
         }
         if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
-                return err_set(text, ENODEV, DEVICE " is missing: load the kernel's module with 'modprobe "
-                               "fuse', or let this container use the device");
+                return err_set(text, ENODEV,
+                               DEVICE " is missing: load the kernel's module with 'modprobe "
+                                      "fuse', or let this container use the device");
         return err_set(text, errno, "cannot open " DEVICE ": %s", err_str(errno));
 }
 

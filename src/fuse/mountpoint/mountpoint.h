@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Mounting and unmounting a directory: mount(2) and umount2(2) for those who may, fusermount3 for others. */
 #ifndef FUSE_MOUNTPOINT_MOUNTPOINT_H
 #define FUSE_MOUNTPOINT_MOUNTPOINT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operations on attributes, extended ones included. */
 #include "base/cleanup.h"
 #include "fuse/ops/ops.h"
@@ -72,7 +73,8 @@ static bool is_reserved(struct slice name)
         return slice_starts_with(name, slice_str("system."));
 }
 
-void fuse_op_setxattr(const struct fuse_req *r, uint64_t ino, struct slice name, struct slice value, int flags)
+void fuse_op_setxattr(const struct fuse_req *r, uint64_t ino, struct slice name, struct slice value,
+                      int flags)
 {
         if (is_reserved(name))
                 fuse_reply_err(r, -EOPNOTSUPP);

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* Operations on the contents of files. */
-#include "fuse/proto/notify.h"
 #include "fuse/ops/ops.h"
+#include "fuse/proto/notify.h"
 
 /* One copy, from the store's memory into the kernel's pages. */
 static int reply_read(const struct iovec *iov, int n, size_t len, void *arg)
@@ -19,7 +20,7 @@ void fuse_op_read(const struct fuse_req *r, uint64_t ino, uint64_t offset, size_
 }
 
 void fuse_op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
-                 bool kill_priv)
+                   bool kill_priv)
 {
         unsigned flags = 0;
         ssize_t n;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Listing directories: see dirpos.h for what a position is. */
 #include "base/cleanup.h"
 #include "fuse/ops/dirpos.h"

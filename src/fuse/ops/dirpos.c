@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/ops/dirpos.h"
 
 #include <assert.h>
@@ -6,7 +7,7 @@
 #include <stdlib.h>
 
 /* A record: position (8 bytes), length of the name (1), name. */
-#define RECORD_HEAD 9u
+#define RECORD_HEAD       9u
 #define CHUNK_FIRST_BYTES 1024u
 
 struct dirpos_chunk {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Positions in directories.
  *
  * The kernel names a place in a directory by a 63-bit number, and since it is told not to send OPENDIR there

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operations on names. Replies with an entry hand the kernel a reference, which FORGET gives back. */
 #include "format/format.h"
 #include "fuse/ops/ops.h"
@@ -91,7 +92,7 @@ void fuse_op_rmdir(const struct fuse_req *r, uint64_t dir, struct slice name)
 }
 
 void fuse_op_rename(const struct fuse_req *r, uint64_t dir, struct slice name, uint64_t new_dir,
-                  struct slice new_name, unsigned flags)
+                    struct slice new_name, unsigned flags)
 {
         fuse_reply_result(r, fs_rename(r->conn->fs, dir, name, new_dir, new_name, flags));
 }

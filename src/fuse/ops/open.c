@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Open files of a shared mount, and what differs for them. Exclusive mounts have none: see policy.c.
  *
  * A handle's number says one thing: whether it bypasses the page cache. What a LOOKUP or a GETATTR said a
@@ -70,12 +71,12 @@ void fuse_op_tmpfile_shared(const struct fuse_req *r, uint64_t dir, uint32_t mod
 }
 
 /* A handle that learned to append after it was opened appends where the kernel says. */
-void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
-                        bool kill_priv)
+void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data,
+                          bool cached, bool kill_priv)
 {
         bool append = r->fh == DIRECT_HANDLE && (r->file_flags & O_APPEND) && !cached;
-        ssize_t n = fs_write(r->conn->fs, ino, offset, data, (kill_priv ? FS_WRITE_KILL_PRIV : 0u) |
-                                                             (append ? FS_WRITE_APPEND : 0u));
+        ssize_t n = fs_write(r->conn->fs, ino, offset, data,
+                             (kill_priv ? FS_WRITE_KILL_PRIV : 0u) | (append ? FS_WRITE_APPEND : 0u));
 
         if (n < 0)
                 fuse_reply_err(r, (int)n);

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/proto/codec.h"
 
-#include "fuse/proto/kernel_abi.h"
 #include "base/log.h"
+#include "fuse/proto/kernel_abi.h"
 #include "fuse/proto/ops.h"
 #include "fuse/proto/waits.h"
 
@@ -83,12 +84,9 @@ static unsigned set_flags(uint32_t valid)
                 uint32_t kernel;
                 unsigned fs;
         } map[] = {
-                { FATTR_MODE, FS_SET_MODE },
-                { FATTR_UID, FS_SET_UID },
-                { FATTR_GID, FS_SET_GID },
-                { FATTR_SIZE, FS_SET_SIZE },
-                { FATTR_CTIME, FS_SET_CTIME },
-                { FATTR_KILL_SUIDGID, FS_SET_KILL_PRIV },
+                { FATTR_MODE, FS_SET_MODE },   { FATTR_UID, FS_SET_UID },
+                { FATTR_GID, FS_SET_GID },     { FATTR_SIZE, FS_SET_SIZE },
+                { FATTR_CTIME, FS_SET_CTIME }, { FATTR_KILL_SUIDGID, FS_SET_KILL_PRIV },
         };
         unsigned set = 0;
 
@@ -517,9 +515,9 @@ static bool do_setlkw(const struct fuse_ops *ops, struct fuse_req *r, uint64_t n
 
 /* ---- which function for which ---------------------------------------------------------------------- */
 
-/* OP: the member of struct fuse_ops that must be there. ANYBODY: on what is open already, or harmless, so that
- * allow_root does not turn it away. */
-#define REQUEST(opcode, op, function, anybody)                                                               \
+/* OP: the member of struct fuse_ops that must be there. ANYBODY: on what is open already, or harmless, so
+ * that allow_root does not turn it away. */
+#define REQUEST(opcode, op, function, anybody) \
         [opcode] = { #opcode, function, offsetof(struct fuse_ops, op), anybody }
 
 static const struct request {

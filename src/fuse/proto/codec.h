@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a request as the kernel sent it to a call of an operation.
  *
  * The kernel is trusted to mean what it says, and not to be without faults: lengths and ends of strings are

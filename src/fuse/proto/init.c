@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/proto/init.h"
 
 #include "base/cleanup.h"
@@ -17,9 +18,10 @@ int fuse_init_decode(const void *data, size_t len, struct fuse_init *ret, struct
         if (len < sizeof(*h) + offsetof(struct fuse_init_in, flags2) || h->opcode != FUSE_INIT)
                 return err_set(text, EPROTO, "the kernel does not begin with INIT");
         if (in->major != FUSE_KERNEL_VERSION || in->minor < ABI_PROTO_MINOR_LEAST)
-                return err_set(text, EPROTO, "the kernel speaks version %u.%u of FUSE; %u.%u (Linux 4.20) or "
-                               "later is needed", in->major, in->minor, FUSE_KERNEL_VERSION,
-                               ABI_PROTO_MINOR_LEAST);
+                return err_set(text, EPROTO,
+                               "the kernel speaks version %u.%u of FUSE; %u.%u (Linux 4.20) or "
+                               "later is needed",
+                               in->major, in->minor, FUSE_KERNEL_VERSION, ABI_PROTO_MINOR_LEAST);
         init = (struct fuse_init){
                 .unique = h->unique,
                 .minor = in->minor,

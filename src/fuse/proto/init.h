@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The first request, INIT, by which kernel and server agree on what they do. */
 #ifndef FUSE_PROTO_INIT_H
 #define FUSE_PROTO_INIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* <linux/fuse.h>, and what later versions of it have that ours may lack, under names of our own. */
 #ifndef FUSE_PROTO_KERNEL_ABI_H
 #define FUSE_PROTO_KERNEL_ABI_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/proto/notify.h"
 
 #include "fuse/proto/kernel_abi.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the server tells the kernel unasked: that something which it caches is no longer true.
  *
  * From any thread, except that invalidating pages or names waits for locks which the kernel holds while it

@@ -1,5 +1,6 @@
-/* The operations that the codec calls: each takes a decoded request and answers it, now or later. Arguments are
- * borrowed for the call. Any thread.
+/* SPDX-License-Identifier: MIT */
+/* The operations that the codec calls: each takes a decoded request and answers it, now or later. Arguments
+ * are borrowed for the call. Any thread.
  */
 #ifndef FUSE_PROTO_OPS_H
 #define FUSE_PROTO_OPS_H
@@ -11,7 +12,8 @@
 struct fuse_ops {
         void (*lookup)(const struct fuse_req *r, uint64_t dir, struct slice name);
         void (*forget)(struct fuse_conn *conn, uint64_t ino, uint64_t n); /* has no reply */
-        void (*mknod)(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode, uint64_t rdev);
+        void (*mknod)(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode,
+                      uint64_t rdev);
         void (*create)(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode);
         void (*tmpfile)(const struct fuse_req *r, uint64_t dir, uint32_t mode);
         void (*mkdir)(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/proto/policy.h"
 
 #include "fuse/proto/kernel_abi.h"
@@ -18,9 +19,9 @@
  * POSIX_LOCKS, FLOCK_LOCKS: the kernel keeps the locks of a file system that only it sees.
  * POSIX_ACL: not stored.
  * SETXATTR_EXT: longer requests, of no use without ACLs. */
-#define FEATURES                                                                                             \
-        (FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_EXPLICIT_INVAL_DATA |                \
-         FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |               \
+#define FEATURES                                                                               \
+        (FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_EXPLICIT_INVAL_DATA |  \
+         FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | \
          FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT)
 
 /* OPEN, OPENDIR: an open file costs nothing; the kernel keeps what it needs (page cache and cached
@@ -32,13 +33,12 @@
  * until they are written back, so that SEEK_DATA would skip them and a copy of the file would hold zeros.
  * The kernel answers that there are no holes, which is always true enough.
  * BMAP, IOCTL, POLL: not for files of this kind. COPY_FILE_RANGE: the kernel copies by itself. */
-#define NEVER                                                                                                \
-        (BIT(FUSE_OPEN) | BIT(FUSE_OPENDIR) | BIT(FUSE_FLUSH) | BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) |         \
-         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) | BIT(FUSE_BMAP) |       \
-         BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
+#define NEVER                                                                                        \
+        (BIT(FUSE_OPEN) | BIT(FUSE_OPENDIR) | BIT(FUSE_FLUSH) | BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | \
+         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) | BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) |   \
+         BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
 
-#define NEVER_XATTR \
-        (BIT(FUSE_SETXATTR) | BIT(FUSE_GETXATTR) | BIT(FUSE_LISTXATTR) | BIT(FUSE_REMOVEXATTR))
+#define NEVER_XATTR (BIT(FUSE_SETXATTR) | BIT(FUSE_GETXATTR) | BIT(FUSE_LISTXATTR) | BIT(FUSE_REMOVEXATTR))
 
 static uint64_t never_by_options(const struct fuse_opts *opts)
 {
@@ -65,15 +65,16 @@ struct fuse_policy fuse_policy_exclusive(const struct fuse_opts *opts)
  * CACHE_SYMLINKS: a name may be a new link.
  * READDIRPLUS: attributes that are not kept until they are asked for are read for nothing.
  * WRITEBACK_CACHE: the kernel would own size and times. */
-#define SHARED_FEATURES \
-        ((FEATURES & ~(uint64_t)(FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS | FUSE_DO_READDIRPLUS |      \
-                                 FUSE_READDIRPLUS_AUTO)) | ABI_DIRECT_IO_ALLOW_MMAP)
+#define SHARED_FEATURES                                                                                 \
+        ((FEATURES & ~(uint64_t)(FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS | FUSE_DO_READDIRPLUS | \
+                                 FUSE_READDIRPLUS_AUTO)) |                                              \
+         ABI_DIRECT_IO_ALLOW_MMAP)
 
 /* Files and directories are opened with a handle, so that an open is seen (and drops the pages of an
  * earlier one) and so is a close (which waits until what was written is in the store). LSEEK stays away
  * for the same reason as above, locks because they are this machine's own. */
-#define SHARED_NEVER                                                                                         \
-        (BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) |         \
+#define SHARED_NEVER                                                                                 \
+        (BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) | \
          BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
 
 /* Appending handles bypass the page cache (ops_open.c). A kernel that offers the feature (6.6) drops the

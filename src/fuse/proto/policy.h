@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the kernel is asked to do and to cache: data, one policy a mode of mounting. */
 #ifndef FUSE_PROTO_POLICY_H
 #define FUSE_PROTO_POLICY_H

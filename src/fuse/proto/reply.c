@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 /* Replies as the kernel reads them. */
-#include "fuse/proto/kernel_abi.h"
 #include "base/log.h"
+#include "fuse/proto/kernel_abi.h"
 #include "fuse/proto/request.h"
 
-#include <limits.h>
 #include <assert.h>
+#include <limits.h>
 #include <stddef.h>
 #include <sys/sysmacros.h>
 
@@ -243,8 +244,8 @@ size_t fuse_put_dirent(void *buf, size_t cap, struct slice name, uint64_t ino, u
         return len;
 }
 
-size_t fuse_put_direntplus(const struct fuse_conn *conn, void *buf, size_t cap, struct slice name, uint64_t ino,
-                         uint32_t type, uint64_t next, const struct fs_attr *attr)
+size_t fuse_put_direntplus(const struct fuse_conn *conn, void *buf, size_t cap, struct slice name,
+                           uint64_t ino, uint32_t type, uint64_t next, const struct fs_attr *attr)
 {
         struct fuse_direntplus *d = buf;
         size_t len = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET_DIRENTPLUS + name.len);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One request of the kernel, and the replies to it.
  *
  * A request is a token: copy it to answer later or from another thread. Each one gets exactly one reply,
@@ -14,13 +15,13 @@
 struct fuse_req {
         struct fuse_conn *conn;
         struct fuse_channel *channel; /* where the reply goes */
-        uint64_t unique;            /* the kernel's number for it */
-        struct fs_cred cred;        /* who asks */
-        pid_t pid;                  /* 0: somebody in a place where that number says nothing */
+        uint64_t unique;              /* the kernel's number for it */
+        struct fs_cred cred;          /* who asks */
+        pid_t pid;                    /* 0: somebody in a place where that number says nothing */
         /* What requests on open files carry; otherwise 0. */
-        uint64_t fh;          /* from fuse_reply_opened */
+        uint64_t fh; /* from fuse_reply_opened */
         uint64_t lock_owner;
-        uint32_t file_flags;  /* O_*, as of now */
+        uint32_t file_flags; /* O_*, as of now */
 };
 
 /* ---- replies ------------------------------------------------------------------------------------ */
@@ -57,7 +58,7 @@ struct fuse_lock {
         uint64_t owner, start, end;
         uint32_t type; /* F_RDLCK, F_WRLCK, F_UNLCK */
         uint32_t pid;
-        bool flock;    /* by flock(2), not fcntl(2) */
+        bool flock; /* by flock(2), not fcntl(2) */
 };
 /* The reply to GETLK: who is in the way, or type F_UNLCK. */
 void fuse_reply_lock(const struct fuse_req *r, const struct fuse_lock *lock);
@@ -67,7 +68,7 @@ void fuse_reply_lock(const struct fuse_req *r, const struct fuse_lock *lock);
 /* Append an entry to BUF, of which CAP bytes are left. Return its size, or 0 if there is no room.
  * NEXT is the position after it. ATTR NULL: the kernel is to look it up itself. */
 size_t fuse_put_dirent(void *buf, size_t cap, struct slice name, uint64_t ino, uint32_t type, uint64_t next);
-size_t fuse_put_direntplus(const struct fuse_conn *conn, void *buf, size_t cap, struct slice name, uint64_t ino,
-                         uint32_t type, uint64_t next, const struct fs_attr *attr);
+size_t fuse_put_direntplus(const struct fuse_conn *conn, void *buf, size_t cap, struct slice name,
+                           uint64_t ino, uint32_t type, uint64_t next, const struct fs_attr *attr);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/proto/waits.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests that may wait for a store which is away: a signal to whoever waits for the answer ends the
  * waiting, and so does time. All functions: any thread. */
 #ifndef FUSE_PROTO_WAITS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The classic transport: read(2) and writev(2) on /dev/fuse.
  *
  * Each thread has a clone of the device (FUSE_DEV_IOC_CLONE), which is a list of requests under way of its
@@ -28,7 +29,7 @@ struct worker {
         struct classic *owner;
         struct worker *next;
         pthread_t thread;
-        int fd;       /* a clone, or the original */
+        int fd; /* a clone, or the original */
         bool is_clone;
         void *buffer; /* of BUFFER_BYTES */
 };
@@ -44,7 +45,8 @@ struct classic {
         bool stopping;
 };
 
-static void send_reply(struct fuse_channel *channel, uint64_t unique, int error, const struct iovec *iov, int n)
+static void send_reply(struct fuse_channel *channel, uint64_t unique, int error, const struct iovec *iov,
+                       int n)
 {
         struct worker *w = (struct worker *)channel;
         struct fuse_out_header header = { .len = sizeof(header), .error = -error, .unique = unique };
@@ -159,8 +161,8 @@ static int worker_new(struct classic *c, struct worker **ret)
         fd = c->max_threads > 1 ? clone_device(c->fuse_fd) : -1;
         w->is_clone = fd >= 0;
         w->fd = fd >= 0 ? fd : c->fuse_fd;
-        buffer = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        buffer = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                      -1, 0);
         if (buffer == MAP_FAILED)
                 return -errno;
         w->buffer = buffer;
@@ -217,7 +219,7 @@ static void classic_free(struct fuse_transport *t)
 }
 
 int fuse_classic_start(int fuse_fd, unsigned max_threads, const struct fuse_handler *handler,
-                     struct fuse_transport **ret)
+                       struct fuse_transport **ret)
 {
         static const struct fuse_transport_ops ops = { .stop = classic_stop, .free = classic_free };
         struct classic *c = calloc(1, sizeof(*c));

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/transport/mapped.h"
 
 #include <errno.h>

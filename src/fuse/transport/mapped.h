@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Copying out of a mapped file. */
 #ifndef FUSE_TRANSPORT_MAPPED_H
 #define FUSE_TRANSPORT_MAPPED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/transport/ring.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An io_uring as far as it is needed for FUSE: commands of 128 bytes, submitted and waited for in one system
  * call by the one thread that owns the ring. */
 #ifndef FUSE_TRANSPORT_RING_H

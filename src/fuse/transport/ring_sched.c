@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/transport/ring_sched.h"
 
 #include "base/cleanup.h"
@@ -14,7 +15,7 @@
 #define SLICE_NS UINT64_C(100000)
 
 /* CPUs are looked at this often while they serve requests, and for a while after that. */
-#define TICK_NS   (4 * 1000000L)
+#define TICK_NS     (4 * 1000000L)
 #define QUIET_TICKS 25u
 
 /* A canary that ran so soon shows a CPU that has time; so many of them in a row end the normal class. (Under
@@ -102,15 +103,15 @@ struct cpu {
         unsigned seen_served, quiet_ticks;
         struct fuse_sched_verdict verdict;
         bool has_canary;
-        bool rests;             /* the last question is none of now */
+        bool rests; /* the last question is none of now */
         pthread_t canary;
         atomic_int canary_tid;
         struct fuse_sched *sched;
         unsigned number;
         int64_t asked_ns;
-        int asked;              /* the number of the last question */
-        atomic_int question;    /* the same; a futex; -1: end */
-        atomic_int answered;    /* the last question that was answered */
+        int asked;           /* the number of the last question */
+        atomic_int question; /* the same; a futex; -1: end */
+        atomic_int answered; /* the last question that was answered */
         atomic_int_fast64_t answered_ns;
 };
 
@@ -118,7 +119,7 @@ struct fuse_sched {
         fuse_sched_change_fn change;
         void *arg;
         pthread_t judge;
-        atomic_int asleep;      /* 1: nothing is served, the judge sleeps on it; 0: awake; -1: end */
+        atomic_int asleep; /* 1: nothing is served, the judge sleeps on it; 0: awake; -1: end */
         unsigned n_cpus;
         struct cpu cpus[];
 };
@@ -283,7 +284,7 @@ void fuse_sched_note(struct fuse_sched *s, unsigned cpu)
 }
 
 int fuse_sched_new(unsigned n_cpus, bool may_return, fuse_sched_change_fn change, void *arg,
-                 struct fuse_sched **ret)
+                   struct fuse_sched **ret)
 {
         size_t size = sizeof(struct fuse_sched) + n_cpus * sizeof(struct cpu);
         struct fuse_sched *s = aligned_alloc(64, (size + 63) & ~(size_t)63);

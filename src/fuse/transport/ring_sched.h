@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* In which scheduling class the threads of rings run.
  *
  * A caller and the thread that serves it take turns on one CPU. A thread of the normal class makes the
@@ -65,7 +66,7 @@ typedef void (*fuse_sched_change_fn)(void *arg, unsigned cpu, enum fuse_sched_cl
 
 /* Judges N_CPUS of them, all of which begin in the normal class. MAY_RETURN as fuse_sched_may_return says. */
 int fuse_sched_new(unsigned n_cpus, bool may_return, fuse_sched_change_fn change, void *arg,
-                 struct fuse_sched **ret);
+                   struct fuse_sched **ret);
 /* Takes NULL. No change is told any more when it returns. */
 void fuse_sched_free(struct fuse_sched *s);
 

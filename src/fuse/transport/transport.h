@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How requests come from the kernel and replies go back: one interface, two transports (classic.c reads and
  * writes the device, uring.c has rings). What is in a request is codec.c's business, what it means the
  * operations'; neither knows which transport carries it.
@@ -59,7 +60,7 @@ static inline void fuse_transport_free(struct fuse_transport *t)
 /* Serves FUSE_FD, which stays the caller's, with at most MAX_THREADS threads; more than one only when
  * requests come while all others are busy. */
 int fuse_classic_start(int fuse_fd, unsigned max_threads, const struct fuse_handler *handler,
-                     struct fuse_transport **ret);
+                       struct fuse_transport **ret);
 
 /* ---- uring.c: FUSE over io_uring (Linux 6.14) ------------------------------------------------------ */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The transport over io_uring: a queue for each CPU (uring_queue.c).
  *
  * The kernel holds all requests back from the reply to INIT on that promises rings, until the queue of
@@ -8,8 +9,8 @@
 #include "fuse/transport/transport.h"
 
 #include "base/cleanup.h"
-#include "fuse/proto/kernel_abi.h"
 #include "base/log.h"
+#include "fuse/proto/kernel_abi.h"
 #include "fuse/transport/mapped.h"
 #include "fuse/transport/ring.h"
 #include "fuse/transport/uring_queue.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* In which class, by which of a pair and on which CPU a request is served. */
 #include "fuse/transport/uring_worker.h"
 
@@ -104,7 +105,8 @@ void fuse_uring_choose_place(struct uring_worker *w, int number)
 /* Whether the request that has come is for the other thread of the pair. */
 bool fuse_uring_is_for_other(const struct uring_worker *w, int number)
 {
-        int wanted = takes_long(w) || is_in_stream(w) ? FUSE_SCHED_NORMAL : (int)atomic_load(&w->queue->class);
+        int wanted =
+                takes_long(w) || is_in_stream(w) ? FUSE_SCHED_NORMAL : (int)atomic_load(&w->queue->class);
 
         return w->queue->in_pairs && number != wanted;
 }

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: MIT */
 #include "fuse/transport/uring_worker.h"
 
 #include "base/cleanup.h"
 #include "base/futex.h"
 #include "base/log.h"
-#include "fuse/transport/mapped.h"
 #include "fuse/proto/policy.h"
+#include "fuse/transport/mapped.h"
 
 #include <poll.h>
 #include <string.h>
@@ -25,7 +26,8 @@ enum { TAG_ENTRY = 1, TAG_STOP };
 /* ---- a reply --------------------------------------------------------------------------------------- */
 
 /* Any thread. The worker sends it: only the thread that owns a ring uses it. */
-static void send_reply(struct fuse_channel *channel, uint64_t unique, int error, const struct iovec *iov, int n)
+static void send_reply(struct fuse_channel *channel, uint64_t unique, int error, const struct iovec *iov,
+                       int n)
 {
         struct uring_worker *w = (struct uring_worker *)channel;
         struct fuse_out_header out = { .error = -error, .unique = unique };
@@ -288,7 +290,7 @@ static void *work(void *arg)
         end_driving(w);
         if (!q->in_pairs) {
                 fuse_sched_set(0, FUSE_SCHED_NORMAL); /* it holds the lock that others need to do that */
-                set_tid(w, 0); /* the number may soon be somebody else's */
+                set_tid(w, 0);                        /* the number may soon be somebody else's */
         }
         if (!has_driven)
                 return NULL;
@@ -368,8 +370,8 @@ static void worker_stop(struct uring_worker *w)
 
 /* ---- the queue ------------------------------------------------------------------------------------- */
 
-int fuse_uring_queue_init(struct fuse_uring_queue *q, unsigned cpu, unsigned n_entries, int fuse_fd, int stop_fd,
-                        const struct fuse_handler *handler)
+int fuse_uring_queue_init(struct fuse_uring_queue *q, unsigned cpu, unsigned n_entries, int fuse_fd,
+                          int stop_fd, const struct fuse_handler *handler)
 {
         int r = 0;
 

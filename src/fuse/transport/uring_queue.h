@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One queue of rings: the requests of one CPU, and the threads that serve them.
  *
  * The kernel gives a request to an entry that waits in the queue of the CPU on which the caller runs. Each
@@ -30,20 +31,20 @@ struct fuse_uring_queue {
         struct fuse_handler handler;
         struct uring_worker *workers; /* one for each entry */
         unsigned n_workers;
-        sem_t tried;                /* posted for each one when it was registered, or that failed */
+        sem_t tried; /* posted for each one when it was registered, or that failed */
         atomic_uint n_registered;
-        atomic_int register_error;  /* of one that failed */
-        struct fuse_sched *sched;     /* told of each request; NULL: nobody is */
-        bool in_pairs;              /* threads cannot change their class: each entry has one of each */
-        pthread_mutex_t lock;       /* held while a thread's class changes */
+        atomic_int register_error; /* of one that failed */
+        struct fuse_sched *sched;  /* told of each request; NULL: nobody is */
+        bool in_pairs;             /* threads cannot change their class: each entry has one of each */
+        pthread_mutex_t lock;      /* held while a thread's class changes */
         _Atomic enum fuse_sched_class class; /* of its threads, but while they do what takes long */
 };
 
 /* Makes N_ENTRIES entries with all that they need but threads, without telling the kernel. That many
  * requests of the CPU are served at a time: an operation that answers later keeps its entry and thread.
  * FUSE_FD and STOP_FD stay the caller's. Q is zeroed before, and to be destroyed also after an error. */
-int fuse_uring_queue_init(struct fuse_uring_queue *q, unsigned cpu, unsigned n_entries, int fuse_fd, int stop_fd,
-                        const struct fuse_handler *handler);
+int fuse_uring_queue_init(struct fuse_uring_queue *q, unsigned cpu, unsigned n_entries, int fuse_fd,
+                          int stop_fd, const struct fuse_handler *handler);
 
 /* Has SCHED told of each request. MAY_RETURN: threads may come back from the idle class. Before the start. */
 void fuse_uring_queue_schedule(struct fuse_uring_queue *q, struct fuse_sched *sched, bool may_return);

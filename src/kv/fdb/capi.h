@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The part of FoundationDB's C API that is used here, declared from its documentation (API version 710), so
  * that neither its headers nor its library are needed to build: library.c loads the client at run time.
  */
@@ -53,7 +54,7 @@ enum {
         FDB_OPERATION_CANCELLED = 1101,
         FDB_FILE_NOT_READABLE = 1513,
         FDB_NO_CLUSTER_FILE = 1515,
-        FDB_CLIENT_ERRORS = 2000,      /* from here on the request was wrong and nothing was sent */
+        FDB_CLIENT_ERRORS = 2000, /* from here on the request was wrong and nothing was sent */
         FDB_TRANSACTION_TOO_LARGE = 2101,
         FDB_CONNECTION_STRING_INVALID = 2104,
         FDB_API_VERSION_ALREADY_SET = 2201,

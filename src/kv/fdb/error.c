@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* FoundationDB's error codes and ours. */
 #include "kv/fdb/internal.h"
 

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* fdb: a store in a FoundationDB cluster. See internal.h for the parts.
  *
  * The client's own time and retry limits stay off: a commit that it gave up could still take place. Snapshots
  * are the strict ones (no causal_read_risky).
  */
-#include "kv/open.h"
 #include "kv/fdb/internal.h"
 #include "kv/fdb/library.h"
+#include "kv/open.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,8 +28,8 @@
 /* What a cluster has free is in its status document only: large, and slow to make. So the size of this file
  * system is estimated by the storage servers, and the free space is a number that nobody reaches: a cluster
  * that runs full lets writers wait. */
-#define FREE_BYTES    (UINT64_C(1) << 50)
-#define SPACE_AGE_NS  (UINT64_C(5) * 1000000000)
+#define FREE_BYTES   (UINT64_C(1) << 50)
+#define SPACE_AGE_NS (UINT64_C(5) * 1000000000)
 
 _Static_assert(KV_KEY_MAX + FDB_PREFIX_MAX <= KEY_BYTES, "the longest key fits behind the longest prefix");
 
@@ -77,9 +78,9 @@ static int fdb_space(struct kv_store *store, struct kv_space *ret)
         /* An estimate is not worth trying again: the last one will do. */
         if (r < 0 && r != -ERR_CONFLICT && r != -ERR_RETRY)
                 return r;
-        *ret = (struct kv_space){
-                .total_bytes = used + FREE_BYTES, .used_bytes = used, .free_bytes = FREE_BYTES
-        };
+        *ret = (struct kv_space){ .total_bytes = used + FREE_BYTES,
+                                  .used_bytes = used,
+                                  .free_bytes = FREE_BYTES };
         pthread_mutex_lock(&s->lock);
         s->space = *ret;
         s->space_at_ns = now;
@@ -215,8 +216,10 @@ static int check_file(const char *path, struct err_text *text)
                 return 0;
         }
         if (errno == ENOENT)
-                return err_set(text, ENOENT, "there is no cluster file %s: copy it from a machine of the "
-                               "cluster, or name another one (fdb:FILE or FDB_CLUSTER_FILE)", path);
+                return err_set(text, ENOENT,
+                               "there is no cluster file %s: copy it from a machine of the "
+                               "cluster, or name another one (fdb:FILE or FDB_CLUSTER_FILE)",
+                               path);
         return err_set(text, errno, "cannot read the cluster file %s: %s", path, err_str(errno));
 }
 
@@ -227,11 +230,15 @@ static int refuse(const struct fdb_store *s, fdb_error_t why, struct err_text *t
 
         switch (why) {
         case FDB_CONNECTION_STRING_INVALID:
-                return err_set(text, EINVAL, "%s is not a cluster file: it must hold one line like "
-                               "name:id@ADDRESS:PORT", file);
+                return err_set(text, EINVAL,
+                               "%s is not a cluster file: it must hold one line like "
+                               "name:id@ADDRESS:PORT",
+                               file);
         case FDB_DATABASE_LOCKED:
-                return err_set(text, EAGAIN, "the cluster of %s is locked: an operator must unlock it "
-                               "(fdbcli, unlock)", file);
+                return err_set(text, EAGAIN,
+                               "the cluster of %s is locked: an operator must unlock it "
+                               "(fdbcli, unlock)",
+                               file);
         case FDB_FILE_NOT_READABLE:
         case FDB_NO_CLUSTER_FILE:
                 return err_set(text, EACCES, "cannot read the cluster file %s", file);
@@ -244,10 +251,10 @@ static int refuse_silence(const struct fdb_store *s, unsigned waited_ms, struct 
 {
         const char *version = s->api->get_client_version();
 
-        return err_set(text, ERR_AWAY, "the cluster of %s does not answer within %u s: look whether it runs "
+        return err_set(text, ERR_AWAY,
+                       "the cluster of %s does not answer within %u s: look whether it runs "
                        "(fdbcli -C FILE --exec status) and is of the client's release (%.*s)",
-                       s->url.cluster_file, (waited_ms + 999) / 1000,
-                       (int)strcspn(version, ","), version);
+                       s->url.cluster_file, (waited_ms + 999) / 1000, (int)strcspn(version, ","), version);
 }
 
 /* Asks for a version until there is an answer that means something: a client that has just found out what its
@@ -296,7 +303,9 @@ static int connect_cluster(struct fdb_store *s, unsigned ms, struct err_text *te
 {
         /* A 64-bit little-endian number, as options want it. */
         const uint8_t watches[8] = {
-                FDB_WATCHES_MAX & 0xff, FDB_WATCHES_MAX >> 8 & 0xff, FDB_WATCHES_MAX >> 16 & 0xff,
+                FDB_WATCHES_MAX & 0xff,
+                FDB_WATCHES_MAX >> 8 & 0xff,
+                FDB_WATCHES_MAX >> 16 & 0xff,
         };
         fdb_error_t e = s->api->create_database(s->url.cluster_file, &s->db);
 

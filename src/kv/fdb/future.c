@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waiting for futures: a sleep that a callback ends, so that deadline can end it too, or whoever closes the
  * store. */
 #include "kv/fdb/internal.h"

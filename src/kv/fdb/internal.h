@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside the FoundationDB engine.
  *
  *     library.c   the client library      url.c      what the URL says
@@ -12,9 +13,9 @@
 #ifndef KV_FDB_INTERNAL_H
 #define KV_FDB_INTERNAL_H
 
-#include "kv/fdb/capi.h"
-#include "kv/engine.h"
 #include "base/list.h"
+#include "kv/engine.h"
+#include "kv/fdb/capi.h"
 #include "kv/fdb/url.h"
 
 #include <pthread.h>
@@ -27,11 +28,11 @@ struct fdb_watch;
 
 /* Somebody who waits for the cluster. */
 struct fdb_waiting {
-        struct list_link link;    /* in s->waiting */
+        struct list_link link; /* in s->waiting */
         uint64_t since_ns;
-        FDBFuture *future;        /* which fdb_give_up cancels; NULL: it wakes WAITER, who sees to the rest */
+        FDBFuture *future; /* which fdb_give_up cancels; NULL: it wakes WAITER, who sees to the rest */
         struct waiter *waiter;
-        bool woken;               /* WAITER was, by whomever */
+        bool woken; /* WAITER was, by whomever */
 };
 
 struct fdb_store {
@@ -44,25 +45,25 @@ struct fdb_store {
         /* Since when transactions fail again and again, without one that does not; 0: they do not. */
         _Atomic uint64_t failing_since_ns;
 
-        pthread_mutex_t lock;   /* protects what follows */
-        pthread_cond_t quiet;   /* one of the counts fell to 0 */
-        unsigned commits_alone; /* on their way without a thread that waits for them */
-        unsigned watches;       /* that the client may still call back for */
+        pthread_mutex_t lock;     /* protects what follows */
+        pthread_cond_t quiet;     /* one of the counts fell to 0 */
+        unsigned commits_alone;   /* on their way without a thread that waits for them */
+        unsigned watches;         /* that the client may still call back for */
         struct list_link waiting; /* struct fdb_waiting */
-        bool left_behind;       /* closed before it was quiet: to be freed when it is */
+        bool left_behind;         /* closed before it was quiet: to be freed when it is */
 
         /* version.c */
-        int64_t committed;        /* newest version of a commit of our own */
-        int64_t recent;           /* newest version known to be committed, not below that; 0: none */
-        uint64_t recent_at_ns;    /* what was committed before that is in it */
-        uint64_t recent_since_ns; /* what was asked for earlier does not count */
+        int64_t committed;         /* newest version of a commit of our own */
+        int64_t recent;            /* newest version known to be committed, not below that; 0: none */
+        uint64_t recent_at_ns;     /* what was committed before that is in it */
+        uint64_t recent_since_ns;  /* what was asked for earlier does not count */
         uint64_t doubted_until_ns; /* not for writers */
-        bool refreshing;          /* a newer one is being fetched: then the next three are not for others */
+        bool refreshing;           /* a newer one is being fetched: then the next three are not for others */
         uint64_t refresh_sent_ns;
         FDBTransaction *refresh_tr;
         FDBFuture *refresh_future;
 
-        struct kv_space space;  /* as of space_at_ns; 0: never */
+        struct kv_space space; /* as of space_at_ns; 0: never */
         uint64_t space_at_ns;
 };
 
@@ -73,17 +74,17 @@ struct fdb_kept {
 
 struct fdb_txn {
         struct kv_txn base;
-        FDBTransaction *tr;   /* NULL: not needed yet, or a commit that goes on alone has it */
-        int64_t version;      /* what it reads, if that was at hand; 0: a new one */
-        fdb_error_t failed;   /* the error that on_error is to be told; 0: none */
-        bool writes;          /* a commit has something to send */
+        FDBTransaction *tr; /* NULL: not needed yet, or a commit that goes on alone has it */
+        int64_t version;    /* what it reads, if that was at hand; 0: a new one */
+        fdb_error_t failed; /* the error that on_error is to be told; 0: none */
+        bool writes;        /* a commit has something to send */
         bool committed;
 
         struct fdb_kept *kept; /* of reads: their memory is what was handed out */
         size_t n_kept, cap_kept;
-        size_t awaited;        /* so many of them need no wait any more */
+        size_t awaited; /* so many of them need no wait any more */
 
-        FDBFuture *late;       /* its version, which nobody waited for; NULL: none */
+        FDBFuture *late; /* its version, which nobody waited for; NULL: none */
         uint64_t late_sent_ns;
 
         struct fdb_watch *watches; /* armed at commit */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/fdb/library.h"
 
 #include <dlfcn.h>
@@ -22,7 +23,10 @@ static struct {
         pthread_t network;
 } library = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-#define SYMBOL(name) { "fdb_" #name, offsetof(struct fdb_api, name) }
+#define SYMBOL(name)                                         \
+        {                                                    \
+                "fdb_" #name, offsetof(struct fdb_api, name) \
+        }
 
 static const struct {
         const char *name;
@@ -74,14 +78,16 @@ static int load(struct fdb_api *api, const char **ret_path, struct err_text *tex
                 path = LIBRARY;
         handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (!handle)
-                return err_set(text, ENOPKG, "cannot load FoundationDB's client library (%s): install the "
+                return err_set(text, ENOPKG,
+                               "cannot load FoundationDB's client library (%s): install the "
                                "package foundationdb-clients, or name the library in ASHLAR_FDB_LIB",
                                dlerror());
         for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
                 symbol = dlsym(handle, symbols[i].name);
                 if (!symbol) {
                         dlclose(handle);
-                        return err_set(text, ENOPKG, "%s is no client library of FoundationDB 7.1 or later "
+                        return err_set(text, ENOPKG,
+                                       "%s is no client library of FoundationDB 7.1 or later "
                                        "(it has no %s): install foundationdb-clients 7.1 or later",
                                        path, symbols[i].name);
                 }
@@ -134,9 +140,10 @@ static int select_version(const struct fdb_api *api, const char *path, struct er
         fdb_error_t e = api->select_api_version_impl(FDB_API_VERSION, FDB_API_VERSION);
 
         if (e == FDB_API_VERSION_NOT_SUPPORTED)
-                return err_set(text, ENOPKG, "%s is too old (API version %d, needed: %d): install "
-                               "foundationdb-clients 7.1 or later", path, api->get_max_api_version(),
-                               FDB_API_VERSION);
+                return err_set(text, ENOPKG,
+                               "%s is too old (API version %d, needed: %d): install "
+                               "foundationdb-clients 7.1 or later",
+                               path, api->get_max_api_version(), FDB_API_VERSION);
         if (e == FDB_API_VERSION_ALREADY_SET)
                 return err_set(text, EIO, "this process uses FoundationDB's client for something else");
         if (e)
@@ -173,7 +180,8 @@ int fdb_library_get(const struct fdb_api **ret, struct err_text *text)
                 r = library.err;
         }
         if (r >= 0 && library.pid != getpid())
-                r = err_set(text, EPERM, "FoundationDB's client cannot be used after fork: open the "
+                r = err_set(text, EPERM,
+                            "FoundationDB's client cannot be used after fork: open the "
                             "store in the process that uses it");
         pthread_mutex_unlock(&library.lock);
         if (r >= 0)

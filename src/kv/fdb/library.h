@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: MIT */
 /* The client library of the process: loaded, and its network thread started, at the first use. */
 #ifndef KV_FDB_LIBRARY_H
 #define KV_FDB_LIBRARY_H
 
-#include "kv/fdb/capi.h"
 #include "base/err.h"
+#include "kv/fdb/capi.h"
 
 /* Loads libfdb_c from $ASHLAR_FDB_LIB or the system's library path, selects the API version and starts the
  * thread that runs the network. The library can be set up once in a process and never again: so this one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gets and ranges. What a future holds was handed out as slices, so they live as long as the transaction. */
 #include "kv/fdb/internal.h"
 
@@ -51,25 +52,26 @@ void fdb_get_wait(struct kv_txn *txn, struct kv_read *r)
 struct range {
         uint8_t *begin, *end; /* of what was not asked for yet, with prefix */
         int begin_len, end_len;
-        bool after_begin;     /* BEGIN itself was returned */
-        size_t left;          /* pairs still to be asked for; 0: no limit */
+        bool after_begin; /* BEGIN itself was returned */
+        size_t left;      /* pairs still to be asked for; 0: no limit */
         int iteration;
-        FDBFuture *next;      /* under way; NULL: no more */
+        FDBFuture *next; /* under way; NULL: no more */
 
         const FDBKeyValue *kv; /* the current chunk */
         int n, at;
-        bool ended;           /* everything was returned */
-        struct slice last;    /* the key last returned, without prefix */
+        bool ended;        /* everything was returned */
+        struct slice last; /* the key last returned, without prefix */
 };
 
 static void request(struct fdb_txn *t, struct kv_range *r, struct range *c)
 {
         /* Selectors: the first key at or after (0, 1), or after (1, 1), the one that is given. */
-        c->next = fdb_api_of(t)->transaction_get_range(
-                t->tr, c->begin, c->begin_len, c->after_begin, 1, c->end, c->end_len, 0, 1,
-                c->left < INT_MAX ? (int)c->left : 0, 0,
-                r->opts.mode == KV_ALL ? FDB_STREAMING_MODE_WANT_ALL : FDB_STREAMING_MODE_ITERATOR,
-                ++c->iteration, true, r->opts.reverse);
+        c->next = fdb_api_of(t)->transaction_get_range(t->tr, c->begin, c->begin_len, c->after_begin, 1,
+                                                       c->end, c->end_len, 0, 1,
+                                                       c->left < INT_MAX ? (int)c->left : 0, 0,
+                                                       r->opts.mode == KV_ALL ? FDB_STREAMING_MODE_WANT_ALL
+                                                                              : FDB_STREAMING_MODE_ITERATOR,
+                                                       ++c->iteration, true, r->opts.reverse);
         r->err = fdb_keep(t, c->next, false);
         if (r->err < 0)
                 c->next = NULL;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Begin, commit, what comes after a failure, end. */
 #include "kv/fdb/internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/fdb/url.h"
 
 #include <ctype.h>

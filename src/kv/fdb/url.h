@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a URL's rest after "fdb:" says: [CLUSTER_FILE][?prefix=NAME]. */
 #ifndef KV_FDB_URL_H
 #define KV_FDB_URL_H
@@ -7,12 +8,12 @@
 
 #include <stdbool.h>
 
-#define FDB_NAME_MAX   64u                  /* bytes of a prefix's name */
-#define FDB_PREFIX_MAX (FDB_NAME_MAX + 2u)  /* bytes in front of every key */
+#define FDB_NAME_MAX     64u                 /* bytes of a prefix's name */
+#define FDB_PREFIX_MAX   (FDB_NAME_MAX + 2u) /* bytes in front of every key */
 #define FDB_NAME_DEFAULT "ashlar"
 
 struct fdb_url {
-        char *cluster_file; /* free it with fdb_url_clear */
+        char *cluster_file;             /* free it with fdb_url_clear */
         uint8_t prefix[FDB_PREFIX_MAX]; /* as docs/FORMAT.md says */
         size_t prefix_len;
 };

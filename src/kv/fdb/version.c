@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Snapshots that need not be of now (KV_RECENT): the version of the last commit, or one fetched lately, saves
  * asking the cluster for one. Cheap enough to be taken under a lock: it never waits long. */
 #include "kv/fdb/internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches: a future of the client each, whose callback calls the watch's function.
  *
  * A watch is freed by whoever comes second: its owner (kv_unwatch) or the callback, which the client makes
@@ -15,8 +16,8 @@ struct fdb_watch {
         FDBFuture *future;
 
         /* The store's lock. */
-        struct fdb_txn *txn;     /* until settled */
-        struct fdb_watch *next;  /* in txn->watches */
+        struct fdb_txn *txn;    /* until settled */
+        struct fdb_watch *next; /* in txn->watches */
         enum { PENDING, ARMED, FIRING, FIRED } state;
         unsigned refs;
         bool dropped; /* the owner does not want to hear of it any more */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writes and conflicts: all but a few errors are told by the commit. */
 #include "kv/fdb/internal.h"
 
@@ -92,8 +93,9 @@ int fdb_conflict_range(struct kv_txn *txn, enum kv_conflict kind, struct slice b
                 return 0; /* what only reads does not conflict */
         if (kind == KV_CONFLICT_WRITE)
                 t->writes = true;
-        return fdb_failed(t, s->api->transaction_add_conflict_range(
-                                     t->tr, full_begin, begin_len, full_end, end_len,
-                                     kind == KV_CONFLICT_READ ? FDB_CONFLICT_RANGE_READ
-                                                              : FDB_CONFLICT_RANGE_WRITE));
+        return fdb_failed(t, s->api->transaction_add_conflict_range(t->tr, full_begin, begin_len, full_end,
+                                                                    end_len,
+                                                                    kind == KV_CONFLICT_READ
+                                                                            ? FDB_CONFLICT_RANGE_READ
+                                                                            : FDB_CONFLICT_RANGE_WRITE));
 }

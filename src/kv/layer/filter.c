@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/layer/filter.h"
 
 #include <stdlib.h>

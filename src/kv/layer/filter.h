@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A store that passes everything on to the store below: the part that plain layers share. A layer embeds
  * struct filter as its first member, sets it up with filter_init, and then puts its own functions over those
  * of f->ops that it changes; they reach the store below by kv_...(filter_below(t), ...).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Layers: stores over another store. Each takes over the store below it on success and closes it when it
  * is closed itself; on failure the store below stays the caller's. */
 #ifndef KV_LAYER_LAYER_H
@@ -9,12 +10,12 @@
 /* ---- writebehind: commits in memory, writes down in order behind (writebehind.c) ---------------- */
 
 struct kv_writebehind_opts {
-        size_t memory_bytes;    /* bound of what is held in memory; writers wait at it. 0: default */
-        size_t batch_bytes;     /* a batch is written down when it holds this much. 0: default */
-        unsigned age_ms;        /* ... or when its oldest transaction is this old. 0: default */
-        unsigned close_ms;      /* how long kv_close tries to write the last batches. 0: default, 10 s */
-        struct slice fence;     /* each batch reads this key and stops the store if it is absent */
-        struct slice sequence;  /* each batch writes its number here, from the one found on, and conflicts
+        size_t memory_bytes;   /* bound of what is held in memory; writers wait at it. 0: default */
+        size_t batch_bytes;    /* a batch is written down when it holds this much. 0: default */
+        unsigned age_ms;       /* ... or when its oldest transaction is this old. 0: default */
+        unsigned close_ms;     /* how long kv_close tries to write the last batches. 0: default, 10 s */
+        struct slice fence;    /* each batch reads this key and stops the store if it is absent */
+        struct slice sequence; /* each batch writes its number here, from the one found on, and conflicts
                                  * with all others, so that none can take place late, after it was given up:
                                  * needed over stores with unknown results (EINVAL). Empty: none */
 };
@@ -31,7 +32,7 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
 /* ---- cache: small values that were read or written (cache/) -------------------------------------- */
 
 struct kv_cache_opts {
-        size_t bytes;         /* of what is kept at most. 0: default, 32 MiB; 5 MiB are used beside it */
+        size_t bytes; /* of what is kept at most. 0: default, 32 MiB; 5 MiB are used beside it */
         /* First bytes of the keys that are kept: nobody writes them but through the cache. NULL: all. */
         const char *prefixes;
 };

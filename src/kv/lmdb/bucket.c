@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/lmdb/bucket.h"
 
 #include "kv/kv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A bucket: the value in LMDB of keys that share their first 511 bytes. Its entries, sorted by what follows
  * these bytes (the tail), one after another, at least one:
  *

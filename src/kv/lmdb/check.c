@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Looks at the structure of LMDB's file, page by page and without LMDB. LMDB has no checksums: this finds
  * what would make it crash, not every changed byte. The layout is that of LMDB 0.9 on a 64-bit little-endian
  * machine, which is what wrote the file, or its magic number would differ.
@@ -62,12 +63,12 @@ struct check {
         uint32_t page_bytes;
         uint64_t file_pages; /* whole pages in the file */
         uint64_t last_page;
-        uint64_t max_pages;  /* to read of each tree; 0: all */
-        uint64_t pages;      /* read of this tree */
-        uint8_t *seen;       /* a bit per page of the file */
+        uint64_t max_pages; /* to read of each tree; 0: all */
+        uint64_t pages;     /* read of this tree */
+        uint8_t *seen;      /* a bit per page of the file */
         struct todo *todo;
         size_t todo_n, todo_cap;
-        int tree;            /* TREE_* being looked at */
+        int tree; /* TREE_* being looked at */
         unsigned depth;
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store's directory:
  *
  *   data.mdb    LMDB's data; made under another name and renamed when it is complete and durable
@@ -142,8 +143,10 @@ static int check_empty(struct lmdb_store *s, struct err_text *text)
                 if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
                     strcmp(e->d_name, "lost+found") != 0 && strncmp(e->d_name, "ashlar.", 7) != 0 &&
                     strcmp(e->d_name, LMDB_LOCKS) != 0 && strcmp(e->d_name, DATA_NEW) != 0)
-                        return err_set(text, ENOTEMPTY, "%s: the directory is not empty and holds no store; "
-                                       "give a new or an empty one", s->path);
+                        return err_set(text, ENOTEMPTY,
+                                       "%s: the directory is not empty and holds no store; "
+                                       "give a new or an empty one",
+                                       s->path);
         return 0;
 }
 

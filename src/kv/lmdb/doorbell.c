@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The doorbell: a counter in a file that all processes map, and a futex on it. LMDB itself wakes nobody. */
 #include "base/cleanup.h"
 #include "kv/lmdb/internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* LMDB's environment: opening it with a map that will do for years, the pool of readers, and opening it
  * again. */
 #include "kv/lmdb/internal.h"
@@ -11,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
-#define TIB (UINT64_C(1) << 40)
+#define TIB               (UINT64_C(1) << 40)
 #define MAP_BYTES_DEFAULT (1 * TIB)  /* address space only; the file is as large as its contents */
 #define MAP_BYTES_MAX     (64 * TIB) /* half of what a process has */
 #define MAP_BYTES_MIN     (UINT64_C(1) << 20)

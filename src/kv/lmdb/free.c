@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Free pages inside the file, as far as it is certain that LMDB will use them: how many there are, and how
  * many rows of consecutive ones.
  *
@@ -17,7 +18,7 @@
 #define FREE_DBI ((MDB_dbi)0)
 
 /* How many records LMDB certainly looks at for a row of N pages. */
-#define LOOKED_AT(n) (60u * (n) - 1)
+#define LOOKED_AT(n) (60u * (n)-1)
 
 /* For the shortest rows. */
 #define RECORDS_LOOKED_AT LOOKED_AT(2)
@@ -54,7 +55,7 @@ static int note_reader(const char *line, void *arg)
 /* ---- counting ----------------------------------------------------------------------------------- */
 
 struct map {
-        uint8_t *bits; /* one a page; set: free */
+        uint8_t *bits;               /* one a page; set: free */
         uint64_t pages, first, last; /* bounds of what is set */
 };
 
@@ -135,7 +136,7 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
                         break;
                 if (records == RECORDS_LOOKED_AT)
                         ret->split = ret->pages < RECORDS_LOOKED_AT * RECORD_PAGES_FEW;
-                for (; class < CLASSES && records == LOOKED_AT(class == 0 ? 2 : row_classes[class]); class++)
+                for (; class < CLASSES && records == LOOKED_AT(class == 0 ? 2 : row_classes[class]); class ++)
                         count_rows(&map, &row_classes[class], ret);
                 records++;
                 ret->pages += mark_record(&map, value);
@@ -143,7 +144,7 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
         mdb_cursor_close(cursor);
         if (rc != 0 && rc != MDB_NOTFOUND)
                 return lmdb_error(rc);
-        for (; class < CLASSES; class++)
+        for (; class < CLASSES; class ++)
                 count_rows(&map, &row_classes[class], ret);
         return 0;
 }

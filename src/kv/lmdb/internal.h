@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The LMDB engine's parts and what they share.
  *
  *     dir.c    the directory and its files: making, checking, who may open it (lock.c)
@@ -45,17 +46,17 @@ struct lmdb_doorbell;
 struct lmdb_txn {
         struct kv_txn base;
         bool write;
-        MDB_txn *txn;              /* readers: reset while in the pool; NULL: not begun yet */
-        MDB_cursor *cursor;        /* for gets and writes */
-        bool cursor_stale;         /* readers: to be renewed before use */
-        int err;                   /* writer: the failure after which it cannot commit */
-        uint64_t number;           /* writer: as LMDB counts transactions */
+        MDB_txn *txn;       /* readers: reset while in the pool; NULL: not begun yet */
+        MDB_cursor *cursor; /* for gets and writes */
+        bool cursor_stale;  /* readers: to be renewed before use */
+        int err;            /* writer: the failure after which it cannot commit */
+        uint64_t number;    /* writer: as LMDB counts transactions */
         /* Writer: values read since the last write. They may lie in pages that the next write changes. */
         struct slice lent[LMDB_LENT_MAX];
-        unsigned lent_n;           /* above the maximum: some are not noted */
-        struct lmdb_range *ranges; /* not in use now */
+        unsigned lent_n;            /* above the maximum: some are not noted */
+        struct lmdb_range *ranges;  /* not in use now */
         struct lmdb_watch *watches; /* armed or broken when the transaction ends */
-        struct lmdb_txn *next;     /* in the pool's list */
+        struct lmdb_txn *next;      /* in the pool's list */
 };
 
 /* Memory that is kept from one use to the next. */
@@ -70,39 +71,39 @@ struct lmdb_scratch {
 /* Free pages that LMDB is certain to use. */
 struct lmdb_free {
         uint64_t pages;
-        bool split; /* the list has many short records, so that rows may be overlooked */
+        bool split;                      /* the list has many short records, so that rows may be overlooked */
         uint64_t rows[LMDB_ROW_MAX + 1]; /* [n]: how many rows of n pages fit into them side by side */
 };
 
 struct lmdb_lock {
-        int fd;                    /* -1: none */
-        bool unlocked;             /* a reader who may not use LMDB's lock file */
+        int fd;        /* -1: none */
+        bool unlocked; /* a reader who may not use LMDB's lock file */
 };
 
 struct lmdb_store {
         struct kv_store base;
-        char *path;                /* absolute: opening again must work from anywhere */
-        int dir_fd, data_fd;       /* data.mdb, to ask for room: LMDB has descriptors of its own */
+        char *path;          /* absolute: opening again must work from anywhere */
+        int dir_fd, data_fd; /* data.mdb, to ask for room: LMDB has descriptors of its own */
         bool rdonly, exclusive;
-        uint64_t max_bytes;        /* as asked for; 0: default */
+        uint64_t max_bytes; /* as asked for; 0: default */
         struct lmdb_lock lock;
 
-        MDB_env *env;              /* NULL after a failed repair */
+        MDB_env *env; /* NULL after a failed repair */
         uint64_t page_bytes;
         _Atomic uint64_t map_bytes;
 
-        _Atomic bool gate;         /* env must be opened again before anybody begins */
+        _Atomic bool gate; /* env must be opened again before anybody begins */
         pthread_mutex_t write_lock;
-        struct lmdb_txn writer;    /* write_lock */
-        uint64_t readers_checked_ns; /* write_lock; when the reader table was last swept */
+        struct lmdb_txn writer;            /* write_lock */
+        uint64_t readers_checked_ns;       /* write_lock; when the reader table was last swept */
         struct lmdb_scratch bucket, value; /* write_lock */
 
         struct {
                 _Alignas(64) _Atomic(struct lmdb_txn *) idle;
         } slots[LMDB_POOL_SLOTS];
         pthread_mutex_t pool_lock;
-        struct lmdb_txn *idle;     /* pool_lock; those that found their slot taken */
-        unsigned readers;          /* pool_lock; all that exist */
+        struct lmdb_txn *idle; /* pool_lock; those that found their slot taken */
+        unsigned readers;      /* pool_lock; all that exist */
 
         /* As of our last transaction: bytes of the file that are in use, the number of the transaction, and
          * the shape of the tree. */
@@ -238,13 +239,13 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
 /* Pages that commits take at most. */
 struct lmdb_pages {
         unsigned commits;
-        uint64_t singles;     /* of the trees: any free page will do */
-        uint64_t values;      /* values with pages of their own */
+        uint64_t singles; /* of the trees: any free page will do */
+        uint64_t values;  /* values with pages of their own */
         uint64_t value_pages;
-        uint64_t rows, row;   /* those of several pages, and how many the largest has */
-        uint64_t list_pages;  /* for records of the list of free pages, in rows */
-        uint64_t list_row;    /* the longest of them; 0: they fit into leaves */
-        uint64_t relisted;    /* pages that the list takes of those that it holds */
+        uint64_t rows, row;  /* those of several pages, and how many the largest has */
+        uint64_t list_pages; /* for records of the list of free pages, in rows */
+        uint64_t list_row;   /* the longest of them; 0: they fit into leaves */
+        uint64_t relisted;   /* pages that the list takes of those that it holds */
 };
 
 void lmdb_pages_needed(const struct lmdb_store *s, const struct kv_need *need, struct lmdb_pages *ret);

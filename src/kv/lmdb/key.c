@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/lmdb/key.h"
 
 enum { MAPPED_EMPTY = 1, MAPPED_ZERO = 2 };

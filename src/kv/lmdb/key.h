@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How the contract's keys (0 to 9,900 bytes) become LMDB's (1 to 511), in the same order.
  *
  * Three steps, of which nearly every key takes none:

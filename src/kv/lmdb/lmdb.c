@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* The LMDB engine: opening and closing a store, and its table of operations. internal.h shows the parts. */
-#include "kv/open.h"
 #include "kv/lmdb/internal.h"
+#include "kv/open.h"
 
 #include <assert.h>
 #include <stdlib.h>

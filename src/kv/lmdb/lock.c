@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who may open the store: locks on bytes of a file of our own, "ashlar.lock", which also names the owner.
  *
  * They are open file description locks (fcntl(2), F_OFD_SETLK): they go when the process dies, other
@@ -23,13 +24,13 @@
 
 #define LOCK_FILE "ashlar.lock"
 
-#define BYTE_OWNER   0
-#define BYTE_CREATE  1
-#define WRITERS      (INT64_C(1) << 32)
-#define WRITERS_LEN  (INT64_C(1) << 32)
-#define PROCESSES    (INT64_C(1) << 33)
+#define BYTE_OWNER  0
+#define BYTE_CREATE 1
+#define WRITERS     (INT64_C(1) << 32)
+#define WRITERS_LEN (INT64_C(1) << 32)
+#define PROCESSES   (INT64_C(1) << 33)
 
-#define POLL_NS 20000000
+#define POLL_NS        20000000
 #define OWNER_TEXT_MAX 256
 
 static int lock_op(int fd, int op, short type, int64_t start, int64_t len, struct flock *ret)
@@ -147,7 +148,8 @@ static int busy(const struct lmdb_lock *lock, const char *path, int why, struct 
         if (why == BUSY_WRITERS)
                 return err_set(text, EBUSY,
                                "%s: the store is in use by %s; to read beside it, this user needs permission "
-                               "to write its lock files", path, owner);
+                               "to write its lock files",
+                               path, owner);
         return err_set(text, EBUSY, "%s: the store is in use by %s", path, owner);
 }
 
@@ -169,8 +171,8 @@ int lmdb_lock_take(int dir_fd, const char *path, const struct kv_open_opts *opts
                lmdb_now_ns() < deadline_ns)
                 nanosleep(&(struct timespec){ .tv_nsec = POLL_NS }, NULL);
         if (r < 0) {
-                r = r == -EBUSY ? busy(&lock, path, why, text) :
-                                  err_set(text, -r, "%s: cannot lock the store: %s", path, err_str(r));
+                r = r == -EBUSY ? busy(&lock, path, why, text)
+                                : err_set(text, -r, "%s: cannot lock the store: %s", path, err_str(r));
                 close(lock.fd);
                 return r;
         }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How many pages a commit takes at most. LMDB never changes a page in place: whatever a transaction touches
  * is written to other pages first, and so are the branches above it and the list of free pages.
  *
@@ -30,7 +31,7 @@ static uint64_t tree_pages(const struct lmdb_store *s, const struct kv_need *nee
         uint64_t copied = smaller(2 * keys, commits * leaves + (commits - 1) * new) +
                           smaller(2 * keys * depth, commits * branches);
 
-        p->singles += copied + new + new / 8 + 2 * commits * depth;
+        p->singles += copied + new + new / 8 + 2 * commits *depth;
         return copied;
 }
 
@@ -50,8 +51,8 @@ static void list_pages(const struct lmdb_store *s, const struct kv_need *need, u
                        struct lmdb_pages *p)
 {
         uint64_t used = atomic_load(&s->used_end) / s->page_bytes, number = atomic_load(&s->number);
-        uint64_t taken = atomic_load(&s->leaf_pages) + atomic_load(&s->branch_pages) +
-                         atomic_load(&s->overflow_pages);
+        uint64_t taken =
+                atomic_load(&s->leaf_pages) + atomic_load(&s->branch_pages) + atomic_load(&s->overflow_pages);
         uint64_t listed = used > taken ? used - taken : 0;
 
         p->singles += need->commits * (atomic_load(&s->list_tree_pages) + 8);

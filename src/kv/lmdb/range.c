@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ranges: a cursor of LMDB's over the records, and a place in the bucket where it stands on one. */
 #include "kv/lmdb/bucket.h"
 #include "kv/lmdb/internal.h"
@@ -6,18 +7,18 @@
 #include <stdlib.h>
 
 struct lmdb_range {
-        struct lmdb_range *next;   /* in the transaction's list of those not in use */
-        MDB_cursor *cursor;        /* kept for readers */
-        bool placed;               /* the cursor stands on the record returned last */
+        struct lmdb_range *next; /* in the transaction's list of those not in use */
+        MDB_cursor *cursor;      /* kept for readers */
+        bool placed;             /* the cursor stands on the record returned last */
         bool done;
-        bool in_bucket;            /* that record is a bucket, and `entry` was returned last */
+        bool in_bucket; /* that record is a bucket, and `entry` was returned last */
         struct bucket_entry entry;
-        MDB_val key, value;        /* of the record */
-        struct slice begin, end;   /* mapped */
+        MDB_val key, value;      /* of the record */
+        struct slice begin, end; /* mapped */
         /* Where mapped bounds and keys put together from a bucket live; made when first needed. */
         struct range_bufs {
                 uint8_t begin[LMDB_MAPPED_MAX], end[LMDB_MAPPED_MAX], key[LMDB_MAPPED_MAX];
-        } *bufs;
+        } * bufs;
 };
 
 void lmdb_ranges_free(struct lmdb_txn *t)
@@ -42,8 +43,8 @@ static int range_bufs(struct lmdb_range *g)
 
 static int range_prepare(struct lmdb_txn *t, struct lmdb_range *g, const struct kv_range_opts *opts)
 {
-        int r, rc = g->cursor ? mdb_cursor_renew(t->txn, g->cursor) :
-                                mdb_cursor_open(t->txn, LMDB_DBI, &g->cursor);
+        int r, rc = g->cursor ? mdb_cursor_renew(t->txn, g->cursor)
+                              : mdb_cursor_open(t->txn, LMDB_DBI, &g->cursor);
 
         if (rc != 0)
                 return lmdb_error(rc);

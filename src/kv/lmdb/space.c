@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Room. A write may be acknowledged only if room for it is certain, and there are two kinds of it: what
  * lies beyond the end of the file and was promised by the host's file system (fallocate), and free pages
  * inside the file, as far as LMDB is certain to find them (free.c). Against these stands what the writes
@@ -19,9 +20,9 @@
 #define CHUNK_BYTES_MAX (64 * MIB)
 
 /* Kept for transactions that free room, which need pages first: LMDB never changes a page in place. */
-#define KEPT_BYTES_MAX  (16 * MIB)
-#define KEPT_BYTES_MIN  MIB
-#define KEPT_SHARE      32 /* of a small file system this part, if that is more than the minimum */
+#define KEPT_BYTES_MAX (16 * MIB)
+#define KEPT_BYTES_MIN MIB
+#define KEPT_SHARE     32 /* of a small file system this part, if that is more than the minimum */
 
 /* LMDB's database of free pages. */
 #define FREE_DBI ((MDB_dbi)0)
@@ -404,8 +405,10 @@ int lmdb_reserve(struct kv_store *base, const struct kv_need *need)
 
 int lmdb_reserve_own(struct lmdb_txn *t)
 {
-        struct kv_need need = { .keys = t->base.written_keys, .sets = t->base.written_keys,
-                                .bytes = t->base.written_bytes, .largest = t->base.largest_value,
+        struct kv_need need = { .keys = t->base.written_keys,
+                                .sets = t->base.written_keys,
+                                .bytes = t->base.written_bytes,
+                                .largest = t->base.largest_value,
                                 .commits = 1 };
 
         return reserve(lmdb_of(t->base.store), &need, true);

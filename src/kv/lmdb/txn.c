@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transactions: begin, commit, gets and writes. */
 #include "kv/lmdb/bucket.h"
 #include "kv/lmdb/internal.h"
@@ -158,8 +159,8 @@ void lmdb_end(struct kv_txn *base)
 static int get_cursor(struct lmdb_txn *t, MDB_cursor **ret)
 {
         if (t->cursor_stale) {
-                int rc = t->cursor ? mdb_cursor_renew(t->txn, t->cursor) :
-                                     mdb_cursor_open(t->txn, LMDB_DBI, &t->cursor);
+                int rc = t->cursor ? mdb_cursor_renew(t->txn, t->cursor)
+                                   : mdb_cursor_open(t->txn, LMDB_DBI, &t->cursor);
 
                 if (rc != 0)
                         return rc;

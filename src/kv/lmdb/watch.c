@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches: a thread that looks at the watched keys again after each commit, of whatever process.
  *
  * It is woken by the doorbell, and once a second looks whether LMDB's transaction number changed, for a
@@ -5,8 +6,8 @@
  * quickly share one look, and the thread rests four times as long as a look took, so that it uses a fifth of
  * a processor at most.
  */
-#include "kv/lmdb/internal.h"
 #include "base/thread.h"
+#include "kv/lmdb/internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,29 +15,29 @@
 #include <time.h>
 
 #define WATCHES_MAX 10000u
-#define POLL_MS 1000u
+#define POLL_MS     1000u
 #define REST_MAX_NS UINT64_C(500000000)
 
 enum watch_state {
         WATCH_PENDING, /* its transaction is still open */
         WATCH_ARMED,
-        WATCH_BROKEN,  /* to be called back with an error */
+        WATCH_BROKEN, /* to be called back with an error */
         WATCH_FIRING,
         WATCH_DONE,
 };
 
 struct lmdb_watch {
         struct kv_watch base;
-        struct lmdb_watch *txn_next;     /* of the same transaction */
-        struct lmdb_watch *prev, *next;  /* watch_lock; in the store's list */
-        enum watch_state state;          /* watch_lock */
-        bool unwatched;                  /* watch_lock; kv_unwatch came before the transaction ended */
-        int err;                         /* for the callback */
+        struct lmdb_watch *txn_next;    /* of the same transaction */
+        struct lmdb_watch *prev, *next; /* watch_lock; in the store's list */
+        enum watch_state state;         /* watch_lock */
+        bool unwatched;                 /* watch_lock; kv_unwatch came before the transaction ended */
+        int err;                        /* for the callback */
         kv_watch_fn fn;
         void *arg;
         bool present;
         size_t key_len, value_len;
-        uint8_t bytes[];                 /* key, then value */
+        uint8_t bytes[]; /* key, then value */
 };
 
 static void list_add(struct lmdb_store *s, struct lmdb_watch *w)
@@ -192,8 +193,9 @@ int lmdb_watch(struct kv_txn *base, struct slice key, kv_watch_fn fn, void *arg,
         w = malloc(sizeof(*w) + key.len + value.len);
         if (!w)
                 return -ENOMEM;
-        *w = (struct lmdb_watch){ .fn = fn, .arg = arg, .present = present, .key_len = key.len,
-                                  .value_len = value.len };
+        *w = (struct lmdb_watch){
+                .fn = fn, .arg = arg, .present = present, .key_len = key.len, .value_len = value.len
+        };
         if (key.len > 0)
                 memcpy(w->bytes, key.data, key.len);
         if (value.len > 0)

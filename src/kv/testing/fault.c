@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: MIT */
 /* fault: a store that fails as a real one may, at points that a seed decides. */
-#include "kv/layer/filter.h"
 #include "base/rng.h"
+#include "kv/layer/filter.h"
 #include "kv/testing/testing.h"
 
 #include <assert.h>
@@ -225,8 +226,7 @@ static int fault_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key
         return r < 0 ? r : kv_atomic(filter_below(t), op, key, operand);
 }
 
-static int fault_watch(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg,
-                       struct kv_watch **ret)
+static int fault_watch(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret)
 {
         int r = pass(t->store, true);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/testing/mem/mem.h"
 #include "kv/testing/testing.h"
 

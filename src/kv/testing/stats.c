@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stats: counts what passes. */
 #include "kv/layer/filter.h"
 #include "kv/testing/testing.h"
@@ -194,8 +195,7 @@ static int stats_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key
         return kv_atomic(filter_below(t), op, key, operand);
 }
 
-static int stats_watch(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg,
-                       struct kv_watch **ret)
+static int stats_watch(struct kv_txn *t, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret)
 {
         count(&stats_of(t->store)->watches, 1);
         return filter_watch(t, key, fn, arg, ret);

@@ -1,12 +1,13 @@
-/* Stores for tests and measurements: one in memory, one that fails on purpose, one that counts. fault and stats
- * are layers, so they take over the store below as layer.h says.
+/* SPDX-License-Identifier: MIT */
+/* Stores for tests and measurements: one in memory, one that fails on purpose, one that counts. fault and
+ * stats are layers, so they take over the store below as layer.h says.
  */
 #ifndef KV_TESTING_TESTING_H
 #define KV_TESTING_TESTING_H
 
 #include "kv/kv.h"
 
-/* kv_open, which also knows "mem:", a store in memory that is private to the caller and gone when it is closed. */
+/* kv_open, which also knows "mem:": a store in memory that is private to the caller and gone when closed. */
 int kv_testing_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret,
                     struct err_text *text);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rest of the API, and the controls for tests. */
 #include "internal.h"
 

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside the stand-in: futures and the network thread (network.c), transactions (transaction.c), the rest of
  * the API and the controls (api.c). */
 #ifndef STANDIN_INTERNAL_H
 #define STANDIN_INTERNAL_H
 
-#include "kv/fdb/capi.h"
-#include "kv/engine.h"
 #include "base/rng.h"
+#include "kv/engine.h"
+#include "kv/fdb/capi.h"
 #include "standin.h"
 
 #include <pthread.h>

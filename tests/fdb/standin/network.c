@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Futures, and the thread that completes them. */
 #include "internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stand-in for FoundationDB's client library: the functions that src/kv/backend/fdb uses, over the store
  * in memory (src/kv/backend/mem), in a shared library of its own. Futures complete in another thread; a seed
  * decides what fails, and how. One cluster for each cluster file, in this process only.
@@ -21,14 +22,14 @@ struct standin_faults {
         unsigned timed_out_ppm;        /* 1031, and it is done some time later, or not */
         unsigned cancelled_ppm;        /* 1025, the same */
         /* reads, and read versions */
-        unsigned future_version_ppm;   /* 1009 */
-        unsigned behind_ppm;           /* 1037 */
-        unsigned throttled_ppm;        /* 1213 */
+        unsigned future_version_ppm; /* 1009 */
+        unsigned behind_ppm;         /* 1037 */
+        unsigned throttled_ppm;      /* 1213 */
         /* any */
         unsigned slow_ppm, slow_us;
-        unsigned commit_us; /* how long each commit takes at least */
-        unsigned watch_broken_ppm;     /* a watch fails with 1029 after a while */
-        unsigned watches_max;          /* 0: as the database's option says */
+        unsigned commit_us;        /* how long each commit takes at least */
+        unsigned watch_broken_ppm; /* a watch fails with 1029 after a while */
+        unsigned watches_max;      /* 0: as the database's option says */
         /* The next commit, once: this error; it is done if it may have been. */
         int next_commit;
 };
@@ -36,8 +37,8 @@ struct standin_faults {
 /* What there is at the version, and what happened. */
 struct standin_counts {
         unsigned databases, transactions, futures;
-        unsigned watches; /* of those futures */
-        uint64_t landed;  /* commits with writes that took place */
+        unsigned watches;        /* of those futures */
+        uint64_t landed;         /* commits with writes that took place */
         uint64_t versions_asked; /* read versions fetched from the cluster */
         uint64_t ranges_asked, keys_asked;
 };

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: MIT */
 /* Transactions, each one of the store in memory. Keys may be longer there than the contract says (they carry
  * the prefix), so calls with keys go past its front door. */
 #include "internal.h"
 
 #include <stdlib.h>
 
-#define TXN_BYTES     10000000u
-#define CHUNK_BYTES   80000u
-#define WATCH_CANCELLED 1029
+#define TXN_BYTES          10000000u
+#define CHUNK_BYTES        80000u
+#define WATCH_CANCELLED    1029
 #define USED_DURING_COMMIT 2017
 
 struct FDB_transaction {

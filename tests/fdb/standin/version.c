@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Read versions that can be asked for again. The store in memory begins at its newest commit; an older one is
  * had by looking inside it. */
 #include "internal.h"

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* cache: keeps what reads cost round trips for, over a store that nobody else writes. The rules by which that
  * is right are in table.h. Transactions that write read past it: they see their own writes below. */
-#include "kv/layer/filter.h"
 #include "kv/layer/cache/table.h"
+#include "kv/layer/filter.h"
 #include "kv/layer/layer.h"
 
 #include <assert.h>
@@ -28,10 +29,10 @@ struct cache {
         struct fresh fresh[FRESH_MAX];
         unsigned n_fresh;
 
-        _Atomic uint64_t done; /* the last commit that is certainly done, or certainly not */
+        _Atomic uint64_t done;  /* the last commit that is certainly done, or certainly not */
         pthread_mutex_t commit; /* protects what follows, and is held during commits */
-        uint64_t number;       /* of the last commit */
-        bool uncertain;        /* one before may still take place */
+        uint64_t number;        /* of the last commit */
+        bool uncertain;         /* one before may still take place */
 };
 
 /* A key that a transaction writes. */
@@ -159,8 +160,9 @@ static void cache_get_start(struct kv_txn *base, struct kv_read *r)
 
         if (is_cached(base, r->key)) {
                 uint64_t hash = cache_hash(r->key);
-                int known = is_untouched(c, hash, r->key) ?
-                                    0 : cache_table_get(c->table, hash, r->key, t->since, found, &f);
+                int known = is_untouched(c, hash, r->key)
+                                    ? 0
+                                    : cache_table_get(c->table, hash, r->key, t->since, found, &f);
 
                 if (known >= 0) {
                         r->flags |= CACHED;
@@ -215,8 +217,12 @@ static void note(struct kv_txn *base, struct slice key, bool present, const stru
                 t->writes_all = true;
                 return;
         }
-        *w = (struct write){ .next = t->writes, .hash = cache_hash(key), .known = known, .present = present,
-                             .key_len = (uint32_t)key.len, .value_len = (uint32_t)value_len };
+        *w = (struct write){ .next = t->writes,
+                             .hash = cache_hash(key),
+                             .known = known,
+                             .present = present,
+                             .key_len = (uint32_t)key.len,
+                             .value_len = (uint32_t)value_len };
         if (key.len > 0)
                 memcpy(w->data, key.data, key.len);
         if (value_len > 0)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/layer/cache/table.h"
 
 #include "base/list.h"
@@ -6,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define SHARDS  64u   /* each a power of two */
+#define SHARDS  64u /* each a power of two */
 #define BUCKETS 1024u
 #define MARKS   1024u
 
@@ -16,10 +17,10 @@
 #define BLOOM_PROBES 4u
 
 struct entry {
-        struct entry *next;            /* in its bucket */
-        struct list_link link;         /* in its shard */
+        struct entry *next;    /* in its bucket */
+        struct list_link link; /* in its shard */
         uint64_t hash;
-        bool present, used;            /* used since it was last looked at for eviction */
+        bool present, used; /* used since it was last looked at for eviction */
         uint32_t key_len, value_len;
         uint8_t data[];
 };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is known of a store below that only one process writes: small values, and which keys were ever
  * written.
  *

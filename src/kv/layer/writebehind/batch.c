@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Batches: freezes the active table and writes the frozen ones below, in order, one batch at a time,
  * each in one transaction. Run by the committer thread, and by callers of kv_sync themselves: that saves
  * them two switches of threads, and those who come meanwhile share the next batch. */
@@ -53,7 +54,7 @@ struct batch {
         uint64_t durable; /* what is not newer was written already */
         struct wb_load load;
         uint64_t number;
-        uint8_t *value;   /* room for one */
+        uint8_t *value;                 /* room for one */
         struct base *bases, *next_base; /* what was read ahead, in order of keys */
 };
 
@@ -383,7 +384,10 @@ static int batch_ask(struct wb_store *wb)
 
 int wb_write_through(struct wb_store *wb, struct wb_txn *t)
 {
-        struct batch b = { .wb = wb, .n = 1, .tables = { wb_active(t) }, .durable = wb->durable,
+        struct batch b = { .wb = wb,
+                           .n = 1,
+                           .tables = { wb_active(t) },
+                           .durable = wb->durable,
                            .number = wb->batches + 1 };
         int r;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The writebehind layer's parts and what they share.
  *
  *     writers ──► active table ──freeze──► frozen tables ──batch──► store below
@@ -14,8 +15,8 @@
 #define KV_LAYER_WRITEBEHIND_INTERNAL_H
 
 #include "kv/engine.h"
-#include "kv/layer/writebehind/memtable.h"
 #include "kv/layer/layer.h"
+#include "kv/layer/writebehind/memtable.h"
 
 #include <pthread.h>
 
@@ -29,11 +30,11 @@ struct wb_load {
 
 /* A memtable and its place in the sequence of transactions. */
 struct wb_table {
-        unsigned refs;         /* lock: views that list it */
+        unsigned refs; /* lock: views that list it */
         struct memtable *mt;
-        uint64_t last;         /* newest transaction in it; set when frozen */
-        size_t bytes;          /* of mt, as counted in memory_used; writer, then batch */
-        struct wb_load load;   /* committed into it and to be written below; writer, then batch */
+        uint64_t last;       /* newest transaction in it; set when frozen */
+        size_t bytes;        /* of mt, as counted in memory_used; writer, then batch */
+        struct wb_load load; /* committed into it and to be written below; writer, then batch */
 };
 
 /* What a transaction looks through, newest first: [0] is the active table. Immutable once published. */
@@ -54,15 +55,15 @@ struct wb_scratch {
 struct wb_txn {
         struct kv_txn base;
         struct wb_view *view;
-        struct kv_txn *below;  /* snapshot of the store below */
-        uint64_t number;       /* what it sees; a writer: the number that it will commit as */
-        uint64_t oldest_reader; /* writer: no active reader is below */
+        struct kv_txn *below;       /* snapshot of the store below */
+        uint64_t number;            /* what it sees; a writer: the number that it will commit as */
+        uint64_t oldest_reader;     /* writer: no active reader is below */
         struct wb_txn *prev, *next; /* lock: active transactions, oldest first; or the free list */
-        struct wb_range *range; /* one kept for reuse */
+        struct wb_range *range;     /* one kept for reuse */
         struct wb_scratch *scratch; /* freed when the transaction ends */
-        struct wb_load load;    /* writer: what it adds to its batch */
-        uint64_t durable;       /* writer: as of its begin */
-        bool committed;         /* wb_commit succeeded */
+        struct wb_load load;        /* writer: what it adds to its batch */
+        uint64_t durable;           /* writer: as of its begin */
+        bool committed;             /* wb_commit succeeded */
 };
 
 struct wb_watch;
@@ -86,31 +87,31 @@ struct wb_store {
         size_t touched_n, touched_cap;
 
         pthread_mutex_t lock;
-        struct wb_view *view;            /* lock; the current one */
-        uint64_t published;              /* lock; newest committed transaction */
-        uint64_t durable;                /* lock; newest transaction written below */
-        struct wb_txn *oldest, *newest;  /* lock; active transactions */
-        struct wb_txn *free_txns;        /* lock */
-        size_t memory_used;              /* lock; of all tables that are not freed yet */
-        struct wb_load pending;          /* lock; committed and not yet written below */
-        struct wb_load budget;           /* lock; pending up to here is certain to find room below */
-        struct wb_load frees_budget;     /* lock; the same for what frees room */
-        unsigned budget_step;            /* writer; how generously it was granted last time (room.c) */
-        uint64_t drain;                  /* lock; no writer begins before this transaction is durable */
-        uint64_t active_since_ns;        /* lock; first commit into the active table; 0: it is empty */
-        bool batch_running;              /* lock */
-        bool committer_idle;             /* lock; it sleeps until it is woken, not for a time */
-        bool batch_wanted;               /* lock; writers wait or a table is full */
-        bool stopping;                   /* lock */
-        int error;                       /* lock; of the last batch, 0 after one that succeeded */
-        uint64_t retry_at_ns;            /* lock; when to try again after an error */
-        _Atomic uint64_t batches;        /* number of the last one written; changed under lock */
+        struct wb_view *view;           /* lock; the current one */
+        uint64_t published;             /* lock; newest committed transaction */
+        uint64_t durable;               /* lock; newest transaction written below */
+        struct wb_txn *oldest, *newest; /* lock; active transactions */
+        struct wb_txn *free_txns;       /* lock */
+        size_t memory_used;             /* lock; of all tables that are not freed yet */
+        struct wb_load pending;         /* lock; committed and not yet written below */
+        struct wb_load budget;          /* lock; pending up to here is certain to find room below */
+        struct wb_load frees_budget;    /* lock; the same for what frees room */
+        unsigned budget_step;           /* writer; how generously it was granted last time (room.c) */
+        uint64_t drain;                 /* lock; no writer begins before this transaction is durable */
+        uint64_t active_since_ns;       /* lock; first commit into the active table; 0: it is empty */
+        bool batch_running;             /* lock */
+        bool committer_idle;            /* lock; it sleeps until it is woken, not for a time */
+        bool batch_wanted;              /* lock; writers wait or a table is full */
+        bool stopping;                  /* lock */
+        int error;                      /* lock; of the last batch, 0 after one that succeeded */
+        uint64_t retry_at_ns;           /* lock; when to try again after an error */
+        _Atomic uint64_t batches;       /* number of the last one written; changed under lock */
         pthread_cond_t committer_wake;
-        pthread_cond_t batch_done;       /* durable, error or memory_used changed */
+        pthread_cond_t batch_done; /* durable, error or memory_used changed */
         pthread_t committer;
 
         pthread_mutex_t watch_lock;
-        struct wb_watch *watches;        /* watch_lock */
+        struct wb_watch *watches; /* watch_lock */
         pthread_cond_t watch_idle;
         _Atomic unsigned watch_count;
 };

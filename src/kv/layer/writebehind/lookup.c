@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/layer/writebehind/lookup.h"
 
 #include <assert.h>

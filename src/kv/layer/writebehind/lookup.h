@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tables know of one key: patches, and perhaps the value that they lie on. */
 #ifndef KV_LAYER_WRITEBEHIND_LOOKUP_H
 #define KV_LAYER_WRITEBEHIND_LOOKUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/layer/writebehind/memtable.h"
 
 #include "base/rng.h"
@@ -8,7 +9,7 @@
 #define CHUNK_BYTES   ((size_t)64 << 10)
 #define LARGE_BYTES   1024u /* values from here on are allocated on their own, to be freed early */
 #define SLOTS_INITIAL 256u
-#define HINTS         8u    /* places of the last insertions, by the key's first byte */
+#define HINTS         8u /* places of the last insertions, by the key's first byte */
 
 /* Open addressing with linear probing, at most half full. When it grows, readers may still look into the
  * smaller one, which holds all that they can see: it is kept until the table goes. */
@@ -111,8 +112,7 @@ struct memtable *mt_new(void)
 {
         struct memtable *mt = calloc(1, sizeof(*mt));
         struct slots *slots = calloc(1, sizeof(*slots) + SLOTS_INITIAL * sizeof(slots->entry[0]));
-        struct mt_entry *sentinel =
-                calloc(1, sizeof(*sentinel) + MT_HEIGHT_MAX * sizeof(sentinel->next[0]));
+        struct mt_entry *sentinel = calloc(1, sizeof(*sentinel) + MT_HEIGHT_MAX * sizeof(sentinel->next[0]));
 
         if (!mt || !slots || !sentinel) {
                 free(mt);
@@ -413,8 +413,8 @@ static void publish(struct mt_entry *e, struct mt_version *v, uint64_t number)
         atomic_store_explicit(&e->head, v, memory_order_release);
 }
 
-struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t number,
-                           uint64_t oldest_reader, size_t len, bool cleared)
+struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t number, uint64_t oldest_reader,
+                           size_t len, bool cleared)
 {
         struct mt_version *head = atomic_load_explicit(&e->head, memory_order_relaxed);
         struct mt_version *v;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A memtable: an ordered map in memory from keys to versions of their values, written by one thread at a
  * time and read by any number of threads without locks. The overlay of the writebehind layer is a list
  * of them.
@@ -95,8 +96,8 @@ struct mt_entry *mt_insert(struct memtable *mt, uint32_t hash, struct slice key)
 /* Gives E a version NUMBER of LEN bytes (or a cleared one) on top of its older ones; the caller fills in
  * its data before it lets readers at NUMBER begin. If the newest already is NUMBER it is replaced:
  * nobody can see it yet. No active reader is below OLDEST_READER. NULL without memory. */
-struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t number,
-                           uint64_t oldest_reader, size_t len, bool cleared);
+struct mt_version *mt_push(struct memtable *mt, struct mt_entry *e, uint64_t number, uint64_t oldest_reader,
+                           size_t len, bool cleared);
 
 /* As mt_push, but a patch: LEN bytes at AT of a value that has TOTAL bytes with it. */
 struct mt_version *mt_push_patch(struct memtable *mt, struct mt_entry *e, uint64_t number, size_t len,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Range reads: a merge of the view's tables and the store below. Of equal keys the newest source wins. */
 #include "kv/layer/writebehind/internal.h"
 
@@ -6,8 +7,8 @@
 struct wb_range {
         struct kv_range below;
         bool below_open;
-        int below_state;              /* 1: a pair is at hand, 0: end, negative: error */
-        struct slice key, value;      /* of the store below */
+        int below_state;         /* 1: a pair is at hand, 0: end, negative: error */
+        struct slice key, value; /* of the store below */
         int n;
         struct mt_entry *at[WB_TABLES_MAX]; /* in each table; NULL: at its end */
 };

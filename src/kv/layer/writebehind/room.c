@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Room: a transaction is acknowledged only if it is certain that it can be written below, beside all that is
  * not written yet. As long as the store below has plenty, that is a comparison with a budget. When it has
  * little, what is pending is written down first, so that the transaction stands alone against what is left;
@@ -25,8 +26,12 @@ static bool covers(const struct wb_load *budget, const struct wb_load *load)
 /* Asks below for room for LOAD. */
 static int ask(struct wb_store *wb, const struct wb_load *load, unsigned commits, bool frees)
 {
-        struct kv_need need = { .keys = load->keys, .sets = load->sets, .bytes = load->bytes,
-                                .largest = load->largest, .commits = commits, .frees = frees };
+        struct kv_need need = { .keys = load->keys,
+                                .sets = load->sets,
+                                .bytes = load->bytes,
+                                .largest = load->largest,
+                                .commits = commits,
+                                .frees = frees };
 
         return wb->below->ops->reserve(wb->below, &need);
 }

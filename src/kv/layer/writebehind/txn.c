@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transactions: begin takes the view and the snapshot below as a pair, writes go into the active table
  * under a number that nobody sees yet, commit publishes the number. */
 #include "kv/layer/writebehind/lookup.h"
@@ -254,8 +255,7 @@ static void publish(struct wb_store *wb, struct wb_txn *t)
                 if (wb->committer_idle)
                         pthread_cond_signal(&wb->committer_wake);
         }
-        if ((active->bytes >= wb->batch_bytes || active->load.bytes >= wb->batch_load) &&
-            !wb->batch_wanted) {
+        if ((active->bytes >= wb->batch_bytes || active->load.bytes >= wb->batch_load) && !wb->batch_wanted) {
                 wb->batch_wanted = true;
                 pthread_cond_signal(&wb->committer_wake);
         }

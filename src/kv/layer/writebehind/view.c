@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Views: which tables a transaction looks through. */
 #include "kv/layer/writebehind/internal.h"
 

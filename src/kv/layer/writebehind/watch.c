@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches of keys in the overlay. The store below has no other writer, so what commits here is all there
  * is. */
 #include "kv/layer/writebehind/internal.h"
@@ -9,7 +10,7 @@
 enum watch_state {
         WATCH_PENDING, /* its transaction has not ended */
         WATCH_ARMED,
-        WATCH_DONE,    /* called back */
+        WATCH_DONE, /* called back */
 };
 
 struct wb_watch {

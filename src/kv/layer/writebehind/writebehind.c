@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The writebehind layer as a store: open, close, sync, space. internal.h has the picture. */
 #include "kv/layer/writebehind/internal.h"
 
@@ -180,8 +181,8 @@ static void loads_derive(struct wb_store *wb, const struct kv_limits *below)
                 /* What frees room may fill a table by a quarter more when batches fail (wait_for_batch): with
                  * one transaction on top, and the batch's number, that must still fit into one below. */
                 wb->batch_bytes_below = below->txn_bytes;
-                wb->table_load = (below->txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 -
-                                 KV_KEY_MAX;
+                wb->table_load =
+                        (below->txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 - KV_KEY_MAX;
         }
         wb->batch_load = smaller(3 * wb->batch_bytes, wb->table_load / 2);
 }
@@ -226,8 +227,7 @@ static int sequence_load(struct wb_store *wb, struct slice key)
         return kv_run(wb->below, KV_READ, sequence_body, wb);
 }
 
-int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts,
-                        struct kv_store **ret)
+int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts *opts, struct kv_store **ret)
 {
         struct wb_store *wb;
         int r;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commit: check for conflicts, make ready all that can fail, then write. */
 #include "kv/testing/mem/mem_store.h"
 
@@ -25,8 +26,7 @@ static bool has_room(const struct mem_txn *t)
 {
         const struct mem_store *s = t->store;
 
-        return (t->base.flags & KV_RESERVE) ||
-               s->versions.live_bytes + t->base.written_bytes <= s->max_bytes;
+        return (t->base.flags & KV_RESERVE) || s->versions.live_bytes + t->base.written_bytes <= s->max_bytes;
 }
 
 /* Turns the cleared ranges into an entry for each key that the store holds in them. */

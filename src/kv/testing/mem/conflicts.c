@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/testing/mem/conflicts.h"
 
 #include <errno.h>

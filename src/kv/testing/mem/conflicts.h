@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which commit wrote each part of the key space last, as far as a running transaction may care.
  *
  * A step function over the keys, as FoundationDB's resolvers keep it: a boundary says that everything from

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* mem: a multi-version, serializable, optimistic store in memory, with FoundationDB's conflicts and limits,
  * so that everything made for a cluster can be tested without one.
  *
@@ -165,8 +166,7 @@ static int mem_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, 
         return mem_writes_atomic(&((struct mem_txn *)t)->writes, op, key, operand);
 }
 
-static int mem_conflict_range(struct kv_txn *txn, enum kv_conflict kind, struct slice begin,
-                              struct slice end)
+static int mem_conflict_range(struct kv_txn *txn, enum kv_conflict kind, struct slice begin, struct slice end)
 {
         struct mem_txn *t = (struct mem_txn *)txn;
 
@@ -175,8 +175,7 @@ static int mem_conflict_range(struct kv_txn *txn, enum kv_conflict kind, struct 
         return t->may_write ? mem_span_add(&t->read, begin, end) : 0;
 }
 
-static int mem_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void *arg,
-                     struct kv_watch **ret)
+static int mem_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret)
 {
         struct mem_txn *t = (struct mem_txn *)txn;
         const struct mem_version *m;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store in memory, with what tests may want of it. "mem:" opens it with defaults (testing.h). */
 #ifndef KV_TESTING_MEM_MEM_H
 #define KV_TESTING_MEM_MEM_H

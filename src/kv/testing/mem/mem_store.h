@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside the mem store: store and transactions. See mem.c. */
 #ifndef KV_TESTING_MEM_MEM_STORE_H
 #define KV_TESTING_MEM_MEM_STORE_H
 
 #include "base/clock.h"
-#include "kv/testing/mem/conflicts.h"
-#include "kv/engine.h"
 #include "base/list.h"
+#include "kv/engine.h"
+#include "kv/testing/mem/conflicts.h"
 #include "kv/testing/mem/versions.h"
 #include "kv/testing/mem/watch.h"
 #include "kv/testing/mem/writes.h"
@@ -30,15 +31,15 @@ struct mem_txn {
         struct kv_txn base;
         struct mem_store *store;
         struct list_link link; /* in store->running */
-        uint64_t sees;        /* the last commit that it sees */
-        uint64_t since;       /* commits after this one may conflict */
+        uint64_t sees;         /* the last commit that it sees */
+        uint64_t since;        /* commits after this one may conflict */
         uint64_t begun_ns;
         bool may_write;
         bool failed; /* memory ran out where no error could be returned: it must not commit */
         struct mem_writes writes;
         struct mem_span *read;    /* conflicts with what others wrote there; only if it may write */
         struct mem_span *written; /* explicit: conflicts with what others read there */
-        struct list_link watches;  /* pending */
+        struct list_link watches; /* pending */
 };
 
 static inline struct mem_txn *mem_txn_of(struct list_link *l)

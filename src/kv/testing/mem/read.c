@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads: the store at the transaction's version, with the transaction's own writes on top. */
 #include "kv/testing/mem/mem_store.h"
 
@@ -64,7 +65,7 @@ void mem_get_start(struct kv_txn *txn, struct kv_read *r)
 struct cursor {
         struct mem_node *stored, *own; /* candidates; NULL: no more */
         bool begun;
-        bool used;  /* the store's candidate was returned: the next call moves on from it */
+        bool used; /* the store's candidate was returned: the next call moves on from it */
         bool ended;
         struct slice last; /* the key last returned */
 };

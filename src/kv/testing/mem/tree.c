@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/testing/mem/tree.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An ordered set of keys: a treap whose nodes are the first members of their owners' structs.
  *
  * The tree neither allocates nor frees. A node's key must stay where it is and as it is while the node is in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/testing/mem/versions.h"
 #include "kv/testing/mem/writes.h"
 
@@ -82,8 +83,7 @@ static uint64_t live_size(const struct mem_entry *e)
         return e->newest && !e->newest->absent ? e->node.key.len + e->newest->len : 0;
 }
 
-void mem_versions_push(struct mem_versions *v, struct mem_entry *e, struct mem_version *newest,
-                       uint64_t at)
+void mem_versions_push(struct mem_versions *v, struct mem_entry *e, struct mem_version *newest, uint64_t at)
 {
         assert(!e->newest || e->newest->at < at);
         v->live_bytes -= live_size(e);

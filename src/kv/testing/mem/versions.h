@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys with the history of their values: what the store holds, for every reader's moment.
  *
  * An entry is a key with a chain of versions, the newest first. A transaction collects its writes in entries
@@ -34,7 +35,7 @@ struct mem_entry {
 struct mem_versions {
         struct mem_tree entries;
         struct mem_version *made_first, **made_last; /* all versions whose predecessors may still exist */
-        uint64_t live_bytes; /* keys and newest values */
+        uint64_t live_bytes;                         /* keys and newest values */
 };
 
 void mem_versions_init(struct mem_versions *v);
@@ -57,8 +58,7 @@ struct mem_version *mem_entry_at(const struct mem_entry *e, uint64_t at);
 struct mem_version *mem_versions_at(const struct mem_versions *v, struct slice key, uint64_t at);
 
 /* Makes NEWEST the current version of E as of commit AT, which is not older than any other. */
-void mem_versions_push(struct mem_versions *v, struct mem_entry *e, struct mem_version *newest,
-                       uint64_t at);
+void mem_versions_push(struct mem_versions *v, struct mem_entry *e, struct mem_version *newest, uint64_t at);
 /* Moves the new version of FRESH, an entry in no tree, into the store; takes FRESH over. */
 void mem_versions_merge(struct mem_versions *v, struct mem_entry *fresh, uint64_t at);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/testing/mem/watch.h"
 
 #include <assert.h>
@@ -74,8 +75,8 @@ static bool sees_change(const struct mem_watch *watch, const struct mem_version 
         return watch->absent || !slice_eq(watch->value, slice_of(version->data, version->len));
 }
 
-int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version,
-                  kv_watch_fn fn, void *arg, struct list_link *pending, struct mem_watch **ret)
+int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version, kv_watch_fn fn,
+                  void *arg, struct list_link *pending, struct mem_watch **ret)
 {
         size_t value_len = version ? version->len : 0;
         struct mem_watch *watch;

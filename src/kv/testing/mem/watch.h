@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches of a mem store: armed by commits, fired by a thread of their own.
  *
  * The owner's lock protects everything here and is held by callers, but for mem_watches_init and
@@ -6,8 +7,8 @@
 #ifndef KV_TESTING_MEM_WATCH_H
 #define KV_TESTING_MEM_WATCH_H
 
-#include "kv/engine.h"
 #include "base/list.h"
+#include "kv/engine.h"
 #include "kv/testing/mem/versions.h"
 
 #include <pthread.h>
@@ -15,7 +16,7 @@
 enum mem_watch_state {
         MEM_WATCH_PENDING, /* its transaction has not committed */
         MEM_WATCH_ARMED,
-        MEM_WATCH_QUEUED,  /* to be fired */
+        MEM_WATCH_QUEUED, /* to be fired */
         MEM_WATCH_FIRING,
         MEM_WATCH_FIRED,
 };
@@ -26,8 +27,8 @@ struct mem_watch {
         enum mem_watch_state state;
         kv_watch_fn fn;
         void *arg;
-        int err;              /* handed to FN */
-        bool absent;          /* what the transaction saw: no value, or VALUE */
+        int err;     /* handed to FN */
+        bool absent; /* what the transaction saw: no value, or VALUE */
         struct slice key, value;
         uint8_t bytes[];
 };
@@ -40,11 +41,11 @@ static inline struct mem_watch *mem_watch_of(struct list_link *l)
 struct mem_watches {
         pthread_mutex_t *lock;  /* the owner's */
         struct mem_tree keys;   /* of struct watched_key (watch.c) */
-        struct list_link queue;  /* to be fired */
+        struct list_link queue; /* to be fired */
         size_t count, max;      /* not fired yet */
         size_t allocated;
         pthread_cond_t work, fired;
-        pthread_t thread;       /* started with the first watch */
+        pthread_t thread; /* started with the first watch */
         bool started, stopping;
 };
 
@@ -54,8 +55,8 @@ void mem_watches_stop(struct mem_watches *w);
 
 /* A watch for a transaction that sees VERSION (NULL: absent) under KEY, appended to its list PENDING.
  * Errors: EMFILE, ENOMEM, or why no thread could be started. */
-int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version,
-                  kv_watch_fn fn, void *arg, struct list_link *pending, struct mem_watch **ret);
+int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version, kv_watch_fn fn,
+                  void *arg, struct list_link *pending, struct mem_watch **ret);
 /* Frees it, after FN returned if it is running. */
 void mem_watch_free(struct mem_watches *w, struct mem_watch *watch);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kv/testing/mem/writes.h"
 #include "kv/engine.h"
 
@@ -164,8 +165,7 @@ int mem_writes_clear_range(struct mem_writes *w, struct slice begin, struct slic
 }
 
 /* A version with what one operation makes of BASE (NULL: absent). */
-static struct mem_version *applied(enum kv_atomic_op op, struct slice operand,
-                                   const struct mem_version *base)
+static struct mem_version *applied(enum kv_atomic_op op, struct slice operand, const struct mem_version *base)
 {
         struct slice old = base ? slice_of(base->data, base->len) : slice_of(NULL, 0);
         struct mem_version *m = mem_version_new(old.len > operand.len ? old.len : operand.len, false);
@@ -196,8 +196,7 @@ static int append_op(struct mem_writes *w, enum kv_atomic_op op, struct slice ke
         return 0;
 }
 
-int mem_writes_atomic(struct mem_writes *w, enum kv_atomic_op op, struct slice key,
-                      struct slice operand)
+int mem_writes_atomic(struct mem_writes *w, enum kv_atomic_op op, struct slice key, struct slice operand)
 {
         const struct mem_entry *e = mem_writes_find(w, key);
         const struct mem_version *base = NULL;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a transaction has written and not committed: entries by key, and ranges that it cleared below them.
  *
  * An entry's newest version is what the transaction sees. An entry with operations changes a value that the
@@ -36,8 +37,7 @@ void mem_writes_free(struct mem_writes *w);
 int mem_writes_set(struct mem_writes *w, struct slice key, size_t len, uint8_t **ret);
 int mem_writes_clear(struct mem_writes *w, struct slice key);
 int mem_writes_clear_range(struct mem_writes *w, struct slice begin, struct slice end);
-int mem_writes_atomic(struct mem_writes *w, enum kv_atomic_op op, struct slice key,
-                      struct slice operand);
+int mem_writes_atomic(struct mem_writes *w, enum kv_atomic_op op, struct slice key, struct slice operand);
 
 /* The transaction's own entry for KEY, or NULL. */
 struct mem_entry *mem_writes_find(const struct mem_writes *w, struct slice key);
