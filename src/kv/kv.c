@@ -165,9 +165,12 @@ int kv_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_v
 
 void kv_range_end(struct kv_range *r)
 {
+        if (!r->txn)
+                return;
         assert(r->txn->open_ranges > 0);
         r->txn->store->ops->range_end(r);
         r->txn->open_ranges--;
+        r->txn = NULL;
 }
 
 int kv_set(struct kv_txn *t, struct slice key, struct slice value)

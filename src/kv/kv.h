@@ -16,6 +16,7 @@
 #ifndef KV_KV_H
 #define KV_KV_H
 
+#include "base/cleanup.h"
 #include "base/deadline.h"
 #include "base/err.h"
 #include "base/slice.h"
@@ -160,6 +161,8 @@ int kv_confirm(struct kv_txn *t);
 int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret);
 int kv_commit(struct kv_txn *t);
 void kv_end(struct kv_txn *t);
+DEFINE_CLEANUP(struct kv_txn, kv_end);
+#define _cleanup_txn_ _cleanup_(kv_end_ptr)
 
 /* ---- reading ----------------------------------------------------------------------------------- */
 
@@ -214,6 +217,13 @@ void kv_range_start(struct kv_txn *t, struct kv_range *r, const struct kv_range_
  * this range; a value until the transaction writes or ends. */
 int kv_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_value);
 void kv_range_end(struct kv_range *r);
+/* Ends the range with its scope. Declare it with KV_RANGE_NONE: ending a range that was not started, or that is
+ * ended already, does nothing. */
+#define _cleanup_range_ _cleanup_(kv_range_end)
+#define KV_RANGE_NONE       \
+        {                   \
+                .txn = NULL \
+        }
 
 /* ---- writing (only in transactions with KV_WRITE, asserted) ------------------------------------- */
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* Mutexes that are released by scope and know their owner.
+ *
+ *     LOCK_GUARD(&queue->lock);     released when the scope ends, on every path
+ *
+ * A function that needs a lock held ends in `_locked` and begins with lock_assert_held(). Without assertions
+ * (NDEBUG) the owner is not kept. All functions: any thread.
+ */
+#ifndef BASE_LOCK_H
+#define BASE_LOCK_H
+
+#include "base/cleanup.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lock {
+        pthread_mutex_t mutex;
+#ifndef NDEBUG
+        _Atomic(const void *) owner; /* an address that only the owning thread has; NULL: not held */
+#endif
+};
+
+#ifdef NDEBUG
+#define LOCK_INIT                                  \
+        {                                          \
+                .mutex = PTHREAD_MUTEX_INITIALIZER \
+        }
+#else
+#define LOCK_INIT                                                 \
+        {                                                         \
+                .mutex = PTHREAD_MUTEX_INITIALIZER, .owner = NULL \
+        }
+#endif
+
+void lock_init(struct lock *l);
+void lock_destroy(struct lock *l);
+
+/* Waiting for a condition with the lock released meanwhile; spurious wake-ups occur, as with pthread. */
+void lock_wait(struct lock *l, pthread_cond_t *cond);
+/* The same until UNTIL, of thread_deadline. False: the time is over. */
+bool lock_wait_until(struct lock *l, pthread_cond_t *cond, const struct timespec *until);
+
+#ifndef NDEBUG
+extern _Thread_local char lock_thread_;
+
+static inline void lock_set_owner_(struct lock *l, const void *owner)
+{
+        atomic_store_explicit(&l->owner, owner, memory_order_relaxed);
+}
+
+static inline bool lock_is_mine_(const struct lock *l)
+{
+        return atomic_load_explicit(&((struct lock *)l)->owner, memory_order_relaxed) == &lock_thread_;
+}
+
+#define lock_assert_held(l)     assert(lock_is_mine_(l))
+#define lock_assert_not_held(l) assert(!lock_is_mine_(l))
+#else
+#define lock_set_owner_(l, o)   ((void)0)
+#define lock_assert_held(l)     ((void)0)
+#define lock_assert_not_held(l) ((void)0)
+#endif
+
+static inline void lock_acquire(struct lock *l)
+{
+        lock_assert_not_held(l);
+        pthread_mutex_lock(&l->mutex);
+        lock_set_owner_(l, &lock_thread_);
+}
+
+/* False: another thread has it. */
+static inline bool lock_try_acquire(struct lock *l)
+{
+        lock_assert_not_held(l);
+        if (pthread_mutex_trylock(&l->mutex) != 0)
+                return false;
+        lock_set_owner_(l, &lock_thread_);
+        return true;
+}
+
+static inline void lock_release(struct lock *l)
+{
+        lock_assert_held(l);
+        lock_set_owner_(l, NULL);
+        pthread_mutex_unlock(&l->mutex);
+}
+
+static inline struct lock *lock_guard_enter_(struct lock *l)
+{
+        lock_acquire(l);
+        return l;
+}
+
+static inline void lock_guard_leave_(struct lock **l)
+{
+        lock_release(*l);
+}
+
+#define LOCK_GUARD_NAME2_(line) lock_guard_##line
+#define LOCK_GUARD_NAME_(line)  LOCK_GUARD_NAME2_(line)
+/* Holds L until the end of the scope. */
+#define LOCK_GUARD(l)                                                                                  \
+        _cleanup_(lock_guard_leave_) __attribute__((unused)) struct lock *LOCK_GUARD_NAME_(__LINE__) = \
+                lock_guard_enter_(l)
+
+#endif
