@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What a mount over a cluster does, beside what a plain program does with it: prints Markdown tables.
 #
-#     ASHLAR=build/ashlar tests/fdb/with_cluster.sh 1 bash bench/fdb/measure.sh [BLOCK_SIZE...]
+#     ASHLAR=build/ashlar tests/kv/fdb/with_cluster.sh 1 bash bench/fdb/measure.sh [BLOCK_SIZE...]
 #
 # With block sizes: only sequential throughput, for each. The build directory is that of ASHLAR. Environment: RUNS
 # (3), MIB (256, of the large file), SHARE (100, percent of the usual numbers of files) and ONLY (large: no others).

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mounts.h"
-#include "../fdb/standin/standin.h"
+#include "../kv/fdb/standin/standin.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"

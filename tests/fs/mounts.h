@@ -37,7 +37,7 @@ struct mount_opts {
 #define DEAD_PIDS 9000u
 
 /* An empty file system in the store of SPEC: "mem", "mem+remote" (as its limits say), or "fdb": that of
- * the cluster file in ASHLAR_TEST_CLUSTER, or over the stand-in for FoundationDB's client (tests/fdb),
+ * the cluster file in ASHLAR_TEST_CLUSTER, or over the stand-in for FoundationDB's client (tests/kv/fdb),
  * which then injects failures. */
 void site_open(struct site *s, const char *spec);
 /* Makes a new one in its place. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A store that is away: requests wait for it, a signal ends the waiting with EINTR, time with EIO, and
  * when the store is back, everything goes on. The store is a stand-in for a FoundationDB cluster
- * (tests/fdb). */
+ * (tests/kv/fdb). */
 #include "fixture.h"
 
-#include "../fdb/standin/standin.h"
+#include "../kv/fdb/standin/standin.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>

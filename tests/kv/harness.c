@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
-#include "../fdb/standin/standin.h"
+#include "fdb/standin/standin.h"
 #include "base/cleanup.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"

@@ -5,7 +5,7 @@
  * A stack is named from below upwards: "lmdb+faulty+writebehind+stats". Layers:
  *   mem, lmdb    backends; lmdb in a directory of its own, removed at the end
  *   fdb          FoundationDB, by the client library that $ASHLAR_FDB_LIB names: the cluster of
- *                $ASHLAR_TEST_CLUSTER under a prefix of its own if set, else the stand-in of tests/fdb
+ *                $ASHLAR_TEST_CLUSTER under a prefix of its own if set, else the stand-in of tests/kv/fdb
  *   fdb-faulty   the stand-in, with every error that FoundationDB has
  *   fault        the fault wrapper with nothing to inject
  *   faulty       the fault wrapper with conflicts, unknown results, transient failures and slow calls

@@ -4,7 +4,7 @@
 # on by itself when the cluster is back. A mount that ends meanwhile waits for it for a while, and then says what is
 # lost.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/../fdb/cluster.sh"
+. "$(dirname "$0")/../kv/fdb/cluster.sh"
 
 need_command python3
 A=$WORK/a

@@ -4,7 +4,7 @@
 # themselves, every step of a program succeeds, and afterwards the data is what was acknowledged and fsck is
 # content. Once with two shared mounts, once with an exclusive one.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/../fdb/cluster.sh"
+. "$(dirname "$0")/../kv/fdb/cluster.sh"
 
 KILLS=${ASHLAR_CLUSTER_KILLS:-4}
 LOAD=$(dirname "$0")/cluster_load.py

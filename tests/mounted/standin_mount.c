@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A mount in the foreground over a stand-in for a cluster (tests/fdb) inside of this process: for away.sh.
+/* A mount in the foreground over a stand-in for a cluster (tests/kv/fdb) inside of this process: for away.sh.
  *
  *     standin_mount CLUSTER_FILE DIR [-o OPTIONS]
  *
@@ -14,7 +14,7 @@
 #include "mount/serve.h"
 #include "mount/signals.h"
 
-#include "../fdb/standin/standin.h"
+#include "../kv/fdb/standin/standin.h"
 #include "maint/maint.h"
 
 #include <dlfcn.h>
