@@ -7,18 +7,19 @@ struct waitlist_entry {
         bool woken;
 };
 
-int waitlist_wait(struct waitlist *l, pthread_mutex_t *lock)
+int waitlist_wait(struct waitlist *l, struct lock *lock)
 {
         struct waitlist_entry w = { .next = l->first };
         int r;
 
+        lock_assert_held(lock);
         waiter_init(&w.waiter);
         l->first = &w;
-        pthread_mutex_unlock(lock);
+        lock_release(lock);
         r = waiter_wait(&w.waiter, WAIT_CANCELLABLE);
-        pthread_mutex_lock(lock);
+        lock_acquire(lock);
         if (w.woken) {
-                /* What wakes a thread must not be left for its next wait. */
+                /* The signal must not be left for the thread's next wait: both use the deadline's futex. */
                 if (r < 0)
                         waiter_wait(&w.waiter, WAIT_UNCONDITIONAL);
                 return 0;
@@ -35,7 +36,7 @@ void waitlist_wake_all(struct waitlist *l)
 {
         struct waitlist_entry *w = l->first;
 
-        /* They stay where they are until they have the lock. */
+        /* An entry lives until its thread has the lock again, so the links can be followed. */
         for (l->first = NULL; w; w = w->next) {
                 w->woken = true;
                 waiter_wake(&w->waiter);

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for something under a lock, as with a condition variable, but only as long as the thread's
- * deadline lasts (kv.h). Without a deadline: for ever. */
+/* A condition variable whose waits end with the thread's deadline (base/deadline.h). */
 #ifndef BASE_WAITLIST_H
 #define BASE_WAITLIST_H
 
 #include "base/deadline.h"
+#include "base/lock.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 
 struct waitlist_entry;
 
-/* Zeros: nobody waits. */
+/* Zeros: no thread waits. One lock protects the list and the condition; the caller holds it in every call. */
 struct waitlist {
         struct waitlist_entry *first;
 };
 
-/* Waits, with LOCK released meanwhile. 0: woken; EINTR, ERR_AWAY: the deadline is at its end. */
-int waitlist_wait(struct waitlist *l, pthread_mutex_t *lock);
-/* Wakes all. Under the lock. */
+/* Waits until woken, with LOCK released meanwhile. 0: woken; EINTR, ERR_AWAY: cancelled or expired. Never wakes
+ * spuriously. */
+int waitlist_wait(struct waitlist *l, struct lock *lock);
+/* Wakes all threads that wait. */
 void waitlist_wake_all(struct waitlist *l);
-/* Whether anybody waits. Under the lock. */
+/* Whether a thread waits. */
 static inline bool waitlist_is_waited_for(const struct waitlist *l)
 {
         return l->first != NULL;

@@ -47,7 +47,7 @@ struct readahead {
         uint64_t max_age_ns;
         struct pool *workers;
 
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects what follows */
         struct waitlist fetched;
         struct stream streams[STREAMS];
         uint64_t uses;
@@ -158,12 +158,12 @@ static void fetch(struct pool_job *job)
         struct readahead *ra = c->readahead;
         int r = fs_run_read(ra->fs, fetch_body, c);
 
-        pthread_mutex_lock(&ra->lock);
+        lock_acquire(&ra->lock);
         c->error = r < 0 ? r : 0;
         c->done = true;
         waitlist_wake_all(&ra->fetched);
         chunk_put(ra, c);
-        pthread_mutex_unlock(&ra->lock);
+        lock_release(&ra->lock);
 }
 
 /* Under the lock. */
@@ -364,7 +364,7 @@ int fs_readahead_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, 
 
         if (!ra || fs_is_fenced(fs) || ino == 0 || len == 0 || offset > FS_SIZE_MAX - len)
                 return 0;
-        pthread_mutex_lock(&ra->lock);
+        lock_acquire(&ra->lock);
         s = make_stream(ra, ino);
         note(ra, s, offset, len);
         if (drop_passed(ra, s, offset > SLACK_BYTES ? offset - SLACK_BYTES : 0))
@@ -374,16 +374,16 @@ int fs_readahead_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, 
                 s->depth *= 2;
         fetch_ahead(ra, s);
         served = served && span_wait(ra, &span);
-        pthread_mutex_unlock(&ra->lock);
+        lock_release(&ra->lock);
 
         served = served && span_current(ra, &span, ino);
         if (served)
                 *ret_result = hand_out(ra, &span, offset, len, fn, arg);
-        pthread_mutex_lock(&ra->lock);
+        lock_acquire(&ra->lock);
         if (served && span_ends(ra, &span, offset + len) && (s = find_stream(ra, ino)))
                 end_stream(ra, s);
         span_put(ra, &span);
-        pthread_mutex_unlock(&ra->lock);
+        lock_release(&ra->lock);
         return served;
 }
 
@@ -394,11 +394,11 @@ void fs_readahead_drop(struct fs *fs, uint64_t ino)
 
         if (!ra || ino == 0)
                 return;
-        pthread_mutex_lock(&ra->lock);
+        lock_acquire(&ra->lock);
         s = find_stream(ra, ino);
         if (s)
                 drop_chunks(ra, s);
-        pthread_mutex_unlock(&ra->lock);
+        lock_release(&ra->lock);
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
@@ -417,7 +417,7 @@ int fs_readahead_start(struct fs *fs)
                 free(ra);
                 return -ENOMEM;
         }
-        pthread_mutex_init(&ra->lock, NULL);
+        lock_init(&ra->lock);
         fs->readahead = ra;
         return 0;
 }
@@ -433,6 +433,6 @@ void fs_readahead_stop(struct fs *fs)
                 drop_chunks(ra, &ra->streams[i]);
         assert(ra->chunks == 0);
         fs->readahead = NULL;
-        pthread_mutex_destroy(&ra->lock);
+        lock_destroy(&ra->lock);
         free(ra);
 }

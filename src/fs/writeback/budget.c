@@ -15,7 +15,7 @@ int writeback_budget_take(struct writeback *g, struct writeback_entry *e)
         bool waited = false;
         int r = 0;
 
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         failures = g->failures;
         while (!has_room(g, e)) {
                 bool own = e->bytes + g->block_bytes > g->inode_bytes;
@@ -25,7 +25,7 @@ int writeback_budget_take(struct writeback *g, struct writeback_entry *e)
                         break;
                 }
                 if (!waited)
-                        pthread_mutex_unlock(&e->lock);
+                        lock_release(&e->lock);
                 waited = true;
                 if (own)
                         writeback_kick(g, e);
@@ -43,19 +43,19 @@ int writeback_budget_take(struct writeback *g, struct writeback_entry *e)
                         pthread_cond_signal(&g->tick);
                 }
         }
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         if (waited)
-                pthread_mutex_lock(&e->lock);
+                lock_acquire(&e->lock);
         return r < 0 ? r : waited;
 }
 
 void writeback_budget_give_back(struct writeback *g, struct writeback_entry *e, size_t n)
 {
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         e->bytes -= n * g->block_bytes;
         g->bytes -= n * g->block_bytes;
         if (e->bytes == 0)
                 e->dirty_since_ns = 0;
         waitlist_wake_all(&g->room);
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
 }

@@ -29,7 +29,7 @@ static void entry_free(struct writeback_entry *e)
 {
         dirty_blocks_free(&e->dirty.blocks);
         dirty_blocks_free(&e->frozen.blocks);
-        pthread_mutex_destroy(&e->lock);
+        lock_destroy(&e->lock);
         free(e);
 }
 
@@ -68,20 +68,20 @@ struct writeback_entry *writeback_entry_get(struct writeback *g, uint64_t ino)
 {
         struct writeback_entry *e;
 
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         e = find(g, ino);
         if (e)
                 e->refs++;
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         return e;
 }
 
 void writeback_entry_put(struct writeback *g, struct writeback_entry *e)
 {
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         assert(e->refs > 0);
         e->refs--;
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
 }
 
 struct writeback_entry *writeback_entry_make(struct writeback *g, uint64_t ino)
@@ -93,11 +93,11 @@ struct writeback_entry *writeback_entry_make(struct writeback *g, uint64_t ino)
         made = calloc(1, sizeof(*made));
         if (!made)
                 return NULL;
-        pthread_mutex_init(&made->lock, NULL);
+        lock_init(&made->lock);
         made->writeback = g;
         made->ino = ino;
         made->job.fn = flush_job;
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         e = find(g, ino);
         if (!e) {
                 e = made;
@@ -111,7 +111,7 @@ struct writeback_entry *writeback_entry_make(struct writeback *g, uint64_t ino)
         }
         e->refs++;
         sweep(g);
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         if (made)
                 entry_free(made);
         return e;
@@ -131,8 +131,8 @@ bool writeback_gone_since(struct writeback *g, fs_writeback_mark mark)
 {
         bool gone;
 
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         gone = g->floor > mark;
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         return gone;
 }

@@ -30,13 +30,13 @@ static void blocks_retire(struct writeback *g, struct writeback_entry *e, struct
         size_t bytes = n * g->block_bytes;
 
         dirty_blocks_drop(&b->blocks, n);
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         e->bytes -= bytes;
         g->bytes -= bytes;
         e->retired = atomic_fetch_add(&g->epoch, 1) + 1;
         e->dirty_since_ns = e->bytes > 0 ? writeback_now_ns(g) : 0;
         waitlist_wake_all(&g->room);
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
 }
 
 /* There is nothing in it any more. */
@@ -55,7 +55,7 @@ static void batch_retire(struct writeback *g, struct writeback_entry *e, struct 
 /* Under E's lock: what a flush of its frozen batch gave. */
 static void flush_done(struct writeback *g, struct writeback_entry *e, int r)
 {
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         /* Interrupted by its caller is not failed. */
         e->failing = r < 0 && r != -EINTR && !is_final(r) ? r : 0;
         if (e->failing) {
@@ -65,7 +65,7 @@ static void flush_done(struct writeback *g, struct writeback_entry *e, int r)
         }
         if (e->bytes > 0)
                 e->dirty_since_ns = writeback_now_ns(g);
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         if (r >= 0) {
                 batch_retire(g, e, &e->frozen);
                 e->retires = e->freezes;
@@ -80,19 +80,19 @@ static void flush_done(struct writeback *g, struct writeback_entry *e, int r)
 /* Under E's lock, behind a flush: has done what was asked for meanwhile. */
 static void kick_again(struct writeback *g, struct writeback_entry *e)
 {
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         if (e->again)
                 writeback_kick(g, e);
         e->again = false;
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
 }
 
 /* Under E's lock. */
 static void set_flushing(struct writeback *g, struct writeback_entry *e, bool flushing)
 {
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         e->flushing = flushing;
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
 }
 
 /* How many of the dirty blocks are not being written any more: a file that is written from the beginning to
@@ -167,17 +167,17 @@ static bool feed_more(struct writeback_entry *e)
 {
         bool more;
 
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         more = freeze_more(e);
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         return more;
 }
 
 static void feed_done(struct writeback_entry *e, size_t n)
 {
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         blocks_retire(e->writeback, e, &e->frozen, n);
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
 }
 
 /* Under E's lock, which is released meanwhile: commits what is frozen, or else what is dirty. */
@@ -196,9 +196,9 @@ static int flush_once(struct writeback *g, struct writeback_entry *e)
         writer.writing = atomic_fetch_add(&g->writing, 1) + 1;
         set_flushing(g, e, true);
         e->full = false;
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         r = flush_commit(g->fs, g->workers, e->ino, &e->frozen, &feed, &writer, in_order, &contended);
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         set_flushing(g, e, false);
         if (contended)
                 e->in_order_until_ns = writeback_now_ns(g) + CONTENDED_NS;
@@ -241,9 +241,9 @@ static int wait_for_others(struct writeback *g, struct writeback_entry *e)
         int r = 0;
 
         if (!under_way) {
-                pthread_mutex_lock(&g->lock);
+                lock_acquire(&g->lock);
                 writeback_kick(g, e);
-                pthread_mutex_unlock(&g->lock);
+                lock_release(&g->lock);
         }
         while (r >= 0 && e->attempts == attempts &&
                (e->flushing || e->frozen.blocks.count > 0 || e->dirty.blocks.count > 0))
@@ -275,17 +275,17 @@ void flush_job(struct pool_job *job)
                 (struct writeback_entry *)((char *)job - offsetof(struct writeback_entry, job));
         struct writeback *g = e->writeback;
 
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         /* From here on it may be submitted again, for what comes meanwhile. Not before it has E's lock:
          * whoever waits for this flush would submit another one, which nobody waits for, and which would
          * commit what is written later as soon as that is there. */
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         e->queued = false;
         e->again |= e->flushing; /* threads are few: they do not wait for each other */
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         if (!e->flushing && (e->frozen.blocks.count > 0 || e->dirty.blocks.count > 0))
                 (void)flush_once(g, e); /* the error is kept; who waits asks again for what is left */
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(g, e);
 }
 
@@ -313,7 +313,7 @@ static int flush_inode(struct fs *fs, uint64_t ino, bool tell)
 
         if (!e)
                 return 0;
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         r = writeback_flush(fs->writeback, e, WRITEBACK_SMALL_HERE);
         if (!tell) {
                 r = but_for_loss(e, r);
@@ -321,7 +321,7 @@ static int flush_inode(struct fs *fs, uint64_t ino, bool tell)
                 r = e->lost;
                 e->lost = 0;
         }
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(fs->writeback, e);
         return r;
 }
@@ -356,12 +356,12 @@ static void cut(struct writeback *g, struct writeback_entry *e, uint64_t size)
         if (had_dirty && e->dirty.blocks.count == 0)
                 e->freezes++;
         writeback_budget_give_back(g, e, n);
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         /* Who is reading may have seen how long it was. */
         e->retired = atomic_fetch_add(&g->epoch, 1) + 1;
         if (e->frozen.blocks.count == 0)
                 e->failing = 0;
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         if (e->frozen.blocks.count == 0)
                 e->retires = e->freezes;
         waitlist_wake_all(&e->flushed);
@@ -375,7 +375,7 @@ int fs_writeback_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
 
         if (!e)
                 return 0;
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         r = writeback_flush(g, e, WRITEBACK_SMALL_HERE);
         if (r == -ENOSPC || r == -EDQUOT) {
                 r = 0;
@@ -387,7 +387,7 @@ int fs_writeback_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
                 }
         }
         r = but_for_loss(e, r);
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(g, e);
         return r;
 }
@@ -398,7 +398,7 @@ static int get_all(struct writeback *g, struct writeback_entry ***ret)
         struct writeback_entry **all, *e;
         int n = 0;
 
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         all = calloc(g->entries + 1, sizeof(*all));
         list_each(e, &g->all, link)
                 if (all && e->bytes > 0) {
@@ -406,7 +406,7 @@ static int get_all(struct writeback *g, struct writeback_entry ***ret)
                         all[n++] = e;
                         writeback_kick(g, e);
                 }
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         *ret = all;
         return all ? n : -ENOMEM;
 }
@@ -423,9 +423,9 @@ int fs_writeback_flush_all(struct fs *fs)
         for (int i = 0; i < n; i++) {
                 int r;
 
-                pthread_mutex_lock(&all[i]->lock);
+                lock_acquire(&all[i]->lock);
                 r = writeback_flush(g, all[i], WRITEBACK_ELSEWHERE);
-                pthread_mutex_unlock(&all[i]->lock);
+                lock_release(&all[i]->lock);
                 writeback_entry_put(g, all[i]);
                 /* Of an inode that is gone, those who had it open are told. */
                 if (r < 0 && r != -ESTALE && first == 0)

@@ -33,7 +33,7 @@ struct writeback_entry {
         uint64_t retired; /* when something of it was last committed or cut */
         int failing;      /* why FROZEN could not be committed */
 
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects what follows */
         struct waitlist flushed;
         bool checked;                     /* that it is a file */
         struct flush_batch dirty, frozen; /* frozen: being committed, or to be tried again; while it is
@@ -56,7 +56,7 @@ struct writeback {
         struct pool *workers;
         pthread_t timer;
 
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock;     /* protects what follows */
         struct waitlist room; /* there may be some */
         pthread_cond_t tick;  /* for the timer */
         struct writeback_entry *buckets[WRITEBACK_BUCKETS];

@@ -53,11 +53,11 @@ int fs_writeback_attr(struct fs *fs, fs_writeback_mark mark, struct fs_attr *att
         e = writeback_entry_get(g, attr->ino);
         if (!e)
                 return writeback_gone_since(g, mark);
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         r = e->retired > mark;
         if (r == 0)
                 attr_over(fs, e, attr);
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(g, e);
         return r;
 }
@@ -69,10 +69,10 @@ uint64_t fs_writeback_end(struct fs *fs, uint64_t ino)
 
         if (!e)
                 return 0;
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         end = dirty_blocks_end(&e->dirty.blocks);
         frozen_end = dirty_blocks_end(&e->frozen.blocks);
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(fs->writeback, e);
         return end > frozen_end ? end : frozen_end;
 }
@@ -89,13 +89,13 @@ int fs_writeback_apply(struct fs *fs, fs_writeback_mark mark, uint64_t ino, uint
         e = writeback_entry_get(g, ino);
         if (!e)
                 return writeback_gone_since(g, mark);
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         r = e->retired > mark;
         if (r == 0 && buf) {
                 dirty_blocks_apply(&e->frozen.blocks, fs->block_size, offset, buf, len);
                 dirty_blocks_apply(&e->dirty.blocks, fs->block_size, offset, buf, len);
         }
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(g, e);
         return r;
 }

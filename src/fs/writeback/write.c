@@ -32,9 +32,9 @@ static int check_file(struct writeback *g, struct writeback_entry *e)
 
         if (e->checked)
                 return 0;
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         r = fs_run_read(g->fs, check_body, &c);
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         if (r >= 0)
                 e->checked = true;
         return r;
@@ -100,10 +100,10 @@ static void kick_if_wanted(struct writeback *g, struct writeback_entry *e)
 {
         bool large = !e->flushing && e->dirty.blocks.count * g->block_bytes >= g->inode_bytes / 2;
 
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         if (large || waitlist_is_waited_for(&g->room))
                 writeback_kick(g, e);
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
 }
 
 void fs_writeback_created(struct fs *fs, uint64_t ino)
@@ -112,9 +112,9 @@ void fs_writeback_created(struct fs *fs, uint64_t ino)
 
         if (!e)
                 return;
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         e->checked = true;
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(fs->writeback, e);
 }
 
@@ -132,7 +132,7 @@ ssize_t fs_writeback_write(struct fs *fs, uint64_t ino, uint64_t offset, struct 
         e = writeback_entry_make(g, ino);
         if (!e)
                 return -ENOMEM;
-        pthread_mutex_lock(&e->lock);
+        lock_acquire(&e->lock);
         r = check_file(g, e);
         /* More is not taken while what is here cannot be written. */
         if (r >= 0 && e->failing)
@@ -140,7 +140,7 @@ ssize_t fs_writeback_write(struct fs *fs, uint64_t ino, uint64_t offset, struct 
         if (r >= 0)
                 r = write_pieces(g, e, offset, data, flags, &done);
         kick_if_wanted(g, e);
-        pthread_mutex_unlock(&e->lock);
+        lock_release(&e->lock);
         writeback_entry_put(g, e);
         return done > 0 ? (ssize_t)done : r;
 }

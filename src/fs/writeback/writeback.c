@@ -19,7 +19,7 @@ static void *timer_main(void *arg)
         struct writeback *g = arg;
         uint64_t age_ns = g->age_ms * UINT64_C(1000000);
 
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         while (!g->stop) {
                 struct writeback_entry *e;
                 struct timespec until;
@@ -29,13 +29,13 @@ static void *timer_main(void *arg)
                         if (e->dirty_since_ns != 0 && now - e->dirty_since_ns >= age_ns)
                                 writeback_kick(g, e);
                 if (g->bytes == 0) {
-                        pthread_cond_wait(&g->tick, &g->lock);
+                        lock_wait(&g->lock, &g->tick);
                         continue;
                 }
                 until = thread_deadline(age_ns / 4);
-                pthread_cond_timedwait(&g->tick, &g->lock, &until);
+                lock_wait_until(&g->lock, &g->tick, &until);
         }
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         return NULL;
 }
 
@@ -44,9 +44,9 @@ size_t fs_writeback_bytes(struct fs *fs)
         struct writeback *g = fs->writeback;
         size_t bytes;
 
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         bytes = g->bytes;
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         return bytes;
 }
 
@@ -55,7 +55,7 @@ static void writeback_free(struct writeback *g)
         pool_free(g->workers);
         writeback_entries_free(g);
         pthread_cond_destroy(&g->tick);
-        pthread_mutex_destroy(&g->lock);
+        lock_destroy(&g->lock);
         free(g);
 }
 
@@ -77,7 +77,7 @@ int fs_writeback_start(struct fs *fs, const struct fs_writeback_opts *opts)
                 rng_system(g->pid, sizeof(g->pid));
                 g->pid[0] &= 0xf; /* never 'l' */
         }
-        pthread_mutex_init(&g->lock, NULL);
+        lock_init(&g->lock);
         list_init(&g->all);
         thread_cond_init(&g->tick);
         g->workers = pool_new(opts->threads ? opts->threads : THREADS);
@@ -98,10 +98,10 @@ int fs_writeback_stop(struct fs *fs)
         if (!g)
                 return 0;
         r = fs_writeback_flush_all(fs);
-        pthread_mutex_lock(&g->lock);
+        lock_acquire(&g->lock);
         g->stop = true;
         pthread_cond_signal(&g->tick);
-        pthread_mutex_unlock(&g->lock);
+        lock_release(&g->lock);
         pthread_join(g->timer, NULL);
         fs->writeback = NULL;
         writeback_free(g);
