@@ -3,6 +3,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -13,6 +14,11 @@ struct clock {
          * (CLOCK_BOOTTIME). Any thread. */
         uint64_t (*monotonic_ns)(const struct clock *c);
 };
+
+static inline bool time_before(struct timespec a, struct timespec b)
+{
+        return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
 
 /* The machine's clocks. `now` is CLOCK_REALTIME_COARSE's resolution or better. */
 extern const struct clock clock_system;

@@ -121,7 +121,7 @@ static int parse_args(int argc, char **argv, struct evict_args *a)
 static int evict(struct kv_store *store, const struct mount_row *row, const uint64_t *seen,
                  struct err_text *text)
 {
-        int r = fs_evict(store, row->pid, seen);
+        int r = rec_evict(store, row->pid, seen);
 
         if (r == 0)
                 printf("evicted %s\n", row->id);
@@ -216,7 +216,7 @@ static int look(struct watching *w, struct err_text *text)
         struct mount_table table = { .n = 0 };
         uint64_t begin = now_ns();
         bool more = false;
-        int r = fs_probe(w->store);
+        int r = rec_probe_write(w->store);
 
         if (r >= 0)
                 r = mount_table_read(w->store, &table);

@@ -3,7 +3,7 @@
 #ifndef CMD_MOUNT_TABLE_H
 #define CMD_MOUNT_TABLE_H
 
-#include "fs/session/registry.h"
+#include "record/session.h"
 
 #include <stdbool.h>
 

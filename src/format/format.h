@@ -19,12 +19,14 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define FMT_NAME_MAX    255u  /* bytes of a file name, and of an xattr's name */
-#define FMT_SYMLINK_MAX 4095u /* bytes of a symlink's target */
-#define FMT_XATTR_MAX   65536u
-#define FMT_ROOT_INO    1u
-#define FMT_PID_SIZE    16u /* a mount's id: random, first byte never 'l' */
-#define FMT_VERSION     1u
+#define FMT_NAME_MAX      255u  /* bytes of a file name, and of an xattr's name */
+#define FMT_SYMLINK_MAX   4095u /* bytes of a symlink's target */
+#define FMT_XATTR_MAX     65536u
+#define FMT_FILE_SIZE_MAX ((uint64_t)INT64_MAX) /* bytes of a file: what off_t can say */
+#define FMT_LINK_MAX      (UINT32_MAX / 2)
+#define FMT_ROOT_INO      1u
+#define FMT_PID_SIZE      16u /* a mount's id: random, first byte never 'l' */
+#define FMT_VERSION       1u
 
 /* Block sizes: bytes. A value in LMDB takes whole pages of 4,096 with a header of 16 in front, so
  * n * 4096 - 16 fills them exactly. */

@@ -2,33 +2,22 @@
 /* Opening and closing a file system, and what concerns it as a whole. */
 #include "base/cleanup.h"
 #include "fs/data/readahead.h"
-#include "fs/gc/collect.h"
-#include "fs/inode/hints.h"
-#include "fs/inode/inuse.h"
+#include "fs/gc/gc.h"
+#include "fs/inode/inode.h"
+#include "fs/run.h"
 #include "fs/session/session.h"
 #include "fs/writeback/writeback.h"
+#include "record/inode.h"
+#include "record/super.h"
 
 /* What fs_open reads. */
 struct superblock {
         struct fs *fs;
         struct fmt_meta meta;
         struct fmt_scratch scratch; /* of the meta */
-        struct fs_inode root;
+        struct rec_inode root;
         const char *what; /* is damaged or cannot be read */
 };
-
-int fs_meta_read(struct kv_txn *t, unsigned flags, struct fmt_scratch *scratch, struct fmt_meta *ret)
-{
-        struct slice value;
-        struct fmt_key k;
-        int r;
-
-        fmt_key_meta(&k);
-        r = kv_get(t, fmt_slice(&k), flags, &value);
-        if (r < 0)
-                return r == -ENOENT ? -ERR_NO_FS : r;
-        return fmt_meta_decode(value, scratch, ret);
-}
 
 static int open_body(struct kv_txn *t, void *arg)
 {
@@ -36,32 +25,14 @@ static int open_body(struct kv_txn *t, void *arg)
         int r;
 
         s->what = "metadata block";
-        r = fs_meta_read(t, KV_SNAPSHOT, &s->scratch, &s->meta);
+        r = rec_super_read(t, KV_SNAPSHOT, &s->scratch, &s->meta);
         if (r < 0)
                 return r;
         s->what = "root directory";
-        r = fs_inode_load(s->fs, t, FMT_ROOT_INO, FS_INODE_DIR, KV_SNAPSHOT, &s->root);
+        r = rec_inode_load(t, FMT_ROOT_INO, REC_INODE_DIR, KV_SNAPSHOT, &s->root);
         if (r == -ENOENT || (r >= 0 && (!S_ISDIR(s->root.rec.mode) || s->root.rec.nlink == 0)))
                 r = -ERR_CORRUPT;
         return r;
-}
-
-int fs_meta_error(int r, const struct fmt_meta *meta, const char *what, struct err_text *text)
-{
-        switch (r) {
-        case -ERR_NO_FS:
-                return err_set(text, ERR_NO_FS,
-                               "the store holds no ashlar file system; make one with 'ashlar mkfs'");
-        case -ERR_NEWER:
-                return err_set(text, ERR_NEWER,
-                               "the file system was made by a newer version of ashlar "
-                               "(format %u, features %#llx); this is version " ASHLAR_VERSION,
-                               meta->version, (unsigned long long)meta->features);
-        case -ERR_CORRUPT:
-                return err_set(text, ERR_CORRUPT, "the file system's %s is damaged", what);
-        default:
-                return err_set(text, -r, "cannot read the file system's %s: %s", what, err_str(r));
-        }
 }
 
 static void fs_free(struct fs *fs)
@@ -69,7 +40,7 @@ static void fs_free(struct fs *fs)
         fs_inuse_free(fs->inuse);
         fs_hints_free(fs->hints);
         pthread_mutex_destroy(&fs->numbers.lock);
-        pthread_mutex_destroy(&fs->room.lock);
+        pthread_mutex_destroy(&fs->reclaim.lock);
         free(fs);
 }
 
@@ -84,7 +55,7 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         if (!fs)
                 return err_set(text, ENOMEM, "no memory");
         pthread_mutex_init(&fs->numbers.lock, NULL);
-        pthread_mutex_init(&fs->room.lock, NULL);
+        pthread_mutex_init(&fs->reclaim.lock, NULL);
         fs->store = store;
         fs->limits = kv_limits(store);
         fs->clock = opts->clock ? opts->clock : &clock_system;
@@ -99,19 +70,19 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         s.fs = fs;
         r = fs_run_read(fs, open_body, &s);
         if (r < 0)
-                return fs_meta_error(r, &s.meta, s.what, text);
+                return rec_super_error(r, &s.meta, s.what, text);
         fs->block_size = s.meta.block_size;
         memcpy(fs->uuid, s.meta.uuid, sizeof(fs->uuid));
         if (!fs->rdonly) {
-                r = fs_collector_start(fs);
+                r = fs_gc_start(fs);
                 if (r < 0)
                         return err_set(text, -r, "cannot start a thread: %s", err_str(r));
         }
         if (!fs->rdonly && opts->writeback) {
                 r = fs_writeback_start(fs, opts->writeback);
                 if (r < 0) {
-                        fs_collector_stop(fs);
-                        return err_set(text, -r, "cannot writeback writes: %s", err_str(r));
+                        fs_gc_stop(fs);
+                        return err_set(text, -r, "cannot start the write-back cache: %s", err_str(r));
                 }
         }
         if (fs->limits->remote && !opts->no_read_ahead)
@@ -130,8 +101,8 @@ int fs_close(struct fs *fs)
                 return 0;
         fs_readahead_stop(fs);
         r = fs_writeback_stop(fs);
-        if (fs->collector)
-                fs_collector_stop(fs);
+        if (fs->gc)
+                fs_gc_stop(fs);
         fs_free(fs);
         return r;
 }

@@ -58,6 +58,11 @@ const struct kv_limits *kv_limits(const struct kv_store *s)
         return &s->limits;
 }
 
+const struct kv_limits *kv_txn_limits(const struct kv_txn *t)
+{
+        return &t->store->limits;
+}
+
 int kv_sync(struct kv_store *s)
 {
         return s->ops->sync(s);

@@ -94,6 +94,8 @@ uint64_t kv_waiting_ns(struct kv_store *s);
 void kv_give_up(struct kv_store *s);
 
 const struct kv_limits *kv_limits(const struct kv_store *s);
+/* Those of the store that T belongs to. */
+const struct kv_limits *kv_txn_limits(const struct kv_txn *t);
 
 /* Barrier: on success everything committed before the call is durable. Any thread. */
 int kv_sync(struct kv_store *s);

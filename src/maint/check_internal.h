@@ -4,7 +4,7 @@
 #define MAINT_CHECK_INTERNAL_H
 
 #include "format/format.h"
-#include "fs/fs.h"
+#include "kv/kv.h"
 #include "maint/maint.h"
 
 /* What is kept of each inode between the passes: 24 bytes, so that 10 million inodes take 240 MB. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Making a file system: the metadata block, the counters and the root directory. */
 #include "base/rng.h"
-#include "fs/inode/inode.h"
-#include "fs/session/registry.h"
 #include "maint/maint.h"
+#include "record/inode.h"
+#include "record/session.h"
 
 /* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
  * fills eight pages of LMDB. */
@@ -43,7 +43,7 @@ struct erase {
 static int check_not_mounted(struct kv_txn *t)
 {
         static const uint8_t nobody[FMT_PID_SIZE];
-        int r = fs_registry_alone(t, nobody);
+        int r = rec_registry_alone(t, nobody);
 
         return r < 0 ? r : r > 0 ? 0 : -EBUSY;
 }
@@ -123,7 +123,7 @@ static int make_body(struct kv_txn *t, void *arg)
                 r = set_counter(t, 'n', 1);
         if (r >= 0)
                 r = set_counter(t, 'e', 0);
-        return r < 0 ? r : fs_inode_store_new(t, FMT_ROOT_INO, &m->root);
+        return r < 0 ? r : rec_inode_store_new(t, FMT_ROOT_INO, &m->root);
 }
 
 static int check_options(const struct maint_mkfs_opts *opts, struct err_text *text)

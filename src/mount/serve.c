@@ -184,7 +184,7 @@ static int open_fs(struct mount *m, struct err_text *text)
                 return err_set(text, -r, "%s: %s", m->job->url, why.text);
         /* Who has the lock is alone: what stands in the table is left by shared mounts that died. */
         if (takes_lock(m) && !opts.rdonly)
-                (void)fs_registry_clear(m->store);
+                (void)rec_registry_clear(m->store);
         return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream.h"
 
-#include "fs/gc/collect.h"
+#include "fs/gc/gc.h"
 #include "fs/writeback/dirty_blocks.h"
 #include "fs/writeback/writeback.h"
 #include "kv/testing/testing.h"
@@ -144,7 +144,7 @@ static void open_mount(struct stream *s, struct fixture *f, struct fs_writeback_
         f->opts.writeback = writeback;
         assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
         f->opts.writeback = NULL;
-        fs_collector_settle(f->fs);
+        fs_gc_settle(f->fs);
 }
 
 void stream_open(struct stream *s, const char *spec, uint64_t seed, const struct stream_opts *o)

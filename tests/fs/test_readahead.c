@@ -3,7 +3,7 @@
  * stands still but for what a test lets pass. */
 #include "fixture.h"
 #include "fs/data/readahead.h"
-#include "fs/gc/collect.h"
+#include "fs/gc/gc.h"
 #include "kv/testing/testing.h"
 
 #include <linux/falloc.h>
@@ -100,8 +100,8 @@ static void assert_fewer_transactions(struct pair *p)
         uint64_t ino = make_file(&p->a);
         struct kv_stats stats;
 
-        fs_collector_settle(p->a.fs);
-        fs_collector_settle(p->b.fs);
+        fs_gc_settle(p->a.fs);
+        fs_gc_settle(p->b.fs);
         kv_stats_reset(p->a.stats);
         read_range(&p->a, ino, 0, SIZE);
         kv_stats_get(p->a.stats, &stats);

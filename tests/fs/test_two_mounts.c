@@ -7,7 +7,7 @@
  * die at any commit: the other goes on, and the next mount alone collects what is left.
  *
  * test_two_mounts SPEC: "mem", "mem+remote" or "fdb" (mounts.h); environment ASHLAR_SEED, ASHLAR_ROUNDS. */
-#include "fs/gc/collect.h"
+#include "fs/gc/gc.h"
 #include "kv/testing/testing.h"
 #include "mounts.h"
 
@@ -198,7 +198,7 @@ static void replace_one(struct turns *t, unsigned i)
 
                 memcpy(pid, fs_session_pid(m->session), FMT_PID_SIZE);
                 mount_crash(m);
-                assert_ok(fs_evict(t->site.bottom, pid, NULL));
+                assert_ok(rec_evict(t->site.bottom, pid, NULL));
         }
         mount_open(m, &t->site, &(struct mount_opts){ .faults = faulty(rng_next(&t->rng)).faults });
 }
@@ -352,7 +352,7 @@ static void test_one_dies(void **state)
                 mount_crash(&mounts[0]);
                 site_check(&site, NULL);
                 mount_close(&mounts[1]);
-                assert_ok(fs_evict(site.bottom, pid, NULL));
+                assert_ok(rec_evict(site.bottom, pid, NULL));
                 site_check(&site, NULL);
                 mount_open(&mounts[0], &site, &(struct mount_opts){ 0 });
                 drain(&site);
@@ -500,7 +500,7 @@ static void test_no_conflicts(void **state)
         }
         for (unsigned i = 0; i < MEMBERS; i++) {
                 /* A collector's first look conflicts with those who register meanwhile, as it should. */
-                fs_collector_settle(churns[i].fs);
+                fs_gc_settle(churns[i].fs);
                 kv_stats_reset(churns[i].stats);
         }
         for (unsigned i = 0; i < MEMBERS; i++)

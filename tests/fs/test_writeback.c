@@ -3,7 +3,7 @@
  * and what errors are told. Two file systems on one store; transactions planned so small that ten blocks
  * are already written in parallel. */
 #include "fixture.h"
-#include "fs/gc/collect.h"
+#include "fs/gc/gc.h"
 #include "fs/writeback/writeback.h"
 #include "kv/testing/testing.h"
 
@@ -58,8 +58,8 @@ static void open_pair(struct pair *p, const char *spec, const struct fs_writebac
         p->b = p->a;
         open_one(&p->b, opts, "b:..............");
         /* Not to be counted with what a test does. */
-        fs_collector_settle(p->a.fs);
-        fs_collector_settle(p->b.fs);
+        fs_gc_settle(p->a.fs);
+        fs_gc_settle(p->b.fs);
 }
 
 static void close_pair(struct pair *p)
@@ -220,15 +220,15 @@ static void test_seen_at_once(void **state)
         ino = new_file(&p.a, ROOT, "file");
         before = now(&p.b);
         tick(&p.a);
-        put(&p.a, ino, 5000, "dirty");
+        put(&p.a, ino, 5000, "buffered");
         assert_sees(&p.a, ino, "file", 5008);
         assert_sees(&p.b, ino, "file", 0);
         assert_times(attr(&p.a, ino).mtime, now(&p.a));
         assert_times(attr(&p.b, ino).mtime, before);
         assert_zeros(&p.a, ino, 0, 5000);
-        assert_data(&p.a, ino, 5000, "dirty", 8);
+        assert_data(&p.a, ino, 5000, "buffered", 8);
         put(&p.a, ino, 5002, "TH");
-        assert_data(&p.a, ino, 5000, "gaTHered", 8);
+        assert_data(&p.a, ino, 5000, "buTHered", 8);
         assert_ok(fs_rename(p.a.fs, ROOT, str("file"), ROOT, str("new"), 0));
         assert_sees(&p.a, ino, "new", 5008);
         assert_ok(fs_link(p.a.fs, ino, ROOT, str("link"), &a));
@@ -236,7 +236,7 @@ static void test_seen_at_once(void **state)
         assert_int_equal(a.size, 5008);
         assert_ok(fs_flush(p.a.fs, ino));
         assert_sees(&p.b, ino, "new", 5008);
-        assert_data(&p.b, ino, 5000, "gaTHered", 8);
+        assert_data(&p.b, ino, 5000, "buTHered", 8);
         /* The time is that of writing, not of flushing. */
         assert_times(attr(&p.b, ino).mtime, now(&p.a));
         close_pair(&p);

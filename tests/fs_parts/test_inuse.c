@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of inodes in use against plain counters. */
 #include "base/rng.h"
-#include "fs/inode/inuse.h"
+#include "fs/inode/inode.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Attributes: reading and changing them. */
 #include "fs/data/readahead.h"
-#include "fs/extent/truncate.h"
-#include "fs/inode/hints.h"
-#include "fs/inode/priv.h"
+#include "fs/extent/extent.h"
+#include "fs/inode/inode.h"
+#include "fs/run.h"
 #include "fs/writeback/writeback.h"
+#include "record/inode.h"
 
 struct getattr {
         struct fs *fs;
@@ -15,11 +16,11 @@ struct getattr {
 static int getattr_body(struct kv_txn *t, void *arg)
 {
         struct getattr *g = arg;
-        struct fs_inode inode;
-        int r = fs_inode_load(g->fs, t, g->ino, fs_hint_want(g->fs, g->ino), KV_SNAPSHOT, &inode);
+        struct rec_inode inode;
+        int r = rec_inode_load(t, g->ino, fs_hint_want(g->fs, g->ino), KV_SNAPSHOT, &inode);
 
         if (r >= 0)
-                fs_inode_attr(g->fs, &inode, &g->attr);
+                fs_attr_fill(&inode, &g->attr);
         return r;
 }
 
@@ -56,13 +57,13 @@ struct setattr {
 #define SET_TIMES (FS_SET_ATIME | FS_SET_MTIME | FS_SET_CTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW)
 
 /* Whether file privileges go: when asked to, and with a change of owner as chown(2) says. */
-static bool kills_priv(const struct fs_setattr *set, const struct fs_inode *inode)
+static bool kills_priv(const struct fs_setattr *set, const struct rec_inode *inode)
 {
         return (set->set & FS_SET_KILL_PRIV) || ((set->set & SET_OWNER) && !S_ISDIR(inode->rec.mode));
 }
 
 /* Mode and owner. Returns whether anything changed. */
-static bool apply_owner(const struct fs_setattr *set, struct fs_inode *inode)
+static bool apply_owner(const struct fs_setattr *set, struct rec_inode *inode)
 {
         struct fmt_inode *rec = &inode->rec;
         bool changed = set->set & (FS_SET_MODE | SET_OWNER);
@@ -78,7 +79,7 @@ static bool apply_owner(const struct fs_setattr *set, struct fs_inode *inode)
         return changed;
 }
 
-static void apply_times(const struct fs_setattr *set, struct fs_inode *inode, struct timespec now)
+static void apply_times(const struct fs_setattr *set, struct rec_inode *inode, struct timespec now)
 {
         struct fmt_inode *rec = &inode->rec;
 
@@ -95,7 +96,7 @@ static void apply_times(const struct fs_setattr *set, struct fs_inode *inode, st
                 rec->mtime = now;
 }
 
-static int check_resizable(const struct fs_inode *inode)
+static int check_resizable(const struct rec_inode *inode)
 {
         if (S_ISREG(inode->rec.mode))
                 return 0;
@@ -106,17 +107,17 @@ static int setattr_body(struct kv_txn *t, void *arg)
 {
         struct setattr *s = arg;
         const struct fs_setattr *set = s->set;
-        struct fs_inode_read inode_read;
+        struct rec_inode_read inode_read;
         struct fs_priv_read priv_read;
-        struct fs_inode inode;
+        struct rec_inode inode;
         unsigned changed = 0;
         bool touched = set->set & (FS_SET_SIZE | SET_TIMES);
         int r;
 
-        fs_inode_start(s->fs, t, &inode_read, s->ino, FS_INODE_ATTR, 0);
+        rec_inode_start(t, &inode_read, s->ino, REC_INODE_ATTR, 0);
         if (set->set & (FS_SET_KILL_PRIV | SET_OWNER))
                 fs_priv_start(t, &priv_read, s->ino);
-        r = fs_inode_wait(t, &inode_read, &inode);
+        r = rec_inode_wait(t, &inode_read, &inode);
         if (r >= 0 && (set->set & FS_SET_SIZE))
                 r = check_resizable(&inode);
         if (r >= 0 && kills_priv(set, &inode)) {
@@ -124,7 +125,7 @@ static int setattr_body(struct kv_txn *t, void *arg)
                 touched = touched || r > 0;
         }
         if (r >= 0 && (set->set & FS_SET_SIZE)) {
-                changed |= FS_CHANGED_SIZE;
+                changed |= REC_CHANGED_SIZE;
                 r = fs_resize(s->fs, t, &inode, set->size);
                 if (r == FS_TRIM_FIRST)
                         return r;
@@ -132,13 +133,13 @@ static int setattr_body(struct kv_txn *t, void *arg)
         if (r < 0)
                 return r;
         if (apply_owner(set, &inode))
-                changed |= FS_CHANGED_OWNER;
+                changed |= REC_CHANGED_OWNER;
         s->trim = (set->set & FS_SET_SIZE) && inode.rec.trim_from != 0;
         if (touched || changed != 0) {
                 apply_times(set, &inode, s->now);
-                r = fs_inode_store(t, &inode, changed);
+                r = rec_inode_store(t, &inode, changed);
         }
-        fs_inode_attr(s->fs, &inode, &s->attr);
+        fs_attr_fill(&inode, &s->attr);
         return r;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Extended attributes: a key each, beside the inode's record. */
 #include "fs/inode/inode.h"
+#include "fs/run.h"
+#include "record/inode.h"
 
 #include <sys/xattr.h>
 
@@ -28,18 +30,18 @@ struct change {
 static int change_body(struct kv_txn *t, void *arg)
 {
         struct change *c = arg;
-        struct fs_inode_read inode_read;
-        struct fs_inode inode;
+        struct rec_inode_read inode_read;
+        struct rec_inode inode;
         struct kv_read read;
         struct slice former;
         struct fmt_key k;
         bool exists;
         int r;
 
-        fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
+        rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
         fmt_key_xattr(&k, c->ino, c->name);
         kv_get_start(t, &read, fmt_slice(&k), 0);
-        r = fs_inode_wait(t, &inode_read, &inode);
+        r = rec_inode_wait(t, &inode_read, &inode);
         if (r < 0)
                 return r;
         r = kv_get_wait(t, &read, &former);
@@ -53,7 +55,7 @@ static int change_body(struct kv_txn *t, void *arg)
 
         r = c->remove ? kv_clear(t, fmt_slice(&k)) : kv_set(t, fmt_slice(&k), c->value);
         inode.rec.ctime = c->now;
-        return r < 0 ? r : fs_inode_store(t, &inode, 0);
+        return r < 0 ? r : rec_inode_store(t, &inode, 0);
 }
 
 int fs_setxattr(struct fs *fs, uint64_t ino, struct slice name, struct slice value, int flags)
@@ -96,8 +98,8 @@ struct get {
 static int get_body(struct kv_txn *t, void *arg)
 {
         struct get *g = arg;
-        struct fs_inode_read inode_read;
-        struct fs_inode inode;
+        struct rec_inode_read inode_read;
+        struct rec_inode inode;
         struct kv_read read;
         struct slice value;
         struct fmt_key k;
@@ -105,12 +107,12 @@ static int get_body(struct kv_txn *t, void *arg)
 
         /* Only an inode that exists can lack an attribute, and most attributes that are asked for are
          * lacking (security.capability, with each first write): read both at once. */
-        fs_inode_start(g->fs, t, &inode_read, g->ino, FS_INODE_RECORD, KV_SNAPSHOT);
+        rec_inode_start(t, &inode_read, g->ino, REC_INODE_RECORD, KV_SNAPSHOT);
         fmt_key_xattr(&k, g->ino, g->name);
         kv_get_start(t, &read, fmt_slice(&k), KV_SNAPSHOT);
         r = kv_get_wait(t, &read, &value);
         if (r == -ENOENT) {
-                r = fs_inode_wait(t, &inode_read, &inode);
+                r = rec_inode_wait(t, &inode_read, &inode);
                 return r < 0 ? r : -ENODATA;
         }
         if (r < 0)
@@ -167,15 +169,15 @@ static int list_one(struct list *l, struct slice key)
 static int list_body(struct kv_txn *t, void *arg)
 {
         struct list *l = arg;
-        struct fs_inode_read inode_read;
-        struct fs_inode inode;
+        struct rec_inode_read inode_read;
+        struct rec_inode inode;
         struct fmt_key begin, end;
         struct slice key, value;
         struct kv_range range;
         int r;
 
         l->len = 0;
-        fs_inode_start(l->fs, t, &inode_read, l->ino, FS_INODE_RECORD, KV_SNAPSHOT);
+        rec_inode_start(t, &inode_read, l->ino, REC_INODE_RECORD, KV_SNAPSHOT);
         fmt_key_xattr(&begin, l->ino, slice_of(NULL, 0));
         end = begin;
         end.data[end.len - 1]++; /* what follows \x02 */
@@ -191,7 +193,7 @@ static int list_body(struct kv_txn *t, void *arg)
         }
         kv_range_end(&range);
         if (r >= 0)
-                r = fs_inode_wait(t, &inode_read, &inode);
+                r = rec_inode_wait(t, &inode_read, &inode);
         return r < 0 ? r : (int)l->len;
 }
 

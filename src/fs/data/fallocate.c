@@ -2,9 +2,11 @@
 /* fallocate(2): nothing is reserved, because an overwritten block needs new room anyway; ranges are zeroed by
  * taking their blocks away. */
 #include "fs/data/readahead.h"
-#include "fs/extent/block.h"
-#include "fs/extent/truncate.h"
+#include "fs/extent/extent.h"
+#include "fs/run.h"
 #include "fs/writeback/writeback.h"
+#include "record/block.h"
+#include "record/inode.h"
 
 #include <linux/falloc.h>
 
@@ -18,16 +20,16 @@ struct zero {
 };
 
 /* Zeros the bytes [from, to) of one block. */
-static int zero_in_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t from, uint64_t to)
+static int zero_in_block(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t from, uint64_t to)
 {
         uint8_t copy[FMT_BLOCK_SIZE_MAX];
-        struct fs_block_edit e = { .offset = fs_block_down(fs, from) };
-        struct fs_block_read read;
+        struct rec_block_edit e = { .offset = rec_block_down(fs->block_size, from) };
+        struct rec_block_read read;
         struct slice value;
         int r;
 
-        fs_block_start(t, &read, inode->ino, e.offset, 0);
-        r = fs_block_wait(fs, t, &read, &value);
+        rec_block_start(t, &read, inode->ino, e.offset, 0);
+        r = rec_block_wait(t, fs->block_size, &read, &value);
         if (r <= 0)
                 return r;
         memcpy(copy, value.data, value.len);
@@ -35,31 +37,33 @@ static int zero_in_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode
         e.old_len = value.len;
         e.old = slice_of(copy, value.len);
         e.from = (size_t)(from - e.offset);
-        e.data = slice_of(fs_zeros, (size_t)(to - from));
-        return fs_block_put(fs, t, inode->ino, &e, &inode->rec.allocated);
+        e.data = slice_of(rec_zeros, (size_t)(to - from));
+        return rec_block_put(t, fs->block_size, inode->ino, &e, &inode->rec.allocated);
 }
 
 /* Takes away whole blocks of [begin, end), as many as one transaction may. */
-static int clear_blocks(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t begin, uint64_t end,
-                        uint64_t *ret_next)
+static int clear_blocks(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t begin,
+                        uint64_t end, uint64_t *ret_next)
 {
-        unsigned step = fs_block_step(fs);
-        struct fs_block_found found;
-        int r = fs_block_find(t, inode->ino, begin, end, false, step, &found);
+        unsigned step = rec_block_step(fs->limits);
+        struct rec_block_found found;
+        int r = rec_block_find(t, inode->ino, begin, end, false, step, &found);
 
         if (r < 0)
                 return r;
         *ret_next = found.count == step ? found.last + fs->block_size : end;
-        return fs_block_clear(fs, t, inode->ino, begin, *ret_next, &found, &inode->rec.allocated);
+        return rec_block_clear(t, fs->block_size, inode->ino, begin, *ret_next, &found,
+                               &inode->rec.allocated);
 }
 
 /* Zeros from Z->FROM on, within the file: the first edge, whole blocks, the last edge. */
-static int zero_some(struct kv_txn *t, struct zero *z, struct fs_inode *inode)
+static int zero_some(struct kv_txn *t, struct zero *z, struct rec_inode *inode)
 {
         struct fs *fs = z->fs;
         /* Behind the file's end its last block holds nothing, so it may go as a whole. */
-        uint64_t end = z->end < inode->rec.size ? z->end : fs_block_up(fs, inode->rec.size);
-        uint64_t begin = fs_block_up(fs, z->from), whole_end = fs_block_down(fs, end);
+        uint64_t end = z->end < inode->rec.size ? z->end : rec_block_up(fs->block_size, inode->rec.size);
+        uint64_t begin = rec_block_up(fs->block_size, z->from),
+                 whole_end = rec_block_down(fs->block_size, end);
         int r = 0;
 
         z->next = z->end;
@@ -84,9 +88,9 @@ static int zero_some(struct kv_txn *t, struct zero *z, struct fs_inode *inode)
 static int zero_body(struct kv_txn *t, void *arg)
 {
         struct zero *z = arg;
-        struct fs_inode inode;
+        struct rec_inode inode;
         unsigned changed = 0;
-        int r = fs_inode_load(z->fs, t, z->ino, FS_INODE_RECORD, 0, &inode);
+        int r = rec_inode_load(t, z->ino, REC_INODE_RECORD, 0, &inode);
 
         if (r < 0)
                 return r;
@@ -98,7 +102,7 @@ static int zero_body(struct kv_txn *t, void *arg)
                 r = fs_resize(z->fs, t, &inode, z->end);
                 if (r == FS_TRIM_FIRST)
                         return r;
-                changed |= FS_CHANGED_SIZE;
+                changed |= REC_CHANGED_SIZE;
         }
         if (r >= 0 && z->zero)
                 r = zero_some(t, z, &inode);
@@ -107,7 +111,7 @@ static int zero_body(struct kv_txn *t, void *arg)
         if (!z->zero && changed == 0)
                 return 0;
         inode.rec.mtime = inode.rec.ctime = z->now;
-        return fs_inode_store(t, &inode, changed);
+        return rec_inode_store(t, &inode, changed);
 }
 
 static int zero_all(struct zero *z)
@@ -150,7 +154,7 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_
                 return -EROFS;
         if (len == 0)
                 return -EINVAL;
-        if (offset > FS_SIZE_MAX || len > FS_SIZE_MAX - offset)
+        if (offset > FMT_FILE_SIZE_MAX || len > FMT_FILE_SIZE_MAX - offset)
                 return -EFBIG;
         r = fs_writeback_flush(fs, ino);
         if (r >= 0)

@@ -2,9 +2,11 @@
 /* Reading files: straight out of the store's memory, or with what is dirty laid over it in a copy. */
 #include "base/cleanup.h"
 #include "fs/data/readahead.h"
-#include "fs/extent/block.h"
 #include "fs/inode/inode.h"
+#include "fs/run.h"
 #include "fs/writeback/writeback.h"
+#include "record/block.h"
+#include "record/inode.h"
 
 /* Blocks that need no allocation to be read: 1 MiB in blocks of 16 KiB, and an edge. */
 #define BLOCKS_ON_STACK 65u
@@ -44,7 +46,7 @@ static void add_block(struct pieces *p, struct slice value, size_t from, size_t 
                 add_piece(p, value.data + from, stored - from);
         else
                 stored = from;
-        add_piece(p, fs_zeros, to - stored);
+        add_piece(p, rec_zeros, to - stored);
 }
 
 /* The last act of the body: it is not run again. */
@@ -81,7 +83,7 @@ static int hand_out_merged(struct kv_txn *t, struct read *rd, const struct iovec
 
 static uint64_t request_end(const struct read *rd)
 {
-        return rd->offset < FS_SIZE_MAX - rd->len ? rd->offset + rd->len : FS_SIZE_MAX;
+        return rd->offset < FMT_FILE_SIZE_MAX - rd->len ? rd->offset + rd->len : FMT_FILE_SIZE_MAX;
 }
 
 /* How many blocks [OFFSET, END) touches. */
@@ -89,23 +91,25 @@ static size_t count_blocks(const struct read *rd, uint64_t end)
 {
         if (end <= rd->offset)
                 return 0;
-        return (size_t)((fs_block_up(rd->fs, end) - fs_block_down(rd->fs, rd->offset)) / rd->fs->block_size);
+        return (size_t)((rec_block_up(rd->fs->block_size, end) -
+                         rec_block_down(rd->fs->block_size, rd->offset)) /
+                        rd->fs->block_size);
 }
 
-static void start_blocks(struct kv_txn *t, const struct read *rd, size_t n, struct fs_block_read *reads)
+static void start_blocks(struct kv_txn *t, const struct read *rd, size_t n, struct rec_block_read *reads)
 {
-        uint64_t begin = fs_block_down(rd->fs, rd->offset);
+        uint64_t begin = rec_block_down(rd->fs->block_size, rd->offset);
 
         for (size_t i = 0; i < n; i++)
-                fs_block_start(t, &reads[i], rd->ino, begin + i * rd->fs->block_size, KV_SNAPSHOT);
+                rec_block_start(t, &reads[i], rd->ino, begin + i * rd->fs->block_size, KV_SNAPSHOT);
 }
 
 /* Of the blocks up to END the first N were started; there are no others. */
-static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n, struct fs_block_read *reads,
-                       struct iovec *iov)
+static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n,
+                       struct rec_block_read *reads, struct iovec *iov)
 {
         const struct fs *fs = rd->fs;
-        uint64_t begin = fs_block_down(fs, rd->offset);
+        uint64_t begin = rec_block_down(fs->block_size, rd->offset);
         struct pieces pieces = { .iov = iov };
         size_t count = count_blocks(rd, end);
 
@@ -114,7 +118,7 @@ static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n
                 size_t from = block < rd->offset ? (size_t)(rd->offset - block) : 0;
                 size_t to = end - block < fs->block_size ? (size_t)(end - block) : fs->block_size;
                 struct slice value = { 0 };
-                int r = i < n ? fs_block_wait(fs, t, &reads[i], &value) : 0;
+                int r = i < n ? rec_block_wait(t, fs->block_size, &reads[i], &value) : 0;
 
                 if (r < 0)
                         return r;
@@ -129,10 +133,10 @@ static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n
 #define ATIME_FIRST 1
 
 /* The file's size, and what else is to be known of its inode. 0, ATIME_FIRST or an error. */
-static int wait_inode(struct kv_txn *t, struct read *rd, struct fs_inode_read *read, uint64_t *ret_size)
+static int wait_inode(struct kv_txn *t, struct read *rd, struct rec_inode_read *read, uint64_t *ret_size)
 {
-        struct fs_inode inode;
-        int r = fs_inode_wait(t, read, &inode);
+        struct rec_inode inode;
+        int r = rec_inode_wait(t, read, &inode);
 
         if (r < 0)
                 return r;
@@ -144,9 +148,9 @@ static int wait_inode(struct kv_txn *t, struct read *rd, struct fs_inode_read *r
 }
 
 /* READS and IOV have room for all blocks of the request. */
-static int read_in(struct kv_txn *t, struct read *rd, struct fs_block_read *reads, struct iovec *iov)
+static int read_in(struct kv_txn *t, struct read *rd, struct rec_block_read *reads, struct iovec *iov)
 {
-        struct fs_inode_read inode_read;
+        struct rec_inode_read inode_read;
         uint64_t size, end, last = request_end(rd);
         /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
          * exist. */
@@ -155,7 +159,7 @@ static int read_in(struct kv_txn *t, struct read *rd, struct fs_block_read *read
         int r;
 
         rd->dirty_end = fs_writeback_end(rd->fs, rd->ino);
-        fs_inode_start(rd->fs, t, &inode_read, rd->ino, FS_INODE_RECORD, KV_SNAPSHOT);
+        rec_inode_start(t, &inode_read, rd->ino, REC_INODE_RECORD, KV_SNAPSHOT);
         if (ahead)
                 start_blocks(t, rd, count_blocks(rd, last), reads);
         r = wait_inode(t, rd, &inode_read, &size);
@@ -175,7 +179,7 @@ static int read_in(struct kv_txn *t, struct read *rd, struct fs_block_read *read
 
 static int read_body(struct kv_txn *t, void *arg)
 {
-        struct fs_block_read few_reads[BLOCKS_ON_STACK];
+        struct rec_block_read few_reads[BLOCKS_ON_STACK];
         struct iovec few_iov[2 * BLOCKS_ON_STACK];
         struct read *rd = arg;
         size_t blocks = count_blocks(rd, request_end(rd));
@@ -184,7 +188,7 @@ static int read_body(struct kv_txn *t, void *arg)
         if (blocks <= BLOCKS_ON_STACK)
                 return read_in(t, rd, few_reads, few_iov);
 
-        _cleanup_free_ struct fs_block_read *reads = calloc(blocks, sizeof(*reads));
+        _cleanup_free_ struct rec_block_read *reads = calloc(blocks, sizeof(*reads));
         _cleanup_free_ struct iovec *iov = calloc(2 * blocks, sizeof(*iov));
 
         return reads && iov ? read_in(t, rd, reads, iov) : -ENOMEM;

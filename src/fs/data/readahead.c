@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/data/readahead.h"
+#include "fs/run.h"
+#include "record/inode.h"
 
 #include "base/cleanup.h"
 #include "base/pool.h"
 #include "base/waitlist.h"
-#include "fs/extent/block.h"
 #include "fs/inode/inode.h"
 #include "fs/session/session.h"
 #include "fs/writeback/writeback.h"
+#include "record/block.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -118,17 +120,17 @@ static int fetch_body(struct kv_txn *t, void *arg)
         struct readahead *ra = c->readahead;
         struct fs *fs = ra->fs;
         size_t n = ra->chunk_bytes / fs->block_size;
-        _cleanup_free_ struct fs_block_read *reads = calloc(n, sizeof(*reads));
-        struct fs_inode_read inode_read;
-        struct fs_inode inode;
+        _cleanup_free_ struct rec_block_read *reads = calloc(n, sizeof(*reads));
+        struct rec_inode_read inode_read;
+        struct rec_inode inode;
         int r;
 
         if (!reads)
                 return -ENOMEM;
-        fs_inode_start(fs, t, &inode_read, c->ino, FS_INODE_RECORD, KV_SNAPSHOT);
+        rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, KV_SNAPSHOT);
         for (size_t i = 0; i < n; i++)
-                fs_block_start(t, &reads[i], c->ino, c->offset + i * fs->block_size, KV_SNAPSHOT);
-        r = fs_inode_wait(t, &inode_read, &inode);
+                rec_block_start(t, &reads[i], c->ino, c->offset + i * fs->block_size, KV_SNAPSHOT);
+        r = rec_inode_wait(t, &inode_read, &inode);
         if (r >= 0 && !S_ISREG(inode.rec.mode))
                 r = -EINVAL;
         if (r < 0)
@@ -141,7 +143,7 @@ static int fetch_body(struct kv_txn *t, void *arg)
                 struct slice value;
                 size_t stored;
 
-                r = fs_block_wait(fs, t, &reads[at / fs->block_size], &value);
+                r = rec_block_wait(t, fs->block_size, &reads[at / fs->block_size], &value);
                 if (r < 0)
                         return r;
                 stored = value.len < c->len - at ? value.len : c->len - at;
@@ -171,7 +173,7 @@ static void begin_fetch(struct readahead *ra, struct stream *s, uint64_t offset)
 {
         struct chunk *c;
 
-        if (ra->chunks >= TOTAL || offset > FS_SIZE_MAX - ra->chunk_bytes)
+        if (ra->chunks >= TOTAL || offset > FMT_FILE_SIZE_MAX - ra->chunk_bytes)
                 return;
         c = malloc(sizeof(*c) + ra->chunk_bytes);
         if (!c)
@@ -362,7 +364,7 @@ int fs_readahead_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, 
         struct stream *s;
         bool served;
 
-        if (!ra || fs_is_fenced(fs) || ino == 0 || len == 0 || offset > FS_SIZE_MAX - len)
+        if (!ra || fs_is_fenced(fs) || ino == 0 || len == 0 || offset > FMT_FILE_SIZE_MAX - len)
                 return 0;
         lock_acquire(&ra->lock);
         s = make_stream(ra, ino);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* lseek(2) with SEEK_DATA and SEEK_HOLE, to the block: zeros inside a stored block count as data. */
-#include "fs/extent/block.h"
 #include "fs/inode/inode.h"
+#include "fs/run.h"
 #include "fs/writeback/writeback.h"
+#include "record/block.h"
+#include "record/inode.h"
 
 #include <unistd.h>
 
@@ -40,8 +42,8 @@ static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
         size_t n = 0;
         int r;
 
-        fmt_key_block(&begin, s->ino, fs_block_down(s->fs, s->at));
-        fmt_key_block(&end, s->ino, fs_block_up(s->fs, size));
+        fmt_key_block(&begin, s->ino, rec_block_down(s->fs->block_size, s->at));
+        fmt_key_block(&end, s->ino, rec_block_up(s->fs->block_size, size));
         kv_range_start(t, &range,
                        &(struct kv_range_opts){ .begin = fmt_slice(&begin),
                                                 .end = fmt_slice(&end),
@@ -68,8 +70,8 @@ static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
 static int seek_body(struct kv_txn *t, void *arg)
 {
         struct seek *s = arg;
-        struct fs_inode inode;
-        int r = fs_inode_load(s->fs, t, s->ino, FS_INODE_RECORD, KV_SNAPSHOT, &inode);
+        struct rec_inode inode;
+        int r = rec_inode_load(t, s->ino, REC_INODE_RECORD, KV_SNAPSHOT, &inode);
 
         if (r < 0)
                 return r;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing to files: in transactions of whole blocks, each with the inode's new size and times. */
 #include "fs/data/readahead.h"
-#include "fs/extent/block.h"
-#include "fs/extent/truncate.h"
-#include "fs/inode/priv.h"
+#include "fs/extent/extent.h"
+#include "fs/inode/inode.h"
+#include "fs/run.h"
 #include "fs/writeback/writeback.h"
+#include "record/block.h"
+#include "record/inode.h"
 
 /* Blocks in one transaction at most; a request of 1 MiB is one even with blocks of 16 KiB. */
 #define WRITE_BLOCKS 80u
@@ -22,7 +24,7 @@ struct write {
 struct span {
         uint64_t begin; /* offset of the first block */
         unsigned count;
-        struct fs_block_read reads[WRITE_BLOCKS];
+        struct rec_block_read reads[WRITE_BLOCKS];
         size_t old_len[WRITE_BLOCKS]; /* as stored */
         bool existed[WRITE_BLOCKS];
 };
@@ -37,14 +39,14 @@ static size_t bounded_len(const struct fs *fs, uint64_t offset, size_t len)
 
         if (blocks > WRITE_BLOCKS)
                 blocks = WRITE_BLOCKS;
-        most = blocks * fs->block_size - (size_t)(offset - fs_block_down(fs, offset));
+        most = blocks * fs->block_size - (size_t)(offset - rec_block_down(fs->block_size, offset));
         return len < most ? len : most;
 }
 
 static void span_init(const struct fs *fs, struct span *s, uint64_t offset, size_t len)
 {
-        s->begin = fs_block_down(fs, offset);
-        s->count = (unsigned)((fs_block_up(fs, offset + len) - s->begin) / fs->block_size);
+        s->begin = rec_block_down(fs->block_size, offset);
+        s->count = (unsigned)((rec_block_up(fs->block_size, offset + len) - s->begin) / fs->block_size);
 }
 
 /* How many of the blocks lie below END, the offset up to which blocks exist. */
@@ -59,7 +61,7 @@ static unsigned span_below(const struct fs *fs, const struct span *s, uint64_t e
 static void span_start(const struct fs *fs, struct kv_txn *t, struct span *s, uint64_t ino, unsigned count)
 {
         for (unsigned i = 0; i < count; i++)
-                fs_block_start(t, &s->reads[i], ino, s->begin + (uint64_t)i * fs->block_size, KV_LENGTH);
+                rec_block_start(t, &s->reads[i], ino, s->begin + (uint64_t)i * fs->block_size, KV_LENGTH);
 }
 
 /* The part of block I that [offset, end) covers, relative to the block. */
@@ -77,7 +79,7 @@ static int span_wait(const struct fs *fs, struct kv_txn *t, struct span *s, unsi
 {
         for (unsigned i = 0; i < s->count; i++) {
                 struct slice value = { 0 };
-                int r = i < count ? fs_block_wait(fs, t, &s->reads[i], &value) : 0;
+                int r = i < count ? rec_block_wait(t, fs->block_size, &s->reads[i], &value) : 0;
 
                 if (r < 0)
                         return r;
@@ -87,15 +89,15 @@ static int span_wait(const struct fs *fs, struct kv_txn *t, struct span *s, unsi
         return 0;
 }
 
-static int span_put(const struct fs *fs, struct kv_txn *t, const struct span *s, struct fs_inode *inode,
+static int span_put(const struct fs *fs, struct kv_txn *t, const struct span *s, struct rec_inode *inode,
                     uint64_t offset, struct slice data)
 {
         size_t done = 0;
 
         for (unsigned i = 0; i < s->count; i++) {
-                struct fs_block_edit e = { .offset = s->begin + (uint64_t)i * fs->block_size,
-                                           .existed = s->existed[i],
-                                           .old_len = s->old_len[i] };
+                struct rec_block_edit e = { .offset = s->begin + (uint64_t)i * fs->block_size,
+                                            .existed = s->existed[i],
+                                            .old_len = s->old_len[i] };
                 size_t to;
                 int r;
 
@@ -103,28 +105,28 @@ static int span_put(const struct fs *fs, struct kv_txn *t, const struct span *s,
                 e.data = slice_of(data.data + done, to - e.from);
                 done += e.data.len;
                 if (e.from == 0 && to >= e.old_len)
-                        r = fs_block_put(fs, t, inode->ino, &e, &inode->rec.allocated);
+                        r = rec_block_put(t, fs->block_size, inode->ino, &e, &inode->rec.allocated);
                 else
-                        r = fs_block_patch(t, inode->ino, &e, &inode->rec.allocated);
+                        r = rec_block_patch(t, inode->ino, &e, &inode->rec.allocated);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static int store_inode(struct kv_txn *t, const struct write *w, struct fs_inode *inode, uint64_t end)
+static int store_inode(struct kv_txn *t, const struct write *w, struct rec_inode *inode, uint64_t end)
 {
         unsigned changed = 0;
 
         if (end > inode->rec.size) {
                 inode->rec.size = end;
-                changed |= FS_CHANGED_SIZE;
+                changed |= REC_CHANGED_SIZE;
         }
         if ((w->flags & FS_WRITE_KILL_PRIV) && fs_priv_kill_mode(&inode->rec.mode))
-                changed |= FS_CHANGED_OWNER;
+                changed |= REC_CHANGED_OWNER;
         if (!(w->flags & FS_WRITE_KEEP_TIMES))
                 inode->rec.mtime = inode->rec.ctime = w->now;
-        return fs_inode_store(t, inode, changed);
+        return rec_inode_store(t, inode, changed);
 }
 
 static int write_body(struct kv_txn *t, void *arg)
@@ -134,32 +136,32 @@ static int write_body(struct kv_txn *t, void *arg)
         /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
          * exist. */
         bool ahead = fs->limits->remote && !(w->flags & FS_WRITE_APPEND);
-        struct fs_inode_read inode_read;
+        struct rec_inode_read inode_read;
         struct fs_priv_read priv_read;
-        struct fs_inode inode;
+        struct rec_inode inode;
         struct span span;
         uint64_t offset = w->offset, end;
         unsigned live;
         size_t len;
         int r;
 
-        fs_inode_start(fs, t, &inode_read, w->ino, FS_INODE_RECORD, 0);
+        rec_inode_start(t, &inode_read, w->ino, REC_INODE_RECORD, 0);
         if (w->flags & FS_WRITE_KILL_PRIV)
                 fs_priv_start(t, &priv_read, w->ino);
         if (ahead) {
                 span_init(fs, &span, offset, bounded_len(fs, offset, w->data.len));
                 span_start(fs, t, &span, w->ino, span.count);
         }
-        r = fs_inode_wait(t, &inode_read, &inode);
+        r = rec_inode_wait(t, &inode_read, &inode);
         if (r < 0)
                 return r;
         if (!S_ISREG(inode.rec.mode))
                 return S_ISDIR(inode.rec.mode) ? -EISDIR : -EINVAL;
         if (w->flags & FS_WRITE_APPEND)
                 offset = inode.rec.size;
-        if (offset >= FS_SIZE_MAX)
+        if (offset >= FMT_FILE_SIZE_MAX)
                 return -EFBIG;
-        len = w->data.len < FS_SIZE_MAX - offset ? w->data.len : FS_SIZE_MAX - offset;
+        len = w->data.len < FMT_FILE_SIZE_MAX - offset ? w->data.len : FMT_FILE_SIZE_MAX - offset;
         len = bounded_len(fs, offset, len);
         end = offset + len;
         if (fs_trim_blocks(&inode, end))
@@ -167,7 +169,7 @@ static int write_body(struct kv_txn *t, void *arg)
 
         /* Beyond the last block of the old size there is nothing to read. */
         span_init(fs, &span, offset, len);
-        live = span_below(fs, &span, fs_block_up(fs, inode.rec.size));
+        live = span_below(fs, &span, rec_block_up(fs->block_size, inode.rec.size));
         if (!ahead)
                 span_start(fs, t, &span, w->ino, live);
         r = span_wait(fs, t, &span, live);
@@ -187,7 +189,7 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data
         size_t done = 0;
         int r = fs->rdonly ? -EROFS : 0;
 
-        if (r >= 0 && !(flags & FS_WRITE_APPEND) && offset >= FS_SIZE_MAX && data.len > 0)
+        if (r >= 0 && !(flags & FS_WRITE_APPEND) && offset >= FMT_FILE_SIZE_MAX && data.len > 0)
                 r = -EFBIG;
         if (r >= 0 && fs->writeback && data.len > 0) {
                 if (!(flags & FS_WRITE_APPEND))

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Shrinking and growing files, in bounded transactions. */
-#include "fs/extent/truncate.h"
+#include "fs/extent/extent.h"
+#include "fs/run.h"
+#include "record/garbage.h"
+#include "record/inode.h"
 
-#include "fs/extent/block.h"
-#include "fs/gc/collect.h"
+#include "fs/gc/gc.h"
+#include "record/block.h"
 
 /* Steps that a truncating caller does itself: enough for some 2 GiB of blocks of 64 KiB. */
 #define STEPS_INLINE 64u
@@ -11,21 +14,21 @@
 /* One past the last block that a file can have. */
 static uint64_t blocks_end(const struct fs *fs)
 {
-        return fs_block_up(fs, FS_SIZE_MAX);
+        return rec_block_up(fs->block_size, FMT_FILE_SIZE_MAX);
 }
 
 /* Cuts the block in which the new end lies, so that what was behind it cannot come back. */
-static int cut_last_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t size)
+static int cut_last_block(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t size)
 {
         uint8_t kept[FMT_BLOCK_SIZE_MAX];
-        struct fs_block_edit e = { .offset = fs_block_down(fs, size) };
-        struct fs_block_read read;
+        struct rec_block_edit e = { .offset = rec_block_down(fs->block_size, size) };
+        struct rec_block_read read;
         struct slice value;
         size_t keep = size - e.offset;
         int r;
 
-        fs_block_start(t, &read, inode->ino, e.offset, 0);
-        r = fs_block_wait(fs, t, &read, &value);
+        rec_block_start(t, &read, inode->ino, e.offset, 0);
+        r = rec_block_wait(t, fs->block_size, &read, &value);
         if (r <= 0 || value.len <= keep)
                 return r < 0 ? r : 0;
         memcpy(kept, value.data, keep);
@@ -33,11 +36,11 @@ static int cut_last_block(struct fs *fs, struct kv_txn *t, struct fs_inode *inod
         e.old_len = value.len;
         e.old = slice_of(kept, keep);
         e.from = keep;
-        return fs_block_put(fs, t, inode->ino, &e, &inode->rec.allocated);
+        return rec_block_put(t, fs->block_size, inode->ino, &e, &inode->rec.allocated);
 }
 
 /* The blocks beyond trim_from are nobody's any more. Together with FMT_ATTR_CUT their writer notices. */
-static void give_up(struct fs_inode *inode)
+static void give_up(struct rec_inode *inode)
 {
         inode->rec.writer = slice_of(NULL, 0);
         inode->rec.writing = 0;
@@ -45,43 +48,44 @@ static void give_up(struct fs_inode *inode)
 
 /* Leaves all blocks from BEGIN on to later steps. Block 0 is cleared at once, because a mark of 0 means
  * none. */
-static int mark(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t begin)
+static int mark(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t begin)
 {
-        struct fs_block_found first = { .count = 0 };
-        struct fs_epoch_read epoch_read;
+        struct rec_block_found first = { .count = 0 };
+        struct rec_epoch_read epoch_read;
         uint64_t epoch;
         int r = 0;
 
-        fs_epoch_start(t, &epoch_read);
+        rec_epoch_start(t, &epoch_read);
         if (begin == 0)
-                r = fs_block_find(t, inode->ino, 0, fs->block_size, false, 1, &first);
+                r = rec_block_find(t, inode->ino, 0, fs->block_size, false, 1, &first);
         if (r >= 0)
-                r = fs_epoch_wait(t, &epoch_read, &epoch);
+                r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r >= 0)
-                r = fs_garbage_set(t, inode->ino, epoch);
+                r = rec_garbage_set(t, inode->ino, epoch);
         if (r >= 0)
-                r = fs_block_clear(fs, t, inode->ino, 0, fs->block_size, &first, &inode->rec.allocated);
+                r = rec_block_clear(t, fs->block_size, inode->ino, 0, fs->block_size, &first,
+                                    &inode->rec.allocated);
         inode->rec.trim_from = begin == 0 ? fs->block_size : begin;
         give_up(inode);
         return r;
 }
 
-static int shrink(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t size)
+static int shrink(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t size)
 {
-        uint64_t begin = fs_block_up(fs, size), end = blocks_end(fs);
-        struct fs_block_found found = { .count = 0 };
-        unsigned step = fs_block_step(fs);
+        uint64_t begin = rec_block_up(fs->block_size, size), end = blocks_end(fs);
+        struct rec_block_found found = { .count = 0 };
+        unsigned step = rec_block_step(fs->limits);
         int r = 0;
 
-        r = fs_inode_disturb(t, inode->ino, FMT_ATTR_CUT);
+        r = rec_inode_disturb(t, inode->ino, FMT_ATTR_CUT);
         if (r >= 0 && inode->rec.trim_from == 0)
-                r = fs_block_find(t, inode->ino, begin, end, true, step, &found);
+                r = rec_block_find(t, inode->ino, begin, end, true, step, &found);
         if (r < 0)
                 return r;
         if (inode->rec.trim_from != 0 || found.count == step)
                 r = mark(fs, t, inode, begin);
         else
-                r = fs_block_clear(fs, t, inode->ino, begin, end, &found, &inode->rec.allocated);
+                r = rec_block_clear(t, fs->block_size, inode->ino, begin, end, &found, &inode->rec.allocated);
         if (r >= 0 && size != begin)
                 r = cut_last_block(fs, t, inode, size);
         if (r >= 0)
@@ -89,9 +93,9 @@ static int shrink(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint6
         return r;
 }
 
-int fs_resize(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t size)
+int fs_resize(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t size)
 {
-        if (size > FS_SIZE_MAX)
+        if (size > FMT_FILE_SIZE_MAX)
                 return -EFBIG;
         if (size < inode->rec.size)
                 return shrink(fs, t, inode, size);
@@ -110,7 +114,7 @@ struct trim {
 };
 
 /* Whether the mount that is writing the blocks is still registered. */
-static int writer_lives(struct kv_txn *t, const struct fs_inode *inode)
+static int writer_lives(struct kv_txn *t, const struct rec_inode *inode)
 {
         struct slice unused;
         struct fmt_key k;
@@ -125,18 +129,18 @@ static int trim_body(struct kv_txn *t, void *arg)
 {
         struct trim *trim = arg;
         struct fs *fs = trim->fs;
-        unsigned step = fs_block_step(fs);
-        struct fs_block_found found;
-        struct fs_inode inode;
+        unsigned step = rec_block_step(fs->limits);
+        struct rec_block_found found;
+        struct rec_inode inode;
         struct fmt_key garbage;
         uint64_t begin;
-        int r = fs_inode_load(fs, t, trim->ino, FS_INODE_RECORD, 0, &inode);
+        int r = rec_inode_load(t, trim->ino, REC_INODE_RECORD, 0, &inode);
 
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         if (inode.rec.trim_from == 0)
                 return 0;
-        if (!S_ISREG(inode.rec.mode) || inode.rec.trim_from > FS_SIZE_MAX ||
+        if (!S_ISREG(inode.rec.mode) || inode.rec.trim_from > FMT_FILE_SIZE_MAX ||
             inode.rec.size > inode.rec.trim_from)
                 return -ERR_CORRUPT;
         if (inode.rec.writer.len > 0 && trim->abandoned) {
@@ -146,19 +150,20 @@ static int trim_body(struct kv_txn *t, void *arg)
         }
         if (inode.rec.writer.len > 0) {
                 give_up(&inode);
-                r = fs_inode_disturb(t, trim->ino, FMT_ATTR_CUT);
+                r = rec_inode_disturb(t, trim->ino, FMT_ATTR_CUT);
                 if (r < 0)
                         return r;
         }
 
         /* From the end, so that what remains is what the mark says at every moment. */
-        begin = fs_block_up(fs, inode.rec.trim_from);
-        r = fs_block_find(t, trim->ino, begin, blocks_end(fs), true, step, &found);
+        begin = rec_block_up(fs->block_size, inode.rec.trim_from);
+        r = rec_block_find(t, trim->ino, begin, blocks_end(fs), true, step, &found);
         if (r < 0)
                 return r;
         if (found.count == step)
                 begin = found.last;
-        r = fs_block_clear(fs, t, trim->ino, begin, blocks_end(fs), &found, &inode.rec.allocated);
+        r = rec_block_clear(t, fs->block_size, trim->ino, begin, blocks_end(fs), &found,
+                            &inode.rec.allocated);
         if (r >= 0 && found.count < step) {
                 inode.rec.trim_from = 0;
                 /* That of an unlinked inode stays: it is still to be collected. */
@@ -167,7 +172,7 @@ static int trim_body(struct kv_txn *t, void *arg)
                         r = kv_clear(t, fmt_slice(&garbage));
         }
         if (r >= 0)
-                r = fs_inode_store(t, &inode, 0);
+                r = rec_inode_store(t, &inode, 0);
         return r < 0 ? r : found.count == step;
 }
 
@@ -210,5 +215,5 @@ void fs_trim_begin(struct fs *fs, uint64_t ino)
         for (unsigned i = 0; r > 0 && i < STEPS_INLINE; i++)
                 r = fs_trim_step(fs, ino);
         if (r != 0)
-                fs_collector_add(fs, ino);
+                fs_gc_add(fs, ino);
 }

@@ -1,84 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* The collector's thread, its queue, and how it clears inodes: many small ones in one transaction, a large
  * one in many. */
-#include "fs/gc/collect.h"
+#include "fs/gc/queue.h"
+#include "fs/run.h"
+#include "record/counter.h"
+#include "record/garbage.h"
+#include "record/inode.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "fs/extent/block.h"
-#include "fs/extent/truncate.h"
-#include "fs/inode/inuse.h"
+#include "fs/extent/extent.h"
+#include "fs/inode/inode.h"
+#include "record/block.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 
 #define BATCH        64u   /* inodes in one transaction */
-#define MANY         1024u /* inodes that are worth to begin at once */
 #define WRITEBACK_MS 50u   /* else so long, so that a few inodes do not cost a transaction each */
 #define RETRY_MS     1000u /* after an error of the store */
 #define ALONE_S      5     /* between two looks whether other mounts have gone, if something was left */
 #define SCAN_S       30    /* else */
-
-struct fs_collector {
-        struct fs *fs;
-        pthread_t thread;
-        _Atomic uint64_t generation;
-        /* Another mount was registered when last looked, so that unlinked inodes are left alone; and there
-         * are some. Only of shared mounts. */
-        atomic_bool others, left;
-
-        pthread_mutex_t lock; /* protects what follows */
-        pthread_cond_t wake;
-        uint64_t *queue;
-        size_t count, capacity;
-        bool scan; /* look under 'g': at the start, and after the queue could not grow */
-        bool stop;
-        pthread_cond_t settled; /* after each pass */
-        uint64_t passes;
-        unsigned hurried;       /* threads that wait for a pass */
-        struct timespec looked; /* whether other mounts have gone, when */
-        bool busy;
-};
-
-uint64_t fs_collector_generation(const struct fs *fs)
-{
-        return fs->collector ? atomic_load(&fs->collector->generation) : 0;
-}
-
-void fs_epoch_start(struct kv_txn *t, struct fs_epoch_read *r)
-{
-        fmt_key_meta_counter(&r->key, 'e');
-        kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
-}
-
-int fs_epoch_wait(struct kv_txn *t, struct fs_epoch_read *r, uint64_t *ret)
-{
-        struct slice value;
-        int64_t epoch = 0;
-        int q = kv_get_wait(t, &r->read, &value);
-
-        if (q == 0)
-                q = fmt_counter_decode(value, &epoch);
-        else if (q == -ENOENT)
-                q = 0; /* no collector has advanced it yet */
-        if (q < 0)
-                return q;
-        if (epoch < 0)
-                return -ERR_CORRUPT;
-        *ret = (uint64_t)epoch;
-        return 0;
-}
-
-int fs_garbage_set(struct kv_txn *t, uint64_t ino, uint64_t epoch)
-{
-        const struct fmt_garbage g = { .epoch = epoch };
-        uint8_t value[FMT_SMALL_MAX];
-        struct fmt_key k;
-
-        fmt_key_garbage(&k, ino);
-        return kv_set(t, fmt_slice(&k), slice_of(value, fmt_garbage_encode(&g, value)));
-}
 
 /* ---- clearing inodes ---------------------------------------------------------------------------- */
 
@@ -111,17 +54,17 @@ struct batch {
  * meanwhile conflicts; and who registers later finds no name that leads to what is being cleared. */
 static int look_for_others(const struct fs *fs, struct kv_txn *t, bool *ret_alone)
 {
-        int r = fs->shared ? fs_registry_alone(t, fs_session_pid(fs->session)) : 1;
+        int r = fs->shared ? rec_registry_alone(t, fs_session_pid(fs->session)) : 1;
 
         *ret_alone = r > 0;
         return r < 0 ? r : 0;
 }
 
-static int judge(const struct batch *b, struct kv_txn *t, struct fs_inode_read *read, struct job *job)
+static int judge(const struct batch *b, struct kv_txn *t, struct rec_inode_read *read, struct job *job)
 {
         const struct fs *fs = b->fs;
-        struct fs_inode inode;
-        int r = fs_inode_wait(t, read, &inode);
+        struct rec_inode inode;
+        int r = rec_inode_wait(t, read, &inode);
 
         job->more = false;
         if (r == -ENOENT)
@@ -145,26 +88,27 @@ static int judge(const struct batch *b, struct kv_txn *t, struct fs_inode_read *
 /* Clears blocks of INO, as many as *BUDGET says, and counts them off it. 1 if more may remain. */
 static int clear_blocks(struct fs *fs, struct kv_txn *t, uint64_t ino, unsigned *budget)
 {
-        uint64_t end = fs_block_up(fs, FS_SIZE_MAX), unused = 0;
-        struct fs_block_found found;
-        struct fs_inode inode;
+        uint64_t end = rec_block_up(fs->block_size, FMT_FILE_SIZE_MAX), unused = 0;
+        struct rec_block_found found;
+        struct rec_inode inode;
         int r;
 
         if (*budget == 0)
                 return 1;
-        r = fs_block_find(t, ino, 0, end, false, *budget, &found);
+        r = rec_block_find(t, ino, 0, end, false, *budget, &found);
         if (r < 0)
                 return r;
         if (found.count < *budget) {
                 *budget -= found.count;
-                return fs_block_clear(fs, t, ino, 0, end, &found, &unused);
+                return rec_block_clear(t, fs->block_size, ino, 0, end, &found, &unused);
         }
         *budget = 0;
-        r = fs_inode_load(fs, t, ino, FS_INODE_RECORD, 0, &inode);
+        r = rec_inode_load(t, ino, REC_INODE_RECORD, 0, &inode);
         if (r >= 0)
-                r = fs_block_clear(fs, t, ino, 0, found.last + fs->block_size, &found, &inode.rec.allocated);
+                r = rec_block_clear(t, fs->block_size, ino, 0, found.last + fs->block_size, &found,
+                                    &inode.rec.allocated);
         if (r >= 0)
-                r = fs_inode_store_new(t, ino, &inode.rec);
+                r = rec_inode_store_new(t, ino, &inode.rec);
         return r < 0 ? r : 1;
 }
 
@@ -195,13 +139,13 @@ static int clear_inode(struct fs *fs, struct kv_txn *t, struct job *job, unsigne
 static int collect_body(struct kv_txn *t, void *arg)
 {
         struct batch *b = arg;
-        struct fs_inode_read reads[BATCH];
-        unsigned budget = fs_block_step(b->fs);
+        struct rec_inode_read reads[BATCH];
+        unsigned budget = rec_block_step(b->fs->limits);
         int64_t cleared = 0;
         int r;
 
         for (unsigned i = 0; i < b->count; i++)
-                fs_inode_start(b->fs, t, &reads[i], b->jobs[i].ino, FS_INODE_RECORD, 0);
+                rec_inode_start(t, &reads[i], b->jobs[i].ino, REC_INODE_RECORD, 0);
         r = look_for_others(b->fs, t, &b->alone);
         for (unsigned i = 0; r >= 0 && i < b->count; i++)
                 r = judge(b, t, &reads[i], &b->jobs[i]);
@@ -218,13 +162,13 @@ static int collect_body(struct kv_txn *t, void *arg)
                 }
         }
         if (r >= 0 && cleared > 0)
-                r = fs_counter_add(t, 'n', -cleared);
+                r = rec_counter_add(t, 'n', -cleared);
         return r < 0 ? r : 0;
 }
 
 /* ---- batches ------------------------------------------------------------------------------------ */
 
-static bool stopping(struct fs_collector *c)
+static bool stopping(struct fs_gc *c)
 {
         bool stop;
 
@@ -235,7 +179,7 @@ static bool stopping(struct fs_collector *c)
 }
 
 /* Runs a job of its own until it is done; the last collection does not let itself be interrupted. */
-static int finish_job(struct fs_collector *c, const struct job *job, bool last_collection)
+static int finish_job(struct fs_gc *c, const struct job *job, bool last_collection)
 {
         struct batch b = { .fs = c->fs, .count = 1, .jobs = { *job } };
         int r;
@@ -261,14 +205,14 @@ static int forgive(const struct job *job, int r)
 }
 
 /* Collects up to BATCH inodes. The last collection takes those in use too. */
-static int collect(struct fs_collector *c, const uint64_t *inos, unsigned n, bool last_collection)
+static int collect(struct fs_gc *c, const uint64_t *inos, unsigned n, bool last_collection)
 {
         struct batch b = { .fs = c->fs, .count = n };
         bool apart;
         int r;
 
         assert(n <= BATCH);
-        /* Before the table is looked at: see fs_collector_generation. */
+        /* Before the table is looked at: see fs_gc_generation. */
         atomic_fetch_add(&c->generation, 1);
         for (unsigned i = 0; i < n; i++)
                 b.jobs[i] = (struct job){
@@ -305,35 +249,12 @@ struct scan {
 static int scan_body(struct kv_txn *t, void *arg)
 {
         struct scan *s = arg;
-        struct fmt_key begin, end;
-        struct fmt_parsed_key parsed;
-        struct slice key, value;
-        struct kv_range range;
-        unsigned seen = 0;
-        int r;
 
-        s->count = 0;
-        fmt_key_garbage(&begin, s->from);
-        fmt_key_garbage_end(&end);
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
-                                                .end = fmt_slice(&end),
-                                                .limit = BATCH,
-                                                .snapshot = true,
-                                                .mode = KV_ALL });
-        while ((r = kv_range_next(&range, &key, &value)) > 0) {
-                seen++;
-                /* Keys that are none of ours are left to fsck. */
-                if (fmt_key_parse(key, &parsed) >= 0)
-                        s->inos[s->count++] = parsed.ino;
-        }
-        kv_range_end(&range);
-        s->end = seen < BATCH || s->count == 0 || s->inos[s->count - 1] == UINT64_MAX;
-        return r;
+        return rec_garbage_list(t, s->from, BATCH, s->inos, &s->count, &s->end);
 }
 
 /* Goes through all of 'g' once. */
-static int collect_all(struct fs_collector *c, bool last_collection)
+static int collect_all(struct fs_gc *c, bool last_collection)
 {
         struct scan s = { .from = 0 };
 
@@ -356,10 +277,10 @@ static int alone_body(struct kv_txn *t, void *arg)
 {
         const struct fs *fs = arg;
 
-        return fs_registry_alone(t, fs_session_pid(fs->session));
+        return rec_registry_alone(t, fs_session_pid(fs->session));
 }
 
-static bool is_alone(struct fs_collector *c)
+static bool is_alone(struct fs_gc *c)
 {
         bool alone = fs_run_read(c->fs, alone_body, c->fs) > 0;
 
@@ -370,17 +291,17 @@ static bool is_alone(struct fs_collector *c)
 /* ---- thread ------------------------------------------------------------------------------------- */
 
 /* Waits for MS, unless there is much to do or somebody waits for it. */
-static void wait_ms(struct fs_collector *c, unsigned ms)
+static void wait_ms(struct fs_gc *c, unsigned ms)
 {
         struct timespec until = thread_deadline(ms * UINT64_C(1000000));
 
-        while (!c->stop && c->count < MANY && c->hurried == 0 &&
+        while (!c->stop && c->count < FS_GC_MANY && c->hurried == 0 &&
                pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
                 ;
 }
 
 /* A shared mount: looks under 'g' again now and then, because others unlink too. */
-static void wait_for_others(struct fs_collector *c)
+static void wait_for_others(struct fs_gc *c)
 {
         struct timespec until = c->looked;
         bool alone;
@@ -405,7 +326,7 @@ static void wait_for_others(struct fs_collector *c)
 }
 
 /* Waits until there may be something to do. */
-static void wait_for_work(struct fs_collector *c)
+static void wait_for_work(struct fs_gc *c)
 {
         if (c->fs->shared)
                 wait_for_others(c);
@@ -415,7 +336,7 @@ static void wait_for_work(struct fs_collector *c)
                 wait_ms(c, WRITEBACK_MS);
 }
 
-static int collect_queue(struct fs_collector *c, const uint64_t *inos, size_t count)
+static int collect_queue(struct fs_gc *c, const uint64_t *inos, size_t count)
 {
         int r = 0;
 
@@ -429,7 +350,7 @@ static int collect_queue(struct fs_collector *c, const uint64_t *inos, size_t co
 
 static void *collector_main(void *arg)
 {
-        struct fs_collector *c = arg;
+        struct fs_gc *c = arg;
         uint64_t *spare = NULL;
         size_t spare_capacity = 0;
         bool failing = false;
@@ -480,69 +401,9 @@ static void *collector_main(void *arg)
         return NULL;
 }
 
-void fs_collector_add(struct fs *fs, uint64_t ino)
+int fs_gc_start(struct fs *fs)
 {
-        struct fs_collector *c = fs->collector;
-
-        if (!c)
-                return;
-        pthread_mutex_lock(&c->lock);
-        if (c->count == c->capacity) {
-                size_t capacity = c->capacity == 0 ? 256 : c->capacity * 2;
-                uint64_t *queue = realloc(c->queue, capacity * sizeof(*queue));
-
-                if (queue) {
-                        c->queue = queue;
-                        c->capacity = capacity;
-                }
-        }
-        if (c->count < c->capacity)
-                c->queue[c->count++] = ino;
-        else
-                c->scan = true;
-        if (c->count == 1 || c->count == MANY || c->scan)
-                pthread_cond_signal(&c->wake);
-        pthread_mutex_unlock(&c->lock);
-}
-
-void fs_collector_orphan(struct fs *fs, uint64_t ino)
-{
-        struct fs_collector *c = fs->collector;
-
-        if (!c || !atomic_load(&c->others)) {
-                fs_collector_add(fs, ino);
-        } else if (!atomic_exchange(&c->left, true)) {
-                pthread_mutex_lock(&c->lock);
-                pthread_cond_signal(&c->wake);
-                pthread_mutex_unlock(&c->lock);
-        }
-}
-
-void fs_collector_unlinked(struct fs *fs, uint64_t ino)
-{
-        if (!fs_inuse_orphan(fs->inuse, ino))
-                fs_collector_orphan(fs, ino);
-}
-
-void fs_collector_settle(struct fs *fs)
-{
-        struct fs_collector *c = fs->collector;
-        uint64_t last;
-
-        pthread_mutex_lock(&c->lock);
-        /* The pass under way may have begun without what was added since. */
-        last = c->passes + 2;
-        c->hurried++;
-        pthread_cond_signal(&c->wake);
-        while (!c->stop && (c->count > 0 || c->scan || c->busy) && c->passes < last)
-                pthread_cond_wait(&c->settled, &c->lock);
-        c->hurried--;
-        pthread_mutex_unlock(&c->lock);
-}
-
-int fs_collector_start(struct fs *fs)
-{
-        struct fs_collector *c = calloc(1, sizeof(*c));
+        struct fs_gc *c = calloc(1, sizeof(*c));
         int r;
 
         if (!c)
@@ -553,10 +414,10 @@ int fs_collector_start(struct fs *fs)
         pthread_mutex_init(&c->lock, NULL);
         thread_cond_init(&c->wake);
         pthread_cond_init(&c->settled, NULL);
-        fs->collector = c;
+        fs->gc = c;
         r = thread_start(&c->thread, collector_main, c);
         if (r < 0) {
-                fs->collector = NULL;
+                fs->gc = NULL;
                 pthread_cond_destroy(&c->settled);
                 pthread_cond_destroy(&c->wake);
                 pthread_mutex_destroy(&c->lock);
@@ -565,9 +426,9 @@ int fs_collector_start(struct fs *fs)
         return r;
 }
 
-void fs_collector_stop(struct fs *fs)
+void fs_gc_stop(struct fs *fs)
 {
-        struct fs_collector *c = fs->collector;
+        struct fs_gc *c = fs->gc;
         int r;
 
         pthread_mutex_lock(&c->lock);
@@ -579,7 +440,7 @@ void fs_collector_stop(struct fs *fs)
         r = fs_is_fenced(fs) ? 0 : collect_all(c, true);
         if (r < 0)
                 log_warning("unlinked files are left to be collected by the next mount: %s", err_str(r));
-        fs->collector = NULL;
+        fs->gc = NULL;
         pthread_cond_destroy(&c->settled);
         pthread_cond_destroy(&c->wake);
         pthread_mutex_destroy(&c->lock);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Access times. What the kernel serves from its caches is not seen here, so they are approximate. */
 #include "fs/inode/inode.h"
+#include "fs/run.h"
+#include "record/inode.h"
 
 /* relatime: an access time this old is renewed although nothing changed since. */
 #define STALE_SECONDS (24 * 60 * 60)
 
-bool fs_atime_due(const struct fs *fs, const struct fs_inode *inode, struct timespec now)
+bool fs_atime_due(const struct fs *fs, const struct rec_inode *inode, struct timespec now)
 {
         const struct fmt_inode *rec = &inode->rec;
 
         if (fs->rdonly || fs->atime == FS_NOATIME)
                 return false;
         if (fs->atime == FS_STRICTATIME)
-                return fs_time_before(rec->atime, now);
-        return !fs_time_before(rec->mtime, rec->atime) || !fs_time_before(rec->ctime, rec->atime) ||
+                return time_before(rec->atime, now);
+        return !time_before(rec->mtime, rec->atime) || !time_before(rec->ctime, rec->atime) ||
                now.tv_sec - rec->atime.tv_sec >= STALE_SECONDS;
 }
 
@@ -27,13 +29,13 @@ struct atime {
 static int atime_body(struct kv_txn *t, void *arg)
 {
         struct atime *a = arg;
-        struct fs_inode inode;
-        int r = fs_inode_load(a->fs, t, a->ino, FS_INODE_RECORD, 0, &inode);
+        struct rec_inode inode;
+        int r = rec_inode_load(t, a->ino, REC_INODE_RECORD, 0, &inode);
 
         if (r < 0)
                 return r;
         inode.rec.atime = a->now;
-        return fs_inode_store_new(t, a->ino, &inode.rec);
+        return rec_inode_store_new(t, a->ino, &inode.rec);
 }
 
 void fs_atime_set(struct fs *fs, uint64_t ino, struct timespec now)

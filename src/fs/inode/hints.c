@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/inode/hints.h"
+#include "fs/inode/inode.h"
+#include "record/inode.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -62,24 +63,24 @@ void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint3
         atomic_store_explicit(&fs->hints->types[type_place(ino)], pack(ino, type), memory_order_relaxed);
 }
 
-enum fs_inode_want fs_hint_want(const struct fs *fs, uint64_t ino)
+enum rec_inode_want fs_hint_want(const struct fs *fs, uint64_t ino)
 {
         uint64_t packed = 0;
 
         if (ino == FMT_ROOT_INO)
-                return FS_INODE_DIR;
+                return REC_INODE_DIR;
         if (fs->hints)
                 packed = atomic_load_explicit(&fs->hints->types[type_place(ino)], memory_order_relaxed);
         if (packed >> 1 != ino)
-                return FS_INODE_ATTR;
-        return packed & 1 ? FS_INODE_DIR : FS_INODE_RECORD;
+                return REC_INODE_ATTR;
+        return packed & 1 ? REC_INODE_DIR : REC_INODE_RECORD;
 }
 
 static void start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d)
 {
-        enum fs_inode_want want = g->whole ? fs_inode_want_dirent(d) : FS_INODE_RECORD;
+        enum rec_inode_want want = g->whole ? rec_inode_want_dirent(d) : REC_INODE_RECORD;
 
-        fs_inode_start(fs, t, &g->read, d->ino, want, g->flags);
+        rec_inode_start(t, &g->read, d->ino, want, g->flags);
 }
 
 void fs_guess_start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, uint64_t dir, struct slice name,
@@ -109,7 +110,7 @@ void fs_guess_settle(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const 
                 start(fs, t, g, d);
 }
 
-int fs_guess_wait(struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d, struct fs_inode *ret)
+int fs_guess_wait(struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d, struct rec_inode *ret)
 {
-        return fs_inode_wait_dirent(t, &g->read, d, ret);
+        return rec_inode_wait_dirent(t, &g->read, d, ret);
 }

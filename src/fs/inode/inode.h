@@ -1,96 +1,110 @@
 /* SPDX-License-Identifier: MIT */
-/* Inodes in a transaction: the record and the partial updates under \xfe that complete it. */
+/* What a mount knows and decides about single inodes: their attributes, numbers, access times and privileges,
+ * which of them the kernel refers to, and hints that save reads. The records themselves are record/inode.h's.
+ */
 #ifndef FS_INODE_INODE_H
 #define FS_INODE_INODE_H
 
 #include "fs/state.h"
+#include "record/dirent.h"
+#include "record/inode.h"
 
-/* How much of an inode is read. */
-enum fs_inode_want {
-        FS_INODE_RECORD, /* the record alone: the times of a directory may be stale */
-        FS_INODE_ATTR,   /* all that stat(2) shows, of an inode whose type is unknown yet */
-        FS_INODE_DIR,    /* the same, of what should be a directory: saves a round */
+/* ---- attributes (attr.c) ----------------------------------------------------------------------- */
+
+/* What stat(2) shows. INODE was read with REC_INODE_ATTR or REC_INODE_DIR, or is no directory. */
+void fs_attr_fill(const struct rec_inode *inode, struct fs_attr *ret);
+/* The same of a new inode that nothing refers to yet. */
+void fs_attr_fill_new(uint64_t ino, const struct fmt_inode *rec, struct fs_attr *ret);
+
+/* ---- numbers (numbers.c) ----------------------------------------------------------------------- */
+
+/* Begins with the numbers that came with the session, if there is one. */
+void fs_numbers_init(struct fs *fs);
+/* A fresh inode number, never handed out before. */
+int fs_number_take(struct fs *fs, uint64_t *ret);
+
+/* ---- access times (atime.c) -------------------------------------------------------------------- */
+
+/* Whether reading INODE (loaded with its times) now changes its access time under the mount's policy. */
+bool fs_atime_due(const struct fs *fs, const struct rec_inode *inode, struct timespec now);
+/* Sets it, in a transaction of its own. Errors are ignored: the read itself succeeded. */
+void fs_atime_set(struct fs *fs, uint64_t ino, struct timespec now);
+
+/* ---- privileges (priv.c) ----------------------------------------------------------------------- */
+
+/* The privileges of a file that a change by others takes away: setuid, setgid, file capabilities. */
+/* Takes setuid, and setgid where it is one (group-executable), from a MODE. True if that changed it. */
+bool fs_priv_kill_mode(uint32_t *mode);
+
+/* The xattr security.capability, being read. */
+struct fs_priv_read {
+        struct fmt_key key;
+        struct kv_read read;
 };
 
-/* An inode as it was read. Large: 8 KiB, for the stack, not to be initialized as a whole. */
-struct fs_inode {
-        uint64_t ino;
-        struct fmt_inode rec;
-        bool dir_times;   /* times from \xfe are folded into REC */
-        uint32_t subdirs; /* directories, if wanted: directories in it */
-        struct fmt_scratch scratch;
-};
+void fs_priv_start(struct kv_txn *t, struct fs_priv_read *r, uint64_t ino);
+/* Clears it if it is there: 1 if it was, 0 if not. A write, so wait for all other reads first. */
+int fs_priv_wait_clear(struct kv_txn *t, struct fs_priv_read *r);
 
-#define FS_INODE_KEY_MAX 16u
+/* ---- references (inuse.c) ---------------------------------------------------------------------- */
 
-/* An inode being read. Keep it where it is until waited for. */
-struct fs_inode_read {
-        uint64_t ino;
-        enum fs_inode_want want;
+/* The table of inodes in use: how many references to each inode the mount has handed out, and which of
+ * them have lost their last name, or never had one. 16 bytes an entry, 20 to 26 with the free slots between.
+ * All functions: any thread. */
+struct fs_inuse;
+
+/* NULL: no memory. */
+struct fs_inuse *fs_inuse_new(void);
+/* Takes NULL. */
+void fs_inuse_free(struct fs_inuse *u);
+
+/* One more reference to INO (not 0). 0 or ENOMEM. */
+int fs_inuse_add(struct fs_inuse *u, uint64_t ino);
+
+/* N references less; more than there are count as all. True if that was the last one of an orphan. */
+bool fs_inuse_drop(struct fs_inuse *u, uint64_t ino, uint64_t n);
+
+/* If INO is in use: marks it as an orphan, so that the last drop reports it, and returns true. */
+bool fs_inuse_orphan(struct fs_inuse *u, uint64_t ino);
+
+/* Notes of INO, if it is in use, whether it never had a name: such a one may get its first. */
+void fs_inuse_set_nameless(struct fs_inuse *u, uint64_t ino, bool nameless);
+bool fs_inuse_is_nameless(struct fs_inuse *u, uint64_t ino);
+
+/* ---- hints (hints.c) --------------------------------------------------------------------------- */
+
+/* What this mount has met lately, so that less has to be read, or more at once. On a local store, where that
+ * saves nothing, nothing is remembered (FS->hints is NULL). All functions: any thread.
+ *
+ * Which inode a name led to: so that it can be read beside the directory entry instead of after it. What the
+ * entry then says decides; a hint may be old, or lost.
+ * Which inodes are directories: so that the keys that only directories have are not read of others. An inode
+ * is what it is for ever, and no number is used twice. */
+struct fs_hints *fs_hints_new(void);
+/* Takes NULL. */
+void fs_hints_free(struct fs_hints *h);
+
+/* DIR/NAME is INO, of this type. */
+void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint32_t type);
+
+/* What to want of INO, to have all its attributes with the fewest reads. */
+enum rec_inode_want fs_hint_want(const struct fs *fs, uint64_t ino);
+
+/* An inode that is being read as what a name leads to. */
+struct fs_guess {
         unsigned flags;
-        bool extras; /* the reads of \xfe keys were started */
-        struct kv_read record, times, subdirs;
-        uint8_t record_key[FS_INODE_KEY_MAX], times_key[FS_INODE_KEY_MAX], subdirs_key[FS_INODE_KEY_MAX];
+        bool made, whole;
+        struct fmt_dirent dirent; /* as it is expected */
+        struct rec_inode_read read;
 };
 
-/* FLAGS: KV_SNAPSHOT or 0. What will be stored again must be read without KV_SNAPSHOT. */
-void fs_inode_start(struct fs *fs, struct kv_txn *t, struct fs_inode_read *r, uint64_t ino,
-                    enum fs_inode_want want, unsigned flags);
-/* 0, ENOENT, ERR_CORRUPT, or an error of the store. */
-int fs_inode_wait(struct kv_txn *t, struct fs_inode_read *r, struct fs_inode *ret);
-/* Both in one. */
-int fs_inode_load(struct fs *fs, struct kv_txn *t, uint64_t ino, enum fs_inode_want want, unsigned flags,
-                  struct fs_inode *ret);
-/* As fs_inode_wait, for the inode that directory entry D names: one that is missing, unlinked or of
- * another type is ERR_CORRUPT. */
-int fs_inode_wait_dirent(struct kv_txn *t, struct fs_inode_read *r, const struct fmt_dirent *d,
-                         struct fs_inode *ret);
-
-/* What to want of the inode that D names, to have all of its attributes with the fewest reads. */
-static inline enum fs_inode_want fs_inode_want_dirent(const struct fmt_dirent *d)
-{
-        return S_ISDIR(d->type) ? FS_INODE_DIR : FS_INODE_RECORD;
-}
-
-/* What changed besides times, for those who depend on less than the whole inode. */
-enum fs_inode_changed {
-        FS_CHANGED_SIZE = 1 << 0,
-        FS_CHANGED_OWNER = 1 << 1, /* uid, gid or mode */
-        FS_CHANGED_EXIST = 1 << 2, /* nlink */
-};
-
-/* Writes the record and moves the change counter on. */
-int fs_inode_store(struct kv_txn *t, const struct fs_inode *inode, unsigned changed);
-/* Writes a new inode's record. */
-int fs_inode_store_new(struct kv_txn *t, uint64_t ino, const struct fmt_inode *rec);
-
-/* This transaction fails if somebody changes what ATTR stands for before it commits. Together with a
- * snapshot read of the record that is a dependence on this part of the inode alone. */
-int fs_inode_depend(struct kv_txn *t, uint64_t ino, enum fmt_attr attr);
-
-/* The same for the record as a whole. */
-int fs_inode_depend_record(struct kv_txn *t, uint64_t ino);
-
-/* This transaction changes what ATTR stands for. */
-int fs_inode_disturb(struct kv_txn *t, uint64_t ino, enum fmt_attr attr);
-
-/* Adds N to the counter ATTR, and nothing else: the record is not read. */
-int fs_inode_add(struct kv_txn *t, uint64_t ino, enum fmt_attr attr, int64_t n);
-
-/* Starts reading DIR as a place for new names: its existence, mode and owner, so that changes in it by
- * others do not conflict. */
-int fs_parent_start(struct fs *fs, struct kv_txn *t, struct fs_inode_read *r, uint64_t dir);
-/* As fs_inode_wait; also ENOTDIR, and ENOENT for a directory that was removed. */
-int fs_parent_wait(struct kv_txn *t, struct fs_inode_read *r, struct fs_inode *ret);
-
-/* Notes a change of DIR's entries: its times, its change counter and (SUBDIRS of -1, 0, 1) its links, all
- * by atomic operations, so that many can change one directory at a time. */
-int fs_dir_touch(struct kv_txn *t, uint64_t dir, struct timespec now, int subdirs);
-
-/* What stat(2) shows. INODE was read with FS_INODE_ATTR or FS_INODE_DIR, or is no directory. */
-void fs_inode_attr(const struct fs *fs, const struct fs_inode *inode, struct fs_attr *ret);
-
-/* A new inode that nothing refers to yet: what stat(2) shows of it. */
-void fs_inode_attr_new(const struct fs *fs, uint64_t ino, const struct fmt_inode *rec, struct fs_attr *ret);
+/* Starts reading the inode that DIR/NAME led to lately, if that is known; then MADE is true. WHOLE: with all
+ * attributes, else the record alone. FLAGS as of rec_inode_start. */
+void fs_guess_start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, uint64_t dir, struct slice name,
+                    bool whole, unsigned flags);
+/* The entry says D: starts reading that inode if it is another one. */
+void fs_guess_settle(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d);
+/* Then: as rec_inode_wait_dirent. */
+int fs_guess_wait(struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d, struct rec_inode *ret);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open addressing with linear probing, in shards that each have a lock and grow by themselves, so that no
  * growth stalls the mount or needs the whole table twice. */
-#include "fs/inode/inuse.h"
+#include "fs/inode/inode.h"
 
 #include <assert.h>
 #include <errno.h>

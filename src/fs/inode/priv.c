@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking privileges away, as Linux' file_remove_privs does. */
-#include "fs/inode/priv.h"
+#include "fs/inode/inode.h"
 
 #define CAPABILITY "security.capability"
 

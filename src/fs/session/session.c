@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/session/session.h"
+#include "record/counter.h"
+#include "record/garbage.h"
+#include "record/super.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/thread.h"
-#include "fs/gc/collect.h"
+#include "fs/gc/gc.h"
 #include "fs/state.h"
 
 #include <inttypes.h>
@@ -125,7 +128,7 @@ bool fs_mount_is_gone(const struct fmt_process *entry, const struct process_id *
 
 /* A process that is gone does not come back, so what was seen in one transaction holds in the next. Should
  * its last commit still be on its way, it comes before the eviction or fails. */
-static int sweep_one(const struct fs_mount *m, void *arg)
+static int sweep_one(const struct rec_mount *m, void *arg)
 {
         struct fs_session *s = arg;
         const struct process_id *self = &s->opts.self;
@@ -134,7 +137,7 @@ static int sweep_one(const struct fs_mount *m, void *arg)
         if (m->damaged || !(is_of_former_boot(&m->entry, self, !kv_limits(s->store)->remote) ||
                             is_gone_here(&m->entry, self, s->opts.is_gone)))
                 return 0;
-        r = fs_evict(s->store, m->pid, NULL);
+        r = rec_evict(s->store, m->pid, NULL);
         if (r == 0)
                 log_info("cleared the registration of a mount at %.*s, whose process is gone",
                          (int)m->entry.mountpoint.len, m->entry.mountpoint.data);
@@ -164,7 +167,7 @@ static const char *printable(struct slice text, char *buf, size_t cap)
         return buf;
 }
 
-static int refuse(struct registration *g, const struct fs_mount *m)
+static int refuse(struct registration *g, const struct rec_mount *m)
 {
         const char *store = g->s->opts.store;
         char host[65], dir[129], since[32] = "?", pid[2 * FMT_PID_SIZE + 1];
@@ -192,19 +195,19 @@ static int refuse(struct registration *g, const struct fs_mount *m)
  * of two that exclude one another the second to commit sees the first. */
 static int check_table(struct kv_txn *t, struct registration *g)
 {
-        struct fs_registry_read read;
+        struct rec_registry_read read;
         struct fmt_scratch scratch;
-        struct fs_mount m;
+        struct rec_mount m;
         int r, refused = 0;
 
-        fs_registry_start(t, &read, false);
-        while ((r = fs_registry_next(&read, &scratch, &m)) > 0) {
+        rec_registry_start(t, &read, false);
+        while ((r = rec_registry_next(&read, &scratch, &m)) > 0) {
                 if (memcmp(m.pid, g->s->pid, FMT_PID_SIZE) == 0)
                         break;
                 if (refused == 0 && (g->s->opts.exclusive || m.damaged || m.entry.exclusive))
                         refused = refuse(g, &m);
         }
-        fs_registry_end(&read);
+        rec_registry_end(&read);
         if (r > 0) {
                 g->s->ino_first = m.entry.ino_first;
                 g->s->ino_end = m.entry.ino_end;
@@ -247,21 +250,21 @@ static int register_body(struct kv_txn *t, void *arg)
 {
         struct registration *g = arg;
         struct fs_session *s = g->s;
-        struct fs_epoch_read epoch_read;
+        struct rec_epoch_read epoch_read;
         int r;
 
         g->what = "metadata block";
-        r = fs_meta_read(t, 0, &g->scratch, &g->meta);
+        r = rec_super_read(t, 0, &g->scratch, &g->meta);
         if (r < 0)
                 return r;
         g->what = "counters";
-        fs_epoch_start(t, &epoch_read);
+        rec_epoch_start(t, &epoch_read);
         r = check_table(t, g);
         if (r != 0)
                 return r < 0 ? r : 0;
-        r = fs_epoch_wait(t, &epoch_read, &s->epoch);
+        r = rec_epoch_wait(t, &epoch_read, &s->epoch);
         if (r >= 0)
-                r = fs_numbers_take_range(t, kv_limits(s->store), &s->ino_first, &s->ino_end);
+                r = rec_numbers_take(t, &s->ino_first, &s->ino_end);
         if (r >= 0)
                 r = set_entry(t, s);
         return r < 0 ? r : set_status(t, s, 0);
@@ -276,7 +279,7 @@ static void pid_choose(uint8_t pid[FMT_PID_SIZE])
 
 static int register_once(struct fs_session *s, struct registration *g)
 {
-        int r = fs_mounts(s->store, sweep_one, s);
+        int r = rec_mounts(s->store, sweep_one, s);
 
         /* Twice is the same as once: the table tells. */
         return r < 0 ? r : kv_run(s->store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, register_body, g);
@@ -287,7 +290,7 @@ static int registering_failed(int r, const struct registration *g)
         if (r == -EBUSY && g->text && g->text->text[0])
                 return r;
         if (r == -ERR_NO_FS || r == -ERR_NEWER || r == -ERR_CORRUPT)
-                return fs_meta_error(r, &g->meta, g->what, g->text);
+                return rec_super_error(r, &g->meta, g->what, g->text);
         return err_set(g->text, -r, "cannot register the mount: %s", err_str(r));
 }
 
@@ -453,7 +456,7 @@ int fs_session_open(struct kv_store *store, const struct fs_session_opts *opts, 
                 r = thread_start(&s->thread, session_main, s);
         if (r < 0) {
                 kv_set_fence(store, slice_of(NULL, 0));
-                fs_evict(store, s->pid, NULL);
+                rec_evict(store, s->pid, NULL);
                 return err_set(text, -r, "cannot register the mount: %s", err_str(r));
         }
         *ret = steal_ptr(s);
@@ -466,7 +469,7 @@ static int unregister(struct fs_session *s)
         int r;
 
         deadline_begin(&deadline, TIMEOUT_MS);
-        r = fs_evict(s->store, s->pid, NULL);
+        r = rec_evict(s->store, s->pid, NULL);
         deadline_end(&deadline);
         return r;
 }

@@ -12,8 +12,8 @@
 #include "base/err.h"
 #include "base/process.h"
 #include "format/format.h"
-#include "fs/session/registry.h"
 #include "kv/kv.h"
+#include "record/session.h"
 
 #include <stdatomic.h>
 

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* New inodes with their first name. */
-#include "fs/gc/collect.h"
-#include "fs/inode/hints.h"
-#include "fs/inode/inuse.h"
+#include "fs/gc/gc.h"
+#include "fs/inode/inode.h"
+#include "fs/run.h"
+#include "fs/tree/internal.h"
 #include "fs/writeback/writeback.h"
+#include "record/counter.h"
+#include "record/dirent.h"
+#include "record/garbage.h"
+#include "record/inode.h"
 
 struct create {
         struct fs *fs;
@@ -28,58 +33,58 @@ static void inherit(struct fmt_inode *rec, const struct fmt_inode *parent)
 static int create_body(struct kv_txn *t, void *arg)
 {
         struct create *c = arg;
-        struct fs_inode_read parent_read;
-        struct fs_dirent_read dirent_read;
-        struct fs_inode parent;
+        struct rec_inode_read parent_read;
+        struct rec_dirent_read dirent_read;
+        struct rec_inode parent;
         struct fmt_dirent existing;
         int r;
 
-        r = fs_parent_start(c->fs, t, &parent_read, c->dir);
+        r = rec_parent_start(t, &parent_read, c->dir);
         if (r < 0)
                 return r;
-        fs_dirent_start(t, &dirent_read, c->dir, c->name);
-        r = fs_parent_wait(t, &parent_read, &parent);
+        rec_dirent_start(t, &dirent_read, c->dir, c->name);
+        r = rec_parent_wait(t, &parent_read, &parent);
         if (r < 0)
                 return r;
-        r = fs_dirent_wait(t, &dirent_read, &existing);
+        r = rec_dirent_wait(t, &dirent_read, &existing);
         if (r != -ENOENT)
                 return r < 0 ? r : -EEXIST;
 
         c->rec = *c->wanted;
         inherit(&c->rec, &parent.rec);
-        r = fs_dirent_set(t, c->dir, c->name, c->ino, c->rec.mode);
+        r = rec_dirent_set(t, c->dir, c->name, c->ino, c->rec.mode);
         if (r >= 0)
-                r = fs_inode_store_new(t, c->ino, &c->rec);
+                r = rec_inode_store_new(t, c->ino, &c->rec);
         if (r >= 0)
-                r = fs_counter_add(t, 'n', 1);
-        return r < 0 ? r : fs_dir_touch(t, c->dir, c->rec.btime, S_ISDIR(c->rec.mode) ? 1 : 0);
+                r = rec_counter_add(t, 'n', 1);
+        return r < 0 ? r : rec_dir_touch(t, c->dir, c->rec.btime, S_ISDIR(c->rec.mode) ? 1 : 0);
 }
 
 /* The same without a name: the inode is garbage from the beginning, kept by the reference to it. */
 static int tmpfile_body(struct kv_txn *t, void *arg)
 {
         struct create *c = arg;
-        struct fs_inode_read parent_read;
-        struct fs_epoch_read epoch_read;
-        struct fs_inode parent;
+        struct rec_inode_read parent_read;
+        struct rec_epoch_read epoch_read;
+        struct rec_inode parent;
         uint64_t epoch;
         int r;
 
-        r = fs_parent_start(c->fs, t, &parent_read, c->dir);
+        r = rec_parent_start(t, &parent_read, c->dir);
         if (r < 0)
                 return r;
-        fs_epoch_start(t, &epoch_read);
-        r = fs_parent_wait(t, &parent_read, &parent);
+        rec_epoch_start(t, &epoch_read);
+        r = rec_parent_wait(t, &parent_read, &parent);
         if (r >= 0)
-                r = fs_epoch_wait(t, &epoch_read, &epoch);
+                r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r < 0)
                 return r;
         c->rec = *c->wanted;
         inherit(&c->rec, &parent.rec);
-        r = fs_inode_store_new(t, c->ino, &c->rec);
+        r = rec_inode_store_new(t, c->ino, &c->rec);
         if (r >= 0)
-                r = fs_garbage_set(t, c->ino, epoch);
-        return r < 0 ? r : fs_counter_add(t, 'n', 1);
+                r = rec_garbage_set(t, c->ino, epoch);
+        return r < 0 ? r : rec_counter_add(t, 'n', 1);
 }
 
 /* Makes the inode that REC describes but for owner, times and links. NAME empty: without one. */
@@ -111,13 +116,13 @@ static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struc
         }
         if (!named) {
                 fs_inuse_set_nameless(fs->inuse, c.ino, true);
-                fs_collector_unlinked(fs, c.ino);
+                fs_gc_unlinked(fs, c.ino);
         } else {
                 fs_hint(fs, dir, name, c.ino, c.rec.mode);
         }
         if (S_ISREG(c.rec.mode))
                 fs_writeback_created(fs, c.ino);
-        fs_inode_attr_new(fs, c.ino, &c.rec, ret);
+        fs_attr_fill_new(c.ino, &c.rec, ret);
         return 0;
 }
 
@@ -191,9 +196,9 @@ struct readlink {
 static int readlink_body(struct kv_txn *t, void *arg)
 {
         struct readlink *l = arg;
-        struct fs_inode inode;
+        struct rec_inode inode;
         struct slice target;
-        int r = fs_inode_load(l->fs, t, l->ino, FS_INODE_RECORD, KV_SNAPSHOT, &inode);
+        int r = rec_inode_load(t, l->ino, REC_INODE_RECORD, KV_SNAPSHOT, &inode);
 
         if (r < 0)
                 return r;

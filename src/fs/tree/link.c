@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that come and go on inodes that exist: link, unlink, rmdir. */
-#include "fs/tree/link.h"
+#include "fs/run.h"
+#include "fs/tree/internal.h"
+#include "record/dirent.h"
+#include "record/garbage.h"
+#include "record/inode.h"
 
-#include "fs/gc/collect.h"
-#include "fs/inode/hints.h"
-#include "fs/inode/inuse.h"
+#include "fs/gc/gc.h"
+#include "fs/inode/inode.h"
 #include "fs/writeback/writeback.h"
 
 /* ---- link --------------------------------------------------------------------------------------- */
@@ -20,7 +23,7 @@ struct link {
 
 /* A file without a name gets its first: it is no garbage any more, unless blocks are left to be trimmed.
  * Whoever names it holds a reference, so it is not being collected. */
-static int revive(struct kv_txn *t, const struct fs_inode *inode)
+static int revive(struct kv_txn *t, const struct rec_inode *inode)
 {
         struct fmt_key key;
 
@@ -33,31 +36,31 @@ static int revive(struct kv_txn *t, const struct fs_inode *inode)
 static int link_body(struct kv_txn *t, void *arg)
 {
         struct link *l = arg;
-        struct fs_inode_read inode_read, parent_read;
-        struct fs_dirent_read dirent_read;
-        struct fs_inode inode, parent;
+        struct rec_inode_read inode_read, parent_read;
+        struct rec_dirent_read dirent_read;
+        struct rec_inode inode, parent;
         struct fmt_dirent existing;
         int r;
 
-        fs_inode_start(l->fs, t, &inode_read, l->ino, FS_INODE_RECORD, 0);
-        r = fs_parent_start(l->fs, t, &parent_read, l->dir);
+        rec_inode_start(t, &inode_read, l->ino, REC_INODE_RECORD, 0);
+        r = rec_parent_start(t, &parent_read, l->dir);
         if (r < 0)
                 return r;
-        fs_dirent_start(t, &dirent_read, l->dir, l->name);
-        r = fs_parent_wait(t, &parent_read, &parent);
+        rec_dirent_start(t, &dirent_read, l->dir, l->name);
+        r = rec_parent_wait(t, &parent_read, &parent);
         if (r < 0)
                 return r;
-        r = fs_dirent_wait(t, &dirent_read, &existing);
+        r = rec_dirent_wait(t, &dirent_read, &existing);
         if (r != -ENOENT)
                 return r < 0 ? r : -EEXIST;
-        r = fs_inode_wait(t, &inode_read, &inode);
+        r = rec_inode_wait(t, &inode_read, &inode);
         if (r < 0)
                 return r;
         if (S_ISDIR(inode.rec.mode))
                 return -EPERM;
         if (inode.rec.nlink == 0 && !l->nameless)
                 return -ENOENT;
-        if (inode.rec.nlink >= FS_LINK_MAX)
+        if (inode.rec.nlink >= FMT_LINK_MAX)
                 return -EMLINK;
 
         r = inode.rec.nlink == 0 ? revive(t, &inode) : 0;
@@ -65,11 +68,11 @@ static int link_body(struct kv_txn *t, void *arg)
                 return r;
         inode.rec.nlink++;
         inode.rec.ctime = l->now;
-        fs_inode_attr(l->fs, &inode, &l->attr);
-        r = fs_inode_store(t, &inode, FS_CHANGED_EXIST);
+        fs_attr_fill(&inode, &l->attr);
+        r = rec_inode_store(t, &inode, REC_CHANGED_EXIST);
         if (r >= 0)
-                r = fs_dirent_set(t, l->dir, l->name, l->ino, inode.rec.mode);
-        return r < 0 ? r : fs_dir_touch(t, l->dir, l->now, 0);
+                r = rec_dirent_set(t, l->dir, l->name, l->ino, inode.rec.mode);
+        return r < 0 ? r : rec_dir_touch(t, l->dir, l->now, 0);
 }
 
 int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct fs_attr *ret)
@@ -103,32 +106,15 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
 
 /* ---- unlink and rmdir --------------------------------------------------------------------------- */
 
-int fs_link_drop(struct kv_txn *t, struct fs_inode *inode, uint64_t epoch, struct timespec now)
+int fs_link_drop(struct kv_txn *t, struct rec_inode *inode, uint64_t epoch, struct timespec now)
 {
         int r = 0;
 
         inode->rec.nlink = S_ISDIR(inode->rec.mode) ? 0 : inode->rec.nlink - 1;
         inode->rec.ctime = now;
         if (inode->rec.nlink == 0)
-                r = fs_garbage_set(t, inode->ino, epoch);
-        return r < 0 ? r : fs_inode_store(t, inode, FS_CHANGED_EXIST);
-}
-
-int fs_dir_check_empty(struct kv_txn *t, uint64_t dir)
-{
-        struct fmt_key begin, end;
-        struct slice key, value;
-        struct kv_range range;
-        int r;
-
-        fmt_key_dirent(&begin, dir, slice_of(NULL, 0));
-        fmt_key_dir_end(&end, dir);
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){
-                               .begin = fmt_slice(&begin), .end = fmt_slice(&end), .limit = 1 });
-        r = kv_range_next(&range, &key, &value);
-        kv_range_end(&range);
-        return r > 0 ? -ENOTEMPTY : r;
+                r = rec_garbage_set(t, inode->ino, epoch);
+        return r < 0 ? r : rec_inode_store(t, inode, REC_CHANGED_EXIST);
 }
 
 struct unlink {
@@ -143,21 +129,21 @@ struct unlink {
 static int unlink_body(struct kv_txn *t, void *arg)
 {
         struct unlink *u = arg;
-        struct fs_dirent_read dirent_read;
-        struct fs_epoch_read epoch_read;
-        struct fs_inode inode;
+        struct rec_dirent_read dirent_read;
+        struct rec_epoch_read epoch_read;
+        struct rec_inode inode;
         struct fs_guess guess;
         struct fmt_dirent d;
         uint64_t epoch;
         int r;
 
         /* The entry exists, so its directory does: rmdir would conflict with the entry. */
-        fs_dirent_start(t, &dirent_read, u->dir, u->name);
+        rec_dirent_start(t, &dirent_read, u->dir, u->name);
         fs_guess_start(u->fs, t, &guess, u->dir, u->name, false, 0);
-        fs_epoch_start(t, &epoch_read);
-        r = fs_dirent_wait(t, &dirent_read, &d);
+        rec_epoch_start(t, &epoch_read);
+        r = rec_dirent_wait(t, &dirent_read, &d);
         if (r == -ENOENT)
-                return fs_dirent_missing(u->fs, t, u->dir);
+                return rec_dirent_missing(t, u->dir);
         if (r < 0)
                 return r;
         if (S_ISDIR(d.type) != u->directory)
@@ -165,19 +151,19 @@ static int unlink_body(struct kv_txn *t, void *arg)
         if (d.ino == FMT_ROOT_INO)
                 return -ERR_CORRUPT;
         fs_guess_settle(u->fs, t, &guess, &d);
-        r = fs_epoch_wait(t, &epoch_read, &epoch);
+        r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r >= 0)
                 r = fs_guess_wait(t, &guess, &d, &inode);
         if (r >= 0 && u->directory)
-                r = fs_dir_check_empty(t, d.ino);
+                r = rec_dir_check_empty(t, d.ino);
         if (r < 0)
                 return r;
 
-        r = fs_dirent_clear(t, u->dir, u->name);
+        r = rec_dirent_clear(t, u->dir, u->name);
         if (r >= 0)
                 r = fs_link_drop(t, &inode, epoch, u->now);
         u->orphan = inode.rec.nlink == 0 ? d.ino : 0;
-        return r < 0 ? r : fs_dir_touch(t, u->dir, u->now, u->directory ? -1 : 0);
+        return r < 0 ? r : rec_dir_touch(t, u->dir, u->now, u->directory ? -1 : 0);
 }
 
 static int unlink_or_rmdir(struct fs *fs, uint64_t dir, struct slice name, bool directory)
@@ -190,7 +176,7 @@ static int unlink_or_rmdir(struct fs *fs, uint64_t dir, struct slice name, bool 
         if (r < 0)
                 return r;
         if (u.orphan != 0)
-                fs_collector_unlinked(fs, u.orphan);
+                fs_gc_unlinked(fs, u.orphan);
         return 0;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Listing directories. Entries are handed out while the transaction that read them is open, and a
  * transaction that has to be run again goes on behind the last entry that was taken. */
-#include "fs/gc/collect.h"
-#include "fs/inode/hints.h"
-#include "fs/inode/inuse.h"
+#include "fs/gc/gc.h"
+#include "fs/inode/inode.h"
+#include "fs/run.h"
+#include "fs/tree/internal.h"
 #include "fs/writeback/writeback.h"
+#include "record/inode.h"
 
 /* Entries whose inodes are read together. On a local store this only costs what the caller then has no
  * room for. */
@@ -33,7 +35,7 @@ struct item {
         struct fmt_dirent dirent;
         uint8_t name_len;
         uint8_t name[FMT_NAME_MAX];
-        struct fs_inode_read read;
+        struct rec_inode_read read;
         bool has_attr;
         struct fs_attr attr;
 };
@@ -71,17 +73,17 @@ static int fill_group(struct readdir *d, struct kv_range *range, struct item *it
 static int fill_attrs(struct readdir *d, struct kv_txn *t, struct item *items, unsigned n)
 {
         for (unsigned i = 0; i < n; i++)
-                fs_inode_start(d->fs, t, &items[i].read, items[i].dirent.ino,
-                               fs_inode_want_dirent(&items[i].dirent), KV_SNAPSHOT);
+                rec_inode_start(t, &items[i].read, items[i].dirent.ino,
+                                rec_inode_want_dirent(&items[i].dirent), KV_SNAPSHOT);
         for (unsigned i = 0; i < n; i++) {
-                struct fs_inode inode;
-                int r = fs_inode_wait_dirent(t, &items[i].read, &items[i].dirent, &inode);
+                struct rec_inode inode;
+                int r = rec_inode_wait_dirent(t, &items[i].read, &items[i].dirent, &inode);
 
                 if (r < 0 && r != -ERR_CORRUPT)
                         return r;
                 items[i].has_attr = r >= 0;
                 if (items[i].has_attr)
-                        fs_inode_attr(d->fs, &inode, &items[i].attr);
+                        fs_attr_fill(&inode, &items[i].attr);
         }
         return 0;
 }
@@ -99,7 +101,7 @@ static int take_reference(struct readdir *d, uint64_t ino)
         r = fs_inuse_add(d->fs->inuse, ino);
         if (r < 0)
                 return r;
-        if (fs_collector_generation(d->fs) == d->generation)
+        if (fs_gc_generation(d->fs) == d->generation)
                 return 1;
         if (d->held != 0)
                 fs_forget(d->fs, d->held, 1);
@@ -164,10 +166,10 @@ static int deliver_all(struct readdir *d, struct kv_txn *t, struct kv_range *ran
 }
 
 /* A removed directory is an empty one. Whoever begins to list a directory accesses it. */
-static int wait_dir(struct readdir *d, struct kv_txn *t, struct fs_inode_read *read)
+static int wait_dir(struct readdir *d, struct kv_txn *t, struct rec_inode_read *read)
 {
-        struct fs_inode dir;
-        int r = fs_inode_wait(t, read, &dir);
+        struct rec_inode dir;
+        int r = rec_inode_wait(t, read, &dir);
 
         if (r < 0)
                 return r;
@@ -182,13 +184,13 @@ static int readdir_body(struct kv_txn *t, void *arg)
 {
         struct readdir *d = arg;
         struct slice after = slice_of(d->after, d->after_len);
-        struct fs_inode_read dir_read;
+        struct rec_inode_read dir_read;
         struct fmt_key begin, end;
         struct kv_range range;
         int r;
 
         d->broken = 0;
-        fs_inode_start(d->fs, t, &dir_read, d->dir, FS_INODE_DIR, KV_SNAPSHOT);
+        rec_inode_start(t, &dir_read, d->dir, REC_INODE_DIR, KV_SNAPSHOT);
         if (after.len > 0)
                 fmt_key_dirent_after(&begin, d->dir, after);
         else
@@ -217,7 +219,7 @@ int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, 
         d.after_len = after.len;
         do {
                 d.again = false;
-                d.generation = fs_collector_generation(fs);
+                d.generation = fs_gc_generation(fs);
                 d.mark = fs_writeback_now(fs);
                 r = fs_run_read(fs, readdir_body, &d);
         } while (r >= 0 && d.again);

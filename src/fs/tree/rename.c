@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* rename(2) and renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. */
-#include "fs/gc/collect.h"
-#include "fs/inode/hints.h"
-#include "fs/tree/link.h"
+#include "fs/gc/gc.h"
+#include "fs/inode/inode.h"
+#include "fs/run.h"
+#include "fs/tree/internal.h"
+#include "record/dirent.h"
+#include "record/garbage.h"
+#include "record/inode.h"
 
 #include <linux/fs.h>
 
@@ -20,7 +24,7 @@ struct ends {
         struct fmt_dirent source_entry, target_entry;
         struct fs_guess source_guess, target_guess;
         bool has_target;
-        struct fs_inode source, target; /* target: if has_target */
+        struct rec_inode source, target; /* target: if has_target */
         uint64_t epoch;
 };
 
@@ -32,7 +36,7 @@ static int check_not_below(struct fs *fs, struct kv_txn *t, uint64_t ino, uint64
         uint64_t marked = 0, steps = 0, power = 1;
 
         while (dir != FMT_ROOT_INO) {
-                struct fs_inode inode;
+                struct rec_inode inode;
                 int r;
 
                 if (dir == ino)
@@ -44,7 +48,7 @@ static int check_not_below(struct fs *fs, struct kv_txn *t, uint64_t ino, uint64
                         power *= 2;
                         steps = 0;
                 }
-                r = fs_inode_load(fs, t, dir, FS_INODE_RECORD, 0, &inode);
+                r = rec_inode_load(t, dir, REC_INODE_RECORD, 0, &inode);
                 if (r < 0)
                         return r == -ENOENT ? -ERR_CORRUPT : r;
                 if (!S_ISDIR(inode.rec.mode))
@@ -57,34 +61,34 @@ static int check_not_below(struct fs *fs, struct kv_txn *t, uint64_t ino, uint64
 /* Reads both entries, and checks the directory that gets the new name. */
 static int read_entries(struct kv_txn *t, struct rename *n, struct ends *e)
 {
-        struct fs_dirent_read source_read, target_read;
-        struct fs_inode_read parent_read;
-        struct fs_epoch_read epoch_read;
-        struct fs_inode parent;
+        struct rec_dirent_read source_read, target_read;
+        struct rec_inode_read parent_read;
+        struct rec_epoch_read epoch_read;
+        struct rec_inode parent;
         int r;
 
-        fs_dirent_start(t, &source_read, n->dir, n->name);
-        fs_dirent_start(t, &target_read, n->new_dir, n->new_name);
+        rec_dirent_start(t, &source_read, n->dir, n->name);
+        rec_dirent_start(t, &target_read, n->new_dir, n->new_name);
         fs_guess_start(n->fs, t, &e->source_guess, n->dir, n->name, false, 0);
         fs_guess_start(n->fs, t, &e->target_guess, n->new_dir, n->new_name, false, 0);
-        fs_epoch_start(t, &epoch_read);
+        rec_epoch_start(t, &epoch_read);
         /* A directory that holds an entry exists, so only another one needs a look. */
         if (n->new_dir != n->dir) {
-                r = fs_parent_start(n->fs, t, &parent_read, n->new_dir);
+                r = rec_parent_start(t, &parent_read, n->new_dir);
                 if (r < 0)
                         return r;
         }
-        r = n->new_dir == n->dir ? 0 : fs_parent_wait(t, &parent_read, &parent);
+        r = n->new_dir == n->dir ? 0 : rec_parent_wait(t, &parent_read, &parent);
         if (r < 0)
                 return r;
-        r = fs_dirent_wait(t, &source_read, &e->source_entry);
+        r = rec_dirent_wait(t, &source_read, &e->source_entry);
         if (r < 0)
-                return r == -ENOENT ? fs_dirent_missing(n->fs, t, n->dir) : r;
-        r = fs_dirent_wait(t, &target_read, &e->target_entry);
+                return r == -ENOENT ? rec_dirent_missing(t, n->dir) : r;
+        r = rec_dirent_wait(t, &target_read, &e->target_entry);
         if (r < 0 && r != -ENOENT)
                 return r;
         e->has_target = r == 0;
-        return fs_epoch_wait(t, &epoch_read, &e->epoch);
+        return rec_epoch_wait(t, &epoch_read, &e->epoch);
 }
 
 static int read_inodes(struct kv_txn *t, struct rename *n, struct ends *e)
@@ -126,19 +130,19 @@ static int check(struct kv_txn *t, struct rename *n, struct ends *e)
                 return r;
         if (source_is_dir(e) != target_is_dir(e))
                 return target_is_dir(e) ? -EISDIR : -ENOTDIR;
-        return target_is_dir(e) ? fs_dir_check_empty(t, e->target.ino) : 0;
+        return target_is_dir(e) ? rec_dir_check_empty(t, e->target.ino) : 0;
 }
 
 /* Gives INODE its new place. */
-static int move(struct kv_txn *t, struct fs_inode *inode, uint64_t dir, struct slice name,
+static int move(struct kv_txn *t, struct rec_inode *inode, uint64_t dir, struct slice name,
                 struct timespec now)
 {
-        int r = fs_dirent_set(t, dir, name, inode->ino, inode->rec.mode);
+        int r = rec_dirent_set(t, dir, name, inode->ino, inode->rec.mode);
 
         inode->rec.ctime = now;
         if (S_ISDIR(inode->rec.mode))
                 inode->rec.parent = dir;
-        return r < 0 ? r : fs_inode_store(t, inode, 0);
+        return r < 0 ? r : rec_inode_store(t, inode, 0);
 }
 
 /* SUBDIRS_*: by how much the directories in each of them change. */
@@ -147,9 +151,9 @@ static int touch_parents(struct kv_txn *t, struct rename *n, int subdirs_old, in
         int r;
 
         if (n->dir == n->new_dir)
-                return fs_dir_touch(t, n->dir, n->now, subdirs_old + subdirs_new);
-        r = fs_dir_touch(t, n->dir, n->now, subdirs_old);
-        return r < 0 ? r : fs_dir_touch(t, n->new_dir, n->now, subdirs_new);
+                return rec_dir_touch(t, n->dir, n->now, subdirs_old + subdirs_new);
+        r = rec_dir_touch(t, n->dir, n->now, subdirs_old);
+        return r < 0 ? r : rec_dir_touch(t, n->new_dir, n->now, subdirs_new);
 }
 
 static int exchange(struct kv_txn *t, struct rename *n, struct ends *e)
@@ -164,7 +168,7 @@ static int exchange(struct kv_txn *t, struct rename *n, struct ends *e)
 
 static int replace(struct kv_txn *t, struct rename *n, struct ends *e)
 {
-        int r = fs_dirent_clear(t, n->dir, n->name);
+        int r = rec_dirent_clear(t, n->dir, n->name);
 
         if (r >= 0)
                 r = move(t, &e->source, n->new_dir, n->new_name, n->now);
@@ -223,6 +227,6 @@ int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, 
         if (r < 0)
                 return r;
         if (n.orphan != 0)
-                fs_collector_unlinked(fs, n.orphan);
+                fs_gc_unlinked(fs, n.orphan);
         return 0;
 }

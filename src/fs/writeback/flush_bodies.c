@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The transactions of a flush in parallel: the announcement, blocks, and steps of the size. */
 #include "fs/writeback/flush_part.h"
+#include "record/block.h"
+#include "record/garbage.h"
+#include "record/inode.h"
 
-#include "fs/extent/truncate.h"
-#include "fs/gc/collect.h"
-#include "fs/inode/priv.h"
+#include "fs/extent/extent.h"
+#include "fs/gc/gc.h"
+#include "fs/inode/inode.h"
 
 /* ---- announcing --------------------------------------------------------------------------------- */
 
@@ -70,31 +73,31 @@ int writeback_announce(struct kv_txn *t, void *arg)
         struct flush_commit *c = arg;
         struct fs *fs = c->fs;
         const struct dirty_blocks *blocks = &c->batch->blocks;
-        struct fs_inode_read inode_read;
-        struct fs_epoch_read epoch_read;
+        struct rec_inode_read inode_read;
+        struct rec_epoch_read epoch_read;
         struct counted_read counted;
         struct fs_priv_read priv_read;
-        struct fs_inode inode;
+        struct rec_inode inode;
         uint64_t epoch, outside;
         int r;
 
-        fs_inode_start(fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
-        fs_epoch_start(t, &epoch_read);
+        rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
+        rec_epoch_start(t, &epoch_read);
         counted_start(t, &counted, c->ino);
         if (c->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
-        r = fs_inode_wait(t, &inode_read, &inode);
+        r = rec_inode_wait(t, &inode_read, &inode);
         if (r >= 0)
                 r = writeback_check_file(&inode);
         if (r >= 0)
-                r = fs_epoch_wait(t, &epoch_read, &epoch);
+                r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r >= 0)
                 r = counted_wait(t, &counted);
         if (r < 0)
                 return r;
         /* A mark of 0 would mean none, so the first block always goes with the size. */
-        outside = inode.rec.size > 0 ? fs_block_up(fs, inode.rec.size) : fs->block_size;
-        c->inside_end = dirty_blocks_seek(blocks, fs_block_down(fs, inode.rec.size));
+        outside = inode.rec.size > 0 ? rec_block_up(fs->block_size, inode.rec.size) : fs->block_size;
+        c->inside_end = dirty_blocks_seek(blocks, rec_block_down(fs->block_size, inode.rec.size));
         c->outside_begin = dirty_blocks_seek(blocks, outside);
         c->announced = c->outside_begin < blocks->count;
         if (c->announced && inode.rec.trim_from != 0 && !is_ours(c, &inode.rec))
@@ -102,7 +105,7 @@ int writeback_announce(struct kv_txn *t, void *arg)
         if (c->change.kill_priv) {
                 r = fs_priv_wait_clear(t, &priv_read);
                 if (r >= 0 && fs_priv_kill_mode(&inode.rec.mode))
-                        r = fs_inode_disturb(t, c->ino, FMT_ATTR_OWNER);
+                        r = rec_inode_disturb(t, c->ino, FMT_ATTR_OWNER);
         }
         /* What a flush has left that did not come to its end. */
         if (r >= 0 && c->announced)
@@ -113,14 +116,14 @@ int writeback_announce(struct kv_txn *t, void *arg)
                 inode.rec.writing = c->writer->writing;
                 r = be_met_by_evictors(t, c);
                 if (r >= 0 && inode.rec.nlink > 0)
-                        r = fs_garbage_set(t, c->ino, epoch);
+                        r = rec_garbage_set(t, c->ino, epoch);
         }
         if (r < 0 || (!c->announced && !c->change.kill_priv))
                 return r < 0 ? r : 0;
         c->was_empty = inode.rec.size == 0;
         c->record = inode.rec;
         /* Nothing that others see has changed: the change counter stays. */
-        return fs_inode_store_new(t, c->ino, &inode.rec);
+        return rec_inode_store_new(t, c->ino, &inode.rec);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
@@ -129,21 +132,21 @@ int writeback_announce(struct kv_txn *t, void *arg)
  * The rest of the record changes with each access time. */
 static int depend(struct kv_txn *t, const struct flush_commit *c)
 {
-        int r = fs_inode_depend(t, c->ino, FMT_ATTR_EXIST);
+        int r = rec_inode_depend(t, c->ino, FMT_ATTR_EXIST);
 
-        return r < 0 ? r : fs_inode_depend(t, c->ino, FMT_ATTR_CUT);
+        return r < 0 ? r : rec_inode_depend(t, c->ino, FMT_ATTR_CUT);
 }
 
-static int load_record(struct kv_txn *t, const struct flush_commit *c, struct fs_inode *ret)
+static int load_record(struct kv_txn *t, const struct flush_commit *c, struct rec_inode *ret)
 {
-        return fs_inode_load(c->fs, t, c->ino, FS_INODE_RECORD, KV_SNAPSHOT, ret);
+        return rec_inode_load(t, c->ino, REC_INODE_RECORD, KV_SNAPSHOT, ret);
 }
 
 int writeback_write_inside(struct kv_txn *t, struct flush_part *p)
 {
         struct flush_commit *c = p->c;
         uint64_t end = p->at[p->count - 1]->offset + c->fs->block_size, allocated = 0;
-        struct fs_inode inode;
+        struct rec_inode inode;
         int r = depend(t, c);
 
         if (r < 0)
@@ -158,8 +161,8 @@ int writeback_write_inside(struct kv_txn *t, struct flush_part *p)
         if (r >= 0)
                 r = flush_part_put(p, t, &allocated);
         if (r >= 0 && allocated != 0)
-                r = fs_inode_add(t, c->ino, FMT_ATTR_BLOCKS, (int64_t)allocated);
-        return r < 0 ? r : fs_inode_add(t, c->ino, FMT_ATTR_CHANGE, 1);
+                r = rec_inode_add(t, c->ino, FMT_ATTR_BLOCKS, (int64_t)allocated);
+        return r < 0 ? r : rec_inode_add(t, c->ino, FMT_ATTR_CHANGE, 1);
 }
 
 /* Whether the announcement still stands; and there can only be blocks of this flush, from an attempt whose
@@ -167,15 +170,15 @@ int writeback_write_inside(struct kv_txn *t, struct flush_part *p)
 static int look_outside(struct kv_txn *t, const struct flush_part *p, uint64_t begin, uint64_t end,
                         uint64_t *ret_counted)
 {
-        struct fs_block_found found;
-        struct fs_inode inode;
+        struct rec_block_found found;
+        struct rec_inode inode;
         int r = load_record(t, p->c, &inode);
 
         if (r < 0)
                 return r;
         if (!is_ours(p->c, &inode.rec))
                 return WRITEBACK_DISTURBED;
-        r = fs_block_find(t, p->c->ino, begin, end, false, 0, &found);
+        r = rec_block_find(t, p->c->ino, begin, end, false, 0, &found);
         *ret_counted = found.allocated;
         return r;
 }
@@ -190,7 +193,7 @@ int writeback_write_outside(struct kv_txn *t, struct flush_part *p)
         int r = depend(t, c);
 
         if (r >= 0)
-                r = kv_is_blind(t) ? fs_block_depend(t, c->ino, begin, end)
+                r = kv_is_blind(t) ? rec_block_depend(t, c->ino, begin, end)
                                    : look_outside(t, p, begin, end, &counted);
         if (r != 0)
                 return r;
@@ -198,14 +201,14 @@ int writeback_write_outside(struct kv_txn *t, struct flush_part *p)
         if (r >= 0)
                 r = flush_part_put(p, t, &allocated);
         if (r >= 0 && allocated != counted)
-                r = fs_inode_add(t, c->ino, FMT_ATTR_BLOCKS, (int64_t)(allocated - counted));
+                r = rec_inode_add(t, c->ino, FMT_ATTR_BLOCKS, (int64_t)(allocated - counted));
         *(uint64_t *)p->arg = allocated;
         return r;
 }
 
 /* ---- the size ----------------------------------------------------------------------------------- */
 
-static int withdraw(struct kv_txn *t, struct fs_inode *inode)
+static int withdraw(struct kv_txn *t, struct rec_inode *inode)
 {
         struct fmt_key garbage;
 
@@ -220,37 +223,37 @@ static int withdraw(struct kv_txn *t, struct fs_inode *inode)
 
 /* A step that is run again because nobody knows what became of it may have been done. */
 static bool is_done(const struct flush_commit *c, const struct writeback_step *step,
-                    const struct fs_inode *inode)
+                    const struct rec_inode *inode)
 {
-        return !step->last && inode->rec.trim_from >= fs_block_up(c->fs, step->end);
+        return !step->last && inode->rec.trim_from >= rec_block_up(c->fs->block_size, step->end);
 }
 
 /* Moves N of what is counted beside the record to it, without reading that, so that parts do not conflict. */
-static int move_counted(struct kv_txn *t, struct fs_inode *inode, uint64_t n)
+static int move_counted(struct kv_txn *t, struct rec_inode *inode, uint64_t n)
 {
         inode->rec.allocated += n;
-        return n == 0 ? 0 : fs_inode_add(t, inode->ino, FMT_ATTR_BLOCKS, -(int64_t)n);
+        return n == 0 ? 0 : rec_inode_add(t, inode->ino, FMT_ATTR_BLOCKS, -(int64_t)n);
 }
 
 #define STEP_IS_DONE 1
 
 /* Begins a step by reading the record and the blocks of the part: 0, STEP_IS_DONE or WRITEBACK_DISTURBED. */
-static int step_begin(struct kv_txn *t, struct flush_part *p, struct fs_inode *inode)
+static int step_begin(struct kv_txn *t, struct flush_part *p, struct rec_inode *inode)
 {
         struct flush_commit *c = p->c;
         struct writeback_step *step = p->arg;
-        struct fs_inode_read inode_read;
+        struct rec_inode_read inode_read;
         struct counted_read counted;
         struct fs_priv_read priv_read;
         int r;
 
-        fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
+        rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
         if (step->last)
                 counted_start(t, &counted, c->ino);
         if (step->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
         flush_part_start(p, t, p->count);
-        r = fs_inode_wait(t, &inode_read, inode);
+        r = rec_inode_wait(t, &inode_read, inode);
         if (r < 0)
                 return r;
         if (c->announced ? !is_ours(c, &inode->rec) : fs_trim_blocks(inode, step->end))
@@ -272,15 +275,15 @@ static int step_begin(struct kv_txn *t, struct flush_part *p, struct fs_inode *i
 
 /* The same knowing them: the record is as this flush has left it, and there were no blocks. Who sets a
  * capability writes the record. */
-static int step_begin_blind(struct kv_txn *t, struct flush_part *p, struct fs_inode *inode)
+static int step_begin_blind(struct kv_txn *t, struct flush_part *p, struct rec_inode *inode)
 {
         struct flush_commit *c = p->c;
         struct writeback_step *step = p->arg;
-        int r = fs_inode_depend_record(t, c->ino);
+        int r = rec_inode_depend_record(t, c->ino);
 
         if (r >= 0 && p->count > 0)
-                r = fs_block_depend(t, c->ino, p->at[0]->offset,
-                                    p->at[p->count - 1]->offset + c->fs->block_size);
+                r = rec_block_depend(t, c->ino, p->at[0]->offset,
+                                     p->at[p->count - 1]->offset + c->fs->block_size);
         if (r >= 0)
                 r = flush_part_wait(p, t, 0);
         if (r < 0)
@@ -293,7 +296,7 @@ static int step_begin_blind(struct kv_txn *t, struct flush_part *p, struct fs_in
 }
 
 /* What the next step starts from. */
-static void keep_record(const struct flush_commit *c, const struct fs_inode *inode,
+static void keep_record(const struct flush_commit *c, const struct rec_inode *inode,
                         struct writeback_step *step)
 {
         step->record = inode->rec;
@@ -305,7 +308,7 @@ int writeback_write_step(struct kv_txn *t, struct flush_part *p)
 {
         struct flush_commit *c = p->c;
         struct writeback_step *step = p->arg;
-        struct fs_inode inode;
+        struct rec_inode inode;
         int r = kv_is_blind(t) ? step_begin_blind(t, p, &inode) : step_begin(t, p, &inode);
 
         if (r == STEP_IS_DONE)
@@ -314,7 +317,7 @@ int writeback_write_step(struct kv_txn *t, struct flush_part *p)
                 return r == STEP_IS_DONE ? 0 : r;
         r = flush_part_put(p, t, &inode.rec.allocated);
         if (!step->last)
-                inode.rec.trim_from = fs_block_up(c->fs, step->end);
+                inode.rec.trim_from = rec_block_up(c->fs->block_size, step->end);
         else if (r >= 0 && c->announced)
                 r = withdraw(t, &inode);
         if (r >= 0)

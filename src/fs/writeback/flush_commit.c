@@ -9,9 +9,11 @@
  * announcement out; the writer notices in its next transaction, and begins again, in order: one
  * transaction after the other, each with the size up to its end. docs/DESIGN.md has the interleavings. */
 #include "fs/writeback/flush_part.h"
+#include "record/block.h"
+#include "record/inode.h"
 
-#include "fs/extent/truncate.h"
-#include "fs/inode/priv.h"
+#include "fs/extent/extent.h"
+#include "fs/inode/inode.h"
 
 /* So many transactions are as fast one after the other. */
 #define PARTS_IN_ORDER 2u
@@ -20,28 +22,28 @@
 static int write_in_order(struct kv_txn *t, struct flush_part *p)
 {
         struct flush_commit *c = p->c;
-        struct fs_inode_read inode_read;
+        struct rec_inode_read inode_read;
         struct fs_priv_read priv_read;
-        struct fs_inode inode;
+        struct rec_inode inode;
         /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
          * exist. */
         bool ahead = c->fs->limits->remote;
         unsigned live;
         int r;
 
-        fs_inode_start(c->fs, t, &inode_read, c->ino, FS_INODE_RECORD, 0);
+        rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
         if (c->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
         if (ahead)
                 flush_part_start(p, t, p->count);
-        r = fs_inode_wait(t, &inode_read, &inode);
+        r = rec_inode_wait(t, &inode_read, &inode);
         if (r >= 0)
                 r = writeback_check_file(&inode);
         if (r < 0)
                 return r;
         if (fs_trim_blocks(&inode, flush_part_end(p)))
                 return FS_TRIM_FIRST;
-        live = flush_part_below(p, fs_block_up(c->fs, inode.rec.size));
+        live = flush_part_below(p, rec_block_up(c->fs->block_size, inode.rec.size));
         if (!ahead)
                 flush_part_start(p, t, live);
         r = flush_part_wait(p, t, live);

@@ -5,9 +5,10 @@
  * Each of some threads takes what comes next of the batch as a piece, commits it, and takes another one. When
  * enough of the batch is committed from its beginning on, one of them lets the size follow (a step), so that
  * this memory is free for what is written meanwhile, and the flush goes on. */
+#include "fs/run.h"
 #include "fs/writeback/flush_part.h"
 
-#include "fs/extent/truncate.h"
+#include "fs/extent/extent.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Some of the blocks of a flush in a transaction. */
 #include "fs/writeback/flush_part.h"
+#include "fs/run.h"
+#include "record/block.h"
+#include "record/inode.h"
 
-#include "fs/inode/priv.h"
+#include "fs/inode/inode.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -58,7 +61,7 @@ static bool is_whole(const struct flush_part *p, unsigned i)
 void flush_part_start(struct flush_part *p, struct kv_txn *t, unsigned n)
 {
         for (unsigned i = 0; i < n; i++)
-                fs_block_start(t, &p->reads[i], p->c->ino, p->at[i]->offset, is_whole(p, i) ? KV_LENGTH : 0);
+                rec_block_start(t, &p->reads[i], p->c->ino, p->at[i]->offset, is_whole(p, i) ? KV_LENGTH : 0);
 }
 
 /* The bytes of one block: what it was, with what was written over it. */
@@ -83,7 +86,7 @@ int flush_part_wait(struct flush_part *p, struct kv_txn *t, unsigned n)
 
         for (unsigned i = 0; i < p->count; i++) {
                 struct slice old = { 0 };
-                int r = i < n ? fs_block_wait(fs, t, &p->reads[i], &old) : 0;
+                int r = i < n ? rec_block_wait(t, fs->block_size, &p->reads[i], &old) : 0;
 
                 if (r < 0)
                         return r;
@@ -109,8 +112,8 @@ int flush_part_wait(struct flush_part *p, struct kv_txn *t, unsigned n)
 int flush_part_put(const struct flush_part *p, struct kv_txn *t, uint64_t *allocated)
 {
         for (unsigned i = 0; i < p->count; i++) {
-                int r = fs_block_set(t, p->c->ino, p->at[i]->offset, p->existed[i], p->old_len[i],
-                                     slice_of(p->data[i], p->len[i]), allocated);
+                int r = rec_block_set(t, p->c->ino, p->at[i]->offset, p->existed[i], p->old_len[i],
+                                      slice_of(p->data[i], p->len[i]), allocated);
 
                 if (r < 0)
                         return r;
@@ -134,28 +137,28 @@ unsigned flush_part_below(const struct flush_part *p, uint64_t end)
         return n;
 }
 
-int writeback_check_file(const struct fs_inode *inode)
+int writeback_check_file(const struct rec_inode *inode)
 {
         if (S_ISREG(inode->rec.mode))
                 return 0;
         return S_ISDIR(inode->rec.mode) ? -EISDIR : -EINVAL;
 }
 
-int writeback_store_inode(struct kv_txn *t, const struct writeback_change *change, struct fs_inode *inode,
+int writeback_store_inode(struct kv_txn *t, const struct writeback_change *change, struct rec_inode *inode,
                           uint64_t end)
 {
         unsigned changed = 0;
 
         if (end > inode->rec.size) {
                 inode->rec.size = end;
-                changed |= FS_CHANGED_SIZE;
+                changed |= REC_CHANGED_SIZE;
         }
         if (change->kill_priv && fs_priv_kill_mode(&inode->rec.mode))
-                changed |= FS_CHANGED_OWNER;
+                changed |= REC_CHANGED_OWNER;
         if (change->times) {
                 inode->rec.mtime = change->time;
-                if (fs_time_before(inode->rec.ctime, change->time))
+                if (time_before(inode->rec.ctime, change->time))
                         inode->rec.ctime = change->time;
         }
-        return fs_inode_store(t, inode, changed);
+        return rec_inode_store(t, inode, changed);
 }

@@ -3,9 +3,9 @@
 #ifndef FS_WRITEBACK_FLUSH_PART_H
 #define FS_WRITEBACK_FLUSH_PART_H
 
-#include "fs/extent/block.h"
-#include "fs/inode/inode.h"
 #include "fs/writeback/flush_commit.h"
+#include "record/block.h"
+#include "record/inode.h"
 
 /* Blocks in one transaction at most. */
 #define WRITEBACK_PART_BLOCKS 80u
@@ -40,7 +40,7 @@ struct flush_part {
         void *arg; /* of its function */
         struct dirty_block **at;
         unsigned count;
-        struct fs_block_read reads[WRITEBACK_PART_BLOCKS];
+        struct rec_block_read reads[WRITEBACK_PART_BLOCKS];
         bool existed[WRITEBACK_PART_BLOCKS];
         size_t old_len[WRITEBACK_PART_BLOCKS];
         uint8_t *merged; /* room for those that are put together with their old bytes */
@@ -69,9 +69,9 @@ uint64_t flush_part_end(const struct flush_part *p);
 unsigned flush_part_below(const struct flush_part *p, uint64_t end);
 
 /* 0, EISDIR or EINVAL. */
-int writeback_check_file(const struct fs_inode *inode);
+int writeback_check_file(const struct rec_inode *inode);
 /* Puts size, times and privileges into the record, as they are when [.., END) is written. */
-int writeback_store_inode(struct kv_txn *t, const struct writeback_change *change, struct fs_inode *inode,
+int writeback_store_inode(struct kv_txn *t, const struct writeback_change *change, struct rec_inode *inode,
                           uint64_t end);
 
 /* Of what does not fit into a few transactions (writeback_parallel.c): 0, WRITEBACK_DISTURBED or an error. */

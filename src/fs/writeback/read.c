@@ -2,8 +2,8 @@
 /* What reads in this mount looks through what is dirty. */
 #include "fs/writeback/internal.h"
 
-#include "fs/extent/block.h"
-#include "fs/inode/priv.h"
+#include "fs/inode/inode.h"
+#include "record/block.h"
 
 fs_writeback_mark fs_writeback_now(struct fs *fs)
 {
@@ -17,7 +17,8 @@ static uint64_t blocks_behind(const struct fs *fs, const struct writeback_entry 
         uint64_t n = 0;
 
         for (unsigned k = 0; k < 2; k++)
-                for (size_t i = dirty_blocks_seek(both[k], fs_block_up(fs, size)); i < both[k]->count; i++)
+                for (size_t i = dirty_blocks_seek(both[k], rec_block_up(fs->block_size, size));
+                     i < both[k]->count; i++)
                         if (k == 0 || !dirty_blocks_find(both[0], both[1]->at[i]->offset))
                                 n += (dirty_block_end(both[k]->at[i]) + 511) / 512;
         return n;
@@ -37,7 +38,7 @@ static void attr_over(const struct fs *fs, const struct writeback_entry *e, stru
                 (void)fs_priv_kill_mode(&a->mode);
         if (c->times) {
                 a->mtime = c->time;
-                if (fs_time_before(a->ctime, c->time))
+                if (time_before(a->ctime, c->time))
                         a->ctime = c->time;
         }
 }

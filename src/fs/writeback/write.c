@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking writes into memory. */
+#include "fs/run.h"
 #include "fs/writeback/internal.h"
+#include "record/inode.h"
 
-#include "fs/extent/block.h"
 #include "fs/inode/inode.h"
+#include "record/block.h"
 
 #include <assert.h>
 
@@ -15,8 +17,8 @@ struct check {
 static int check_body(struct kv_txn *t, void *arg)
 {
         struct check *c = arg;
-        struct fs_inode inode;
-        int r = fs_inode_load(c->fs, t, c->ino, FS_INODE_RECORD, KV_SNAPSHOT, &inode);
+        struct rec_inode inode;
+        int r = rec_inode_load(t, c->ino, REC_INODE_RECORD, KV_SNAPSHOT, &inode);
 
         if (r >= 0 && !S_ISREG(inode.rec.mode))
                 r = S_ISDIR(inode.rec.mode) ? -EISDIR : -EINVAL;
@@ -44,7 +46,7 @@ static int check_file(struct writeback *g, struct writeback_entry *e)
 static int write_piece(struct writeback *g, struct writeback_entry *e, uint64_t offset, struct slice data)
 {
         struct fs *fs = g->fs;
-        uint64_t block = fs_block_down(fs, offset);
+        uint64_t block = rec_block_down(fs->block_size, offset);
 
         for (;;) {
                 bool taken = !dirty_blocks_find(&e->dirty.blocks, block);
@@ -74,7 +76,7 @@ static int write_pieces(struct writeback *g, struct writeback_entry *e, uint64_t
 
         while (r >= 0 && *ret_done < data.len) {
                 uint64_t at = offset + *ret_done;
-                size_t len = fs->block_size - (size_t)(at - fs_block_down(fs, at));
+                size_t len = fs->block_size - (size_t)(at - rec_block_down(fs->block_size, at));
 
                 if (len > data.len - *ret_done)
                         len = data.len - *ret_done;
@@ -127,8 +129,8 @@ ssize_t fs_writeback_write(struct fs *fs, uint64_t ino, uint64_t offset, struct 
 
         if (fs_is_fenced(fs))
                 return -ERR_FENCED;
-        if (data.len > FS_SIZE_MAX - offset)
-                data.len = (size_t)(FS_SIZE_MAX - offset);
+        if (data.len > FMT_FILE_SIZE_MAX - offset)
+                data.len = (size_t)(FMT_FILE_SIZE_MAX - offset);
         e = writeback_entry_make(g, ino);
         if (!e)
                 return -ENOMEM;

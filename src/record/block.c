@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading, replacing and clearing blocks. */
-#include "fs/extent/block.h"
+#include "record/block.h"
 
 #include <assert.h>
 
-const uint8_t fs_zeros[FMT_BLOCK_SIZE_MAX];
+const uint8_t rec_zeros[FMT_BLOCK_SIZE_MAX];
 
-void fs_block_start(struct kv_txn *t, struct fs_block_read *r, uint64_t ino, uint64_t offset, unsigned flags)
+void rec_block_start(struct kv_txn *t, struct rec_block_read *r, uint64_t ino, uint64_t offset,
+                     unsigned flags)
 {
         struct fmt_key k;
 
         fmt_key_block(&k, ino, offset);
-        assert(k.len <= FS_BLOCK_KEY_MAX);
+        assert(k.len <= REC_BLOCK_KEY_MAX);
         memcpy(r->key, k.data, k.len);
         kv_get_start(t, &r->read, slice_of(r->key, k.len), flags);
 }
 
-int fs_block_wait(const struct fs *fs, struct kv_txn *t, struct fs_block_read *r, struct slice *ret)
+int rec_block_wait(struct kv_txn *t, uint32_t block_size, struct rec_block_read *r, struct slice *ret)
 {
         int q = kv_get_wait(t, &r->read, ret);
 
@@ -26,7 +27,7 @@ int fs_block_wait(const struct fs *fs, struct kv_txn *t, struct fs_block_read *r
         }
         if (q < 0)
                 return q;
-        return ret->len > fs->block_size ? -ERR_CORRUPT : 1;
+        return ret->len > block_size ? -ERR_CORRUPT : 1;
 }
 
 /* What a block of LEN stored bytes counts in st_blocks. */
@@ -46,7 +47,7 @@ static struct slice tail(struct slice s, size_t from)
 }
 
 /* The length of the changed block without trailing zeros, found without putting it together. */
-static size_t stored_len(const struct fs_block_edit *e)
+static size_t stored_len(const struct rec_block_edit *e)
 {
         size_t end = e->from + e->data.len, n;
         struct slice after = tail(e->old, end), before = head(e->old, e->from);
@@ -67,8 +68,8 @@ static void fill(uint8_t *out, size_t len, size_t at, struct slice piece)
                 memcpy(out + at, piece.data, piece.len < len - at ? piece.len : len - at);
 }
 
-int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e,
-                 uint64_t *allocated)
+int rec_block_put(struct kv_txn *t, uint32_t block_size, uint64_t ino, const struct rec_block_edit *e,
+                  uint64_t *allocated)
 {
         size_t end = e->from + e->data.len, len = stored_len(e);
         struct slice before = head(e->old, e->from);
@@ -76,8 +77,8 @@ int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const stru
         void *out;
         int r;
 
-        assert(end <= fs->block_size);
-        assert(e->offset % fs->block_size == 0);
+        assert(end <= block_size);
+        assert(e->offset % block_size == 0);
         *allocated -= allocation(e->old_len);
         fmt_key_block(&k, ino, e->offset);
         if (len == 0)
@@ -94,8 +95,8 @@ int fs_block_put(const struct fs *fs, struct kv_txn *t, uint64_t ino, const stru
         return 0;
 }
 
-int fs_block_set(struct kv_txn *t, uint64_t ino, uint64_t offset, bool existed, size_t old_len,
-                 struct slice data, uint64_t *allocated)
+int rec_block_set(struct kv_txn *t, uint64_t ino, uint64_t offset, bool existed, size_t old_len,
+                  struct slice data, uint64_t *allocated)
 {
         size_t len = fmt_block_trim(data.data, data.len);
         struct fmt_key k;
@@ -107,7 +108,7 @@ int fs_block_set(struct kv_txn *t, uint64_t ino, uint64_t offset, bool existed, 
         return kv_set(t, fmt_slice(&k), slice_of(data.data, len));
 }
 
-int fs_block_patch(struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e, uint64_t *allocated)
+int rec_block_patch(struct kv_txn *t, uint64_t ino, const struct rec_block_edit *e, uint64_t *allocated)
 {
         size_t end = e->from + e->data.len;
         struct fmt_key k;
@@ -127,8 +128,8 @@ int fs_block_patch(struct kv_txn *t, uint64_t ino, const struct fs_block_edit *e
         return kv_patch(t, fmt_slice(&k), e->from, slice_of(e->data.data, end - e->from));
 }
 
-int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse, unsigned limit,
-                  struct fs_block_found *ret)
+int rec_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse, unsigned limit,
+                   struct rec_block_found *ret)
 {
         struct fmt_key begin_key, end_key;
         struct fmt_parsed_key parsed;
@@ -136,7 +137,7 @@ int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, 
         struct kv_range range;
         int r;
 
-        *ret = (struct fs_block_found){ .count = 0 };
+        *ret = (struct rec_block_found){ .count = 0 };
         fmt_key_block(&begin_key, ino, begin);
         fmt_key_block(&end_key, ino, end);
         kv_range_start(t, &range,
@@ -157,7 +158,7 @@ int fs_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, 
         return r;
 }
 
-int fs_block_depend(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end)
+int rec_block_depend(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end)
 {
         struct fmt_key begin_key, end_key;
 
@@ -166,8 +167,8 @@ int fs_block_depend(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end
         return kv_conflict_range(t, KV_CONFLICT_READ, fmt_slice(&begin_key), fmt_slice(&end_key));
 }
 
-int fs_block_clear(const struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end,
-                   const struct fs_block_found *found, uint64_t *allocated)
+int rec_block_clear(struct kv_txn *t, uint32_t block_size, uint64_t ino, uint64_t begin, uint64_t end,
+                    const struct rec_block_found *found, uint64_t *allocated)
 {
         struct fmt_key begin_key, end_key;
 
@@ -175,16 +176,16 @@ int fs_block_clear(const struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t
                 return 0;
         *allocated -= found->allocated;
         fmt_key_block(&begin_key, ino, begin);
-        if (end == begin + fs->block_size)
+        if (end == begin + block_size)
                 return kv_clear(t, fmt_slice(&begin_key));
         fmt_key_block(&end_key, ino, end);
         return kv_clear_range(t, fmt_slice(&begin_key), fmt_slice(&end_key));
 }
 
-unsigned fs_block_step(const struct fs *fs)
+unsigned rec_block_step(const struct kv_limits *limits)
 {
         /* Counting fetches the values, which on a cluster travel. */
-        size_t step = fs->limits->remote ? 64 : 512;
+        size_t step = limits->remote ? 64 : 512;
 
-        return (unsigned)(step < fs->limits->clear_keys ? step : fs->limits->clear_keys);
+        return (unsigned)(step < limits->clear_keys ? step : limits->clear_keys);
 }

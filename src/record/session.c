@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/session/registry.h"
+#include "record/session.h"
 
 #include "base/cleanup.h"
-#include "fs/state.h"
+#include "record/counter.h"
 
 #include <string.h>
 
-void fs_registry_start(struct kv_txn *t, struct fs_registry_read *r, bool snapshot)
+void rec_registry_start(struct kv_txn *t, struct rec_registry_read *r, bool snapshot)
 {
         r->half = 0;
         for (unsigned i = 0; i < 2; i++) {
@@ -19,7 +19,7 @@ void fs_registry_start(struct kv_txn *t, struct fs_registry_read *r, bool snapsh
         }
 }
 
-int fs_registry_next(struct fs_registry_read *r, struct fmt_scratch *scratch, struct fs_mount *ret)
+int rec_registry_next(struct rec_registry_read *r, struct fmt_scratch *scratch, struct rec_mount *ret)
 {
         struct fmt_parsed_key parsed;
         struct slice key, value;
@@ -35,7 +35,7 @@ int fs_registry_next(struct fs_registry_read *r, struct fmt_scratch *scratch, st
                 }
                 if (fmt_key_parse(key, &parsed) < 0)
                         continue; /* nobody's: left to fsck */
-                *ret = (struct fs_mount){ .damaged = false };
+                *ret = (struct rec_mount){ .damaged = false };
                 memcpy(ret->pid, parsed.pid, FMT_PID_SIZE);
                 if (fmt_process_decode(value, scratch, &ret->entry) < 0) {
                         ret->damaged = true;
@@ -46,24 +46,24 @@ int fs_registry_next(struct fs_registry_read *r, struct fmt_scratch *scratch, st
         return 0;
 }
 
-void fs_registry_end(struct fs_registry_read *r)
+void rec_registry_end(struct rec_registry_read *r)
 {
         kv_range_end(&r->range[0]);
         kv_range_end(&r->range[1]);
 }
 
-int fs_registry_alone(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE])
+int rec_registry_alone(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE])
 {
-        struct fs_registry_read read;
+        struct rec_registry_read read;
         struct fmt_scratch scratch;
-        struct fs_mount m;
+        struct rec_mount m;
         bool alone = true;
         int r;
 
-        fs_registry_start(t, &read, false);
-        while (alone && (r = fs_registry_next(&read, &scratch, &m)) > 0)
+        rec_registry_start(t, &read, false);
+        while (alone && (r = rec_registry_next(&read, &scratch, &m)) > 0)
                 alone = memcmp(m.pid, pid, FMT_PID_SIZE) == 0;
-        fs_registry_end(&read);
+        rec_registry_end(&read);
         return alone && r < 0 ? r : alone;
 }
 
@@ -72,7 +72,7 @@ int fs_registry_alone(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE])
 /* Mounts are collected first: a callback must not be called twice for one because the transaction ran
  * again. */
 struct listed {
-        struct fs_mount mount;
+        struct rec_mount mount;
         uint8_t value[FMT_SMALL_MAX];
         size_t len;
 };
@@ -82,7 +82,7 @@ struct list {
         size_t n, cap;
 };
 
-static int list_add(struct list *l, const struct fs_mount *m)
+static int list_add(struct list *l, const struct rec_mount *m)
 {
         struct listed *more, *item;
 
@@ -122,25 +122,25 @@ static int read_heartbeat(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE], uin
 static int list_body(struct kv_txn *t, void *arg)
 {
         struct list *l = arg;
-        struct fs_registry_read read;
+        struct rec_registry_read read;
         struct fmt_scratch scratch;
-        struct fs_mount m;
+        struct rec_mount m;
         int r;
 
         l->n = 0;
-        fs_registry_start(t, &read, false);
-        while ((r = fs_registry_next(&read, &scratch, &m)) > 0) {
+        rec_registry_start(t, &read, false);
+        while ((r = rec_registry_next(&read, &scratch, &m)) > 0) {
                 r = list_add(l, &m);
                 if (r < 0)
                         break;
         }
-        fs_registry_end(&read);
+        rec_registry_end(&read);
         for (size_t i = 0; r >= 0 && i < l->n; i++)
                 r = read_heartbeat(t, l->items[i].mount.pid, &l->items[i].mount.heartbeat);
         return r;
 }
 
-int fs_mounts(struct kv_store *store, fs_mount_fn fn, void *arg)
+int rec_mounts(struct kv_store *store, rec_mount_fn fn, void *arg)
 {
         struct list l = { 0 };
         int r = kv_run(store, KV_READ, list_body, &l);
@@ -201,7 +201,7 @@ static int evict_body(struct kv_txn *t, void *arg)
         return 0;
 }
 
-int fs_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint64_t *seen)
+int rec_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint64_t *seen)
 {
         struct evict e = { .pid = pid, .seen = seen };
         int r = kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, evict_body, &e);
@@ -211,10 +211,10 @@ int fs_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint
 
 static int probe_body(struct kv_txn *t, void *arg)
 {
-        return fs_counter_add(t, 'n', 0);
+        return rec_counter_add(t, 'n', 0);
 }
 
-int fs_probe(struct kv_store *store)
+int rec_probe_write(struct kv_store *store)
 {
         return kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, probe_body, NULL);
 }
@@ -241,7 +241,7 @@ static int clear_body(struct kv_txn *t, void *arg)
         return kv_clear_range(t, opts->begin, opts->end);
 }
 
-int fs_registry_clear(struct kv_store *store)
+int rec_registry_clear(struct kv_store *store)
 {
         struct fmt_key first[2], last[2];
         struct kv_range_opts opts = { .limit = 1 };

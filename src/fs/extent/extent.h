@@ -11,10 +11,10 @@
 
 /* Gives INODE (a regular file loaded without KV_SNAPSHOT, stored by the caller afterwards) SIZE bytes. The
  * caller has waited for all of its reads. 0, FS_TRIM_FIRST, EFBIG or an error. */
-int fs_resize(struct fs *fs, struct kv_txn *t, struct fs_inode *inode, uint64_t size);
+int fs_resize(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t size);
 
 /* Whether writing or extending up to END would bring dead blocks to life. */
-static inline bool fs_trim_blocks(const struct fs_inode *inode, uint64_t end)
+static inline bool fs_trim_blocks(const struct rec_inode *inode, uint64_t end)
 {
         return inode->rec.trim_from != 0 && end > inode->rec.trim_from;
 }

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/gc/gc.h"
+
+#include "fs/gc/queue.h"
+#include "fs/inode/inode.h"
+
+#include <stdlib.h>
+
+uint64_t fs_gc_generation(const struct fs *fs)
+{
+        return fs->gc ? atomic_load(&fs->gc->generation) : 0;
+}
+
+void fs_gc_add(struct fs *fs, uint64_t ino)
+{
+        struct fs_gc *c = fs->gc;
+
+        if (!c)
+                return;
+        pthread_mutex_lock(&c->lock);
+        if (c->count == c->capacity) {
+                size_t capacity = c->capacity == 0 ? 256 : c->capacity * 2;
+                uint64_t *queue = realloc(c->queue, capacity * sizeof(*queue));
+
+                if (queue) {
+                        c->queue = queue;
+                        c->capacity = capacity;
+                }
+        }
+        if (c->count < c->capacity)
+                c->queue[c->count++] = ino;
+        else
+                c->scan = true;
+        if (c->count == 1 || c->count == FS_GC_MANY || c->scan)
+                pthread_cond_signal(&c->wake);
+        pthread_mutex_unlock(&c->lock);
+}
+
+void fs_gc_orphan(struct fs *fs, uint64_t ino)
+{
+        struct fs_gc *c = fs->gc;
+
+        if (!c || !atomic_load(&c->others)) {
+                fs_gc_add(fs, ino);
+        } else if (!atomic_exchange(&c->left, true)) {
+                pthread_mutex_lock(&c->lock);
+                pthread_cond_signal(&c->wake);
+                pthread_mutex_unlock(&c->lock);
+        }
+}
+
+void fs_gc_unlinked(struct fs *fs, uint64_t ino)
+{
+        if (!fs_inuse_orphan(fs->inuse, ino))
+                fs_gc_orphan(fs, ino);
+}
+
+void fs_gc_settle(struct fs *fs)
+{
+        struct fs_gc *c = fs->gc;
+        uint64_t last;
+
+        pthread_mutex_lock(&c->lock);
+        /* The pass under way may have begun without what was added since. */
+        last = c->passes + 2;
+        c->hurried++;
+        pthread_cond_signal(&c->wake);
+        while (!c->stop && (c->count > 0 || c->scan || c->busy) && c->passes < last)
+                pthread_cond_wait(&c->settled, &c->lock);
+        c->hurried--;
+        pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "record/garbage.h"
+
+void rec_epoch_start(struct kv_txn *t, struct rec_epoch_read *r)
+{
+        fmt_key_meta_counter(&r->key, 'e');
+        kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
+}
+
+int rec_epoch_wait(struct kv_txn *t, struct rec_epoch_read *r, uint64_t *ret)
+{
+        struct slice value;
+        int64_t epoch = 0;
+        int q = kv_get_wait(t, &r->read, &value);
+
+        if (q == 0)
+                q = fmt_counter_decode(value, &epoch);
+        else if (q == -ENOENT)
+                q = 0; /* no collector has advanced it yet */
+        if (q < 0)
+                return q;
+        if (epoch < 0)
+                return -ERR_CORRUPT;
+        *ret = (uint64_t)epoch;
+        return 0;
+}
+
+int rec_garbage_set(struct kv_txn *t, uint64_t ino, uint64_t epoch)
+{
+        const struct fmt_garbage g = { .epoch = epoch };
+        uint8_t value[FMT_SMALL_MAX];
+        struct fmt_key k;
+
+        fmt_key_garbage(&k, ino);
+        return kv_set(t, fmt_slice(&k), slice_of(value, fmt_garbage_encode(&g, value)));
+}
+
+int rec_garbage_clear(struct kv_txn *t, uint64_t ino)
+{
+        struct fmt_key k;
+
+        fmt_key_garbage(&k, ino);
+        return kv_clear(t, fmt_slice(&k));
+}
+
+int rec_garbage_list(struct kv_txn *t, uint64_t from, unsigned cap, uint64_t *ret_inos, unsigned *ret_count,
+                     bool *ret_end)
+{
+        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
+        struct fmt_parsed_key parsed;
+        struct fmt_key begin, end;
+        struct slice key, value;
+        unsigned seen = 0, n = 0;
+        int r;
+
+        fmt_key_garbage(&begin, from);
+        fmt_key_garbage_end(&end);
+        kv_range_start(t, &range,
+                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
+                                                .end = fmt_slice(&end),
+                                                .limit = cap,
+                                                .snapshot = true,
+                                                .mode = KV_ALL });
+        while ((r = kv_range_next(&range, &key, &value)) > 0) {
+                seen++;
+                if (fmt_key_parse(key, &parsed) >= 0)
+                        ret_inos[n++] = parsed.ino;
+        }
+        if (r < 0)
+                return r;
+        *ret_count = n;
+        *ret_end = seen < cap || n == 0 || ret_inos[n - 1] == UINT64_MAX;
+        return 0;
+}
