@@ -91,7 +91,10 @@ static int add_counter(struct line *l, struct slice value)
 
 static int add_meta_counter(struct line *l, const struct fmt_parsed_key *k, struct slice value)
 {
-        fmt_line_add(l, "meta %s:", k->which == 'i' ? "next-inode" : k->which == 'n' ? "inodes" : "epoch");
+        fmt_line_add(l, "meta %s:",
+                     k->which == FMT_COUNTER_NEXT_INO ? "next-inode"
+                     : k->which == FMT_COUNTER_INODES ? "inodes"
+                                                      : "epoch");
         return add_counter(l, value);
 }
 

@@ -69,10 +69,16 @@ enum fmt_attr {
         FMT_ATTR_EXIST = 'x',  /* nlink of a file or existence changed */
 };
 
-void fmt_key_meta(struct fmt_key *k);                     /* 'M' */
-void fmt_key_meta_counter(struct fmt_key *k, char which); /* 'M' which: 'i' next inode number, 'n' number
-                                                             * of inodes, 'e' epoch; 64-bit LE */
-void fmt_key_inode(struct fmt_key *k, uint64_t ino);      /* 'i' ino */
+/* Counters of the whole file system under 'M', 64-bit LE. */
+enum fmt_counter {
+        FMT_COUNTER_NEXT_INO = 'i', /* next inode number that no mount has */
+        FMT_COUNTER_INODES = 'n',   /* number of inodes */
+        FMT_COUNTER_EPOCH = 'e',    /* epoch of the garbage entries */
+};
+
+void fmt_key_meta(struct fmt_key *k);                                 /* 'M' */
+void fmt_key_meta_counter(struct fmt_key *k, enum fmt_counter which); /* 'M' which */
+void fmt_key_inode(struct fmt_key *k, uint64_t ino);                  /* 'i' ino */
 void fmt_key_lock(struct fmt_key *k, uint64_t ino, const uint8_t pid[FMT_PID_SIZE],
                   struct slice rest); /* 'i' ino \x00 pid rest */
 void fmt_key_use(struct fmt_key *k, uint64_t ino, const uint8_t pid[FMT_PID_SIZE]); /* 'i' ino \x01 pid */
@@ -93,6 +99,13 @@ void fmt_key_process(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* 'p'
 void fmt_key_processes(unsigned half, struct fmt_key *begin, struct fmt_key *end);
 void fmt_key_status(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]);     /* 'p' 'l' pid */
 void fmt_key_status_end(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* just after its markers */
+
+/* The first bytes of all keys but those under 'p', as a string: keys that change only by transactions of the
+ * file system, while a mount writes 'p' beside them. */
+const char *fmt_prefixes_without_processes(void);
+
+/* Whether PID can be the id of a mount: the keys of 'p' could not be told apart otherwise. */
+bool fmt_pid_valid(const uint8_t pid[FMT_PID_SIZE]);
 
 enum fmt_kind {
         FMT_META,

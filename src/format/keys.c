@@ -33,10 +33,15 @@ static void add_bytes(struct fmt_key *k, const void *data, size_t len)
         k->len += (uint16_t)len;
 }
 
+bool fmt_pid_valid(const uint8_t pid[FMT_PID_SIZE])
+{
+        return pid[0] != TAG_STATUS;
+}
+
 static void add_pid(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE])
 {
         /* Or the entry 'p' pid could be taken for a status 'p' 'l' pid. */
-        assert(pid[0] != TAG_STATUS);
+        assert(fmt_pid_valid(pid));
         add_bytes(k, pid, FMT_PID_SIZE);
 }
 
@@ -51,12 +56,19 @@ static void end_of(struct fmt_key *k, uint8_t prefix, uint64_t ino)
         add_number(k, ino + 1);
 }
 
+const char *fmt_prefixes_without_processes(void)
+{
+        static const char prefixes[] = { TAG_META, TAG_INODE, TAG_DIRENT, TAG_BLOCK, TAG_GARBAGE, '\0' };
+
+        return prefixes;
+}
+
 void fmt_key_meta(struct fmt_key *k)
 {
         start(k, TAG_META);
 }
 
-void fmt_key_meta_counter(struct fmt_key *k, char which)
+void fmt_key_meta_counter(struct fmt_key *k, enum fmt_counter which)
 {
         start(k, TAG_META);
         add_byte(k, (uint8_t)which);

@@ -154,7 +154,7 @@ static int inodes_body(struct kv_txn *t, void *arg)
         struct fmt_key k;
         int r;
 
-        fmt_key_meta_counter(&k, 'n');
+        fmt_key_meta_counter(&k, FMT_COUNTER_INODES);
         r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &value);
         if (r >= 0)
                 r = fmt_counter_decode(value, ret);

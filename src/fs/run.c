@@ -16,7 +16,7 @@
 /* A transaction that changes nothing and must still be written. */
 static int empty_body(struct kv_txn *t, void *arg)
 {
-        return rec_counter_add(t, 'n', 0);
+        return rec_counter_add(t, FMT_COUNTER_INODES, 0);
 }
 
 static int make_space(struct fs *fs)

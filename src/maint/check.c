@@ -90,11 +90,11 @@ static void check_meta_counter(struct check *c, const struct check_cursor *cur)
         }
         if (n < 0)
                 check_report_pair(c, "negative counter", cur);
-        else if (cur->parsed.which == 'i')
+        else if (cur->parsed.which == FMT_COUNTER_NEXT_INO)
                 c->next_ino = n;
-        else if (cur->parsed.which == 'n')
+        else if (cur->parsed.which == FMT_COUNTER_INODES)
                 c->inodes = n;
-        else if (cur->parsed.which == 'e')
+        else if (cur->parsed.which == FMT_COUNTER_EPOCH)
                 c->epoch = n;
 }
 

@@ -98,7 +98,7 @@ struct make {
         struct fmt_inode root;
 };
 
-static int set_counter(struct kv_txn *t, char which, int64_t n)
+static int set_counter(struct kv_txn *t, enum fmt_counter which, int64_t n)
 {
         uint8_t value[8];
         struct fmt_key k;
@@ -118,11 +118,11 @@ static int make_body(struct kv_txn *t, void *arg)
         fmt_key_meta(&k);
         r = kv_set(t, fmt_slice(&k), slice_of(value, fmt_meta_encode(&m->meta, value)));
         if (r >= 0)
-                r = set_counter(t, 'i', FMT_ROOT_INO + 1);
+                r = set_counter(t, FMT_COUNTER_NEXT_INO, FMT_ROOT_INO + 1);
         if (r >= 0)
-                r = set_counter(t, 'n', 1);
+                r = set_counter(t, FMT_COUNTER_INODES, 1);
         if (r >= 0)
-                r = set_counter(t, 'e', 0);
+                r = set_counter(t, FMT_COUNTER_EPOCH, 0);
         return r < 0 ? r : rec_inode_store_new(t, FMT_ROOT_INO, &m->root);
 }
 

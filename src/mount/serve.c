@@ -99,8 +99,8 @@ static int open_session(struct mount *m, struct err_text *text)
 /* Between a cluster and the write-behind cache: what was read or written needs no round trip again. */
 static int open_cache(struct mount *m)
 {
-        /* Nobody changes these but through the file system; registrations and markers go past it. */
-        const struct kv_cache_opts opts = { .prefixes = "Midfg" };
+        /* Registrations and markers are written past the cache. */
+        const struct kv_cache_opts opts = { .prefixes = fmt_prefixes_without_processes() };
         struct fmt_key begin[FS_FRESH_RANGES], end[FS_FRESH_RANGES];
         int r;
 

@@ -7,7 +7,7 @@
 /* 2^31 times that is all there are: a mount a second for 68 years. */
 #define RANGE_REMOTE (UINT64_C(1) << 32)
 
-int rec_counter_add(struct kv_txn *t, char which, int64_t n)
+int rec_counter_add(struct kv_txn *t, enum fmt_counter which, int64_t n)
 {
         struct fmt_key k;
         uint8_t operand[8];
@@ -17,7 +17,7 @@ int rec_counter_add(struct kv_txn *t, char which, int64_t n)
         return kv_atomic(t, KV_ADD, fmt_slice(&k), slice_of(operand, sizeof(operand)));
 }
 
-int rec_counter_get(struct kv_txn *t, char which, unsigned flags, int64_t *ret)
+int rec_counter_get(struct kv_txn *t, enum fmt_counter which, unsigned flags, int64_t *ret)
 {
         struct slice value;
         struct fmt_key k;
@@ -57,7 +57,7 @@ int rec_numbers_take(struct kv_txn *t, uint64_t *ret_first, uint64_t *ret_end)
         uint8_t next[8];
         int r;
 
-        r = rec_counter_get(t, 'i', 0, &first);
+        r = rec_counter_get(t, FMT_COUNTER_NEXT_INO, 0, &first);
         if (r < 0)
                 return r == -ENOENT ? -ERR_CORRUPT : r;
         if (first <= (int64_t)FMT_ROOT_INO || first > INT64_MAX - range)
@@ -65,7 +65,7 @@ int rec_numbers_take(struct kv_txn *t, uint64_t *ret_first, uint64_t *ret_end)
         r = check_unused(t, (uint64_t)first);
         if (r < 0)
                 return r;
-        fmt_key_meta_counter(&k, 'i');
+        fmt_key_meta_counter(&k, FMT_COUNTER_NEXT_INO);
         fmt_counter_encode(first + range, next);
         r = kv_set(t, fmt_slice(&k), slice_of(next, sizeof(next)));
         if (r < 0)

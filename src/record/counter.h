@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of the whole file system, 'M' WHICH: 'n' the number of inodes, 'i' the next inode number, 'e' the
- * epoch (garbage.h). */
+/* The counters of the whole file system (enum fmt_counter). */
 #ifndef RECORD_COUNTER_H
 #define RECORD_COUNTER_H
 
@@ -8,9 +7,9 @@
 #include "kv/kv.h"
 
 /* Adds N to the counter WHICH, without reading it. */
-int rec_counter_add(struct kv_txn *t, char which, int64_t n);
+int rec_counter_add(struct kv_txn *t, enum fmt_counter which, int64_t n);
 /* Reads it. FLAGS: KV_SNAPSHOT or 0. ENOENT, ERR_CORRUPT, or an error of the store. */
-int rec_counter_get(struct kv_txn *t, char which, unsigned flags, int64_t *ret);
+int rec_counter_get(struct kv_txn *t, enum fmt_counter which, unsigned flags, int64_t *ret);
 
 /* Takes a range of inode numbers that were never used, [first, end), from the store. On a cluster the range is
  * so large that a mount hardly ever needs a second one. ERR_CORRUPT: the counter is absent or damaged. */

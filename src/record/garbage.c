@@ -3,7 +3,7 @@
 
 void rec_epoch_start(struct kv_txn *t, struct rec_epoch_read *r)
 {
-        fmt_key_meta_counter(&r->key, 'e');
+        fmt_key_meta_counter(&r->key, FMT_COUNTER_EPOCH);
         kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
 }
 

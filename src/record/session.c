@@ -211,7 +211,7 @@ int rec_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uin
 
 static int probe_body(struct kv_txn *t, void *arg)
 {
-        return rec_counter_add(t, 'n', 0);
+        return rec_counter_add(t, FMT_COUNTER_INODES, 0);
 }
 
 int rec_probe_write(struct kv_store *store)

@@ -29,7 +29,7 @@ static void test_damage(void **state)
         assert_text(fmt_slice(&k), slice_str(""), "inode 5 attr times: damaged value 0 bytes \"\"");
         fmt_key_attr(&k, 5, FMT_ATTR_SIZE);
         assert_text(fmt_slice(&k), slice_str(""), "inode 5 attr size: damaged value 0 bytes \"\"");
-        fmt_key_meta_counter(&k, 'e');
+        fmt_key_meta_counter(&k, FMT_COUNTER_EPOCH);
         assert_text(fmt_slice(&k), slice_str("123"), "meta epoch: damaged value 3 bytes \"123\"");
         fmt_key_meta(&k);
         assert_text(fmt_slice(&k), slice_of("\x08\x07", 2),

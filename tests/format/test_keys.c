@@ -28,7 +28,7 @@ static void test_literal_bytes(void **state)
 
         fmt_key_meta(&k);
         assert_key(&k, "M");
-        fmt_key_meta_counter(&k, 'i');
+        fmt_key_meta_counter(&k, FMT_COUNTER_NEXT_INO);
         assert_key(&k, "Mi");
         fmt_key_inode(&k, ino);
         assert_key(&k, "i" INO);

@@ -164,7 +164,7 @@ static int open_session(struct mount *m, const struct mount_opts *o, struct err_
 /* What an exclusive mount has over its store, as src/cmd/serve.c puts it there. */
 static void open_overlay(struct mount *m)
 {
-        const struct kv_cache_opts cached = { .prefixes = "Midfg" };
+        const struct kv_cache_opts cached = { .prefixes = fmt_prefixes_without_processes() };
         struct kv_writebehind_opts behind = { .age_ms = 5 };
         struct fmt_key sequence, entry, begin[FS_FRESH_RANGES], end[FS_FRESH_RANGES];
 

@@ -370,14 +370,14 @@ static void test_counters(void **state)
         struct dump d = copy();
         struct fmt_key key;
 
-        fmt_key_meta_counter(&key, 'n');
+        fmt_key_meta_counter(&key, FMT_COUNTER_INODES);
         store_counter(&d, &key, 99);
         expect(&d, "but counted are 99");
         d = copy();
         dump_set(&d, fmt_slice(&key), str("short"));
         expect(&d, "damaged value");
         d = copy();
-        fmt_key_meta_counter(&key, 'i');
+        fmt_key_meta_counter(&key, FMT_COUNTER_NEXT_INO);
         store_counter(&d, &key, (int64_t)tree.file);
         expect(&d, "never handed out");
         d = copy();
@@ -429,7 +429,7 @@ static void test_every_pair_counts(void **state)
                              parsed.kind == FMT_PROCESS || parsed.kind == FMT_STATUS ||
                              (parsed.kind == FMT_ATTR && parsed.which != FMT_ATTR_NLINK) ||
                              (parsed.kind == FMT_BLOCK && parsed.ino == tree.held) ||
-                             (parsed.kind == FMT_META_COUNTER && parsed.which == 'e');
+                             (parsed.kind == FMT_META_COUNTER && parsed.which == FMT_COUNTER_EPOCH);
                 if (parsed.kind == FMT_ATTR && parsed.which == FMT_ATTR_NLINK) {
                         int64_t n;
 

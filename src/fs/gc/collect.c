@@ -162,7 +162,7 @@ static int collect_body(struct kv_txn *t, void *arg)
                 }
         }
         if (r >= 0 && cleared > 0)
-                r = rec_counter_add(t, 'n', -cleared);
+                r = rec_counter_add(t, FMT_COUNTER_INODES, -cleared);
         return r < 0 ? r : 0;
 }
 

@@ -274,7 +274,7 @@ static void pid_choose(uint8_t pid[FMT_PID_SIZE])
 {
         do
                 rng_system(pid, FMT_PID_SIZE);
-        while (pid[0] == 'l'); /* 'p' 'l' is the status */
+        while (!fmt_pid_valid(pid));
 }
 
 static int register_once(struct fs_session *s, struct registration *g)

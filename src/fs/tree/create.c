@@ -56,7 +56,7 @@ static int create_body(struct kv_txn *t, void *arg)
         if (r >= 0)
                 r = rec_inode_store_new(t, c->ino, &c->rec);
         if (r >= 0)
-                r = rec_counter_add(t, 'n', 1);
+                r = rec_counter_add(t, FMT_COUNTER_INODES, 1);
         return r < 0 ? r : rec_dir_touch(t, c->dir, c->rec.btime, S_ISDIR(c->rec.mode) ? 1 : 0);
 }
 
@@ -84,7 +84,7 @@ static int tmpfile_body(struct kv_txn *t, void *arg)
         r = rec_inode_store_new(t, c->ino, &c->rec);
         if (r >= 0)
                 r = rec_garbage_set(t, c->ino, epoch);
-        return r < 0 ? r : rec_counter_add(t, 'n', 1);
+        return r < 0 ? r : rec_counter_add(t, FMT_COUNTER_INODES, 1);
 }
 
 /* Makes the inode that REC describes but for owner, times and links. NAME empty: without one. */
