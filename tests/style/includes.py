@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks the walls between the folders of src: includes.py [ROOT]
+
+Fails on an #include that walls.txt does not allow, on a circle of more than three files, and on code outside
+src/format that knows letters of keys. test_includes.py plants a violation of each rule."""
+import fnmatch
+import pathlib
+import re
+import sys
+
+CIRCLE_MAX = 3
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.M)
+COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+GENERATED = {'format/ashlar.pb-c.h'}
+
+# Code that knows letters of keys, in a file without its comments.
+LETTERS = [
+    (re.compile(r'\\xfe|\b0xfe\b', re.I), 'the byte \\xfe'),
+    (re.compile(r'_counter\w*\([^;]*\''), 'the letter of a counter'),
+    (re.compile(r'\bwhich [=!]= \''), 'the letter of a counter or an attribute'),
+    (re.compile(r'\bpid\[0\] [=!]= \''), 'the letter behind \'p\''),
+    (re.compile(r'\.prefixes = "'), 'first letters of keys'),
+    (re.compile(r'\bslice_str\("[Mdefghijpq]"\)'), 'a range of keys'),
+    (re.compile(r'\{ "[^"]?", "(?:[a-zA-Z]|\\xff[^"]*)" \}'), 'a range of keys'),
+]
+
+
+def read_walls(path):
+    """The sections of walls.txt, each a list of rows of cells."""
+    sections = {}
+    for line in path.read_text().splitlines():
+        line = line.split('#')[0].strip()
+        if line.startswith('['):
+            rows = sections.setdefault(line.strip('[]'), [])
+        elif line:
+            rows.append([cell.strip() for cell in line.split('|')])
+    return sections
+
+
+def read_sources(src):
+    return {str(p.relative_to(src)): p.read_text() for p in sorted(src.rglob('*.[ch]'))}
+
+
+def folder_of(name):
+    return name.rpartition('/')[0]
+
+
+def shown(header, patterns):
+    return any(fnmatch.fnmatchcase(header, p) for p in patterns.split())
+
+
+class Walls:
+    def __init__(self, sections):
+        self.folders = {row[0]: row[1:] for row in sections['folders']}
+        self.system = sections['system headers']
+        self.exceptions = {(row[0], row[1]): False for row in sections['exceptions']}
+        self.circles = {row[0]: int(row[1]) for row in sections['circles']}
+        self.letters = {row[0]: False for row in sections['letters']}
+
+    def allows(self, folder, header):
+        home, _, base = header.rpartition('/')
+        if home == folder:
+            return True
+        if home not in self.folders or home not in self.folders[folder][2].split():
+            return False
+        public, inner, _ = self.folders[home]
+        if home.split('/')[0] == folder.split('/')[0]:
+            public += ' ' + inner
+        return shown(base, public)
+
+    def excepted(self, folder, header):
+        if (folder, header) not in self.exceptions:
+            return False
+        self.exceptions[folder, header] = True
+        return True
+
+
+def check_table(walls, sources):
+    folders = {folder_of(name) for name in sources}
+    for folder in sorted(folders - set(walls.folders)):
+        yield f'src/{folder}: walls.txt has no row for this folder'
+    for folder, (public, inner, includes) in walls.folders.items():
+        for other in includes.split():
+            if other not in walls.folders:
+                yield f'walls.txt: {folder} includes {other}, which has no row'
+        if folder not in folders:
+            yield f'walls.txt: there is no folder {folder}'
+            continue
+        headers = [name.rpartition('/')[2] for name in sources if folder_of(name) == folder]
+        for pattern in (public + ' ' + inner).split():
+            if not fnmatch.filter(headers, pattern):
+                yield f'walls.txt: {folder} has no header {pattern}'
+
+
+def check_includes(walls, sources):
+    for name, text in sources.items():
+        folder = folder_of(name)
+        if folder not in walls.folders:
+            continue
+        for quoted, system in INCLUDE.findall(text):
+            if system:
+                for pattern, only in walls.system:
+                    if fnmatch.fnmatchcase(system, pattern) and folder not in only.split():
+                        yield f'src/{name}: <{system}> belongs to {only}'
+            elif quoted not in sources and quoted not in GENERATED:
+                yield f'src/{name}: "{quoted}" is not a path from src'
+            elif not walls.allows(folder, quoted) and not walls.excepted(folder, quoted):
+                yield f'src/{name}: {folder} may not include "{quoted}"'
+    for (folder, header), used in walls.exceptions.items():
+        if not used:
+            yield f'walls.txt: the exception "{folder} | {header}" is not needed'
+
+
+def circles(sources):
+    """The strongly connected components of the files, where a .c and its .h are one, by Tarjan's algorithm."""
+    graph = {}
+    for name, text in sources.items():
+        edges = graph.setdefault(name[:-2], set())
+        edges.update(q[:-2] for q, _ in INCLUDE.findall(text) if q in sources)
+    index, low, stack, result = {}, {}, [], []
+
+    def visit(node):
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            result.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return result
+
+
+def check_circles(walls, sources):
+    found = {c[0]: c for c in circles(sources) if len(c) > CIRCLE_MAX}
+    for first, files in found.items():
+        if len(files) > walls.circles.get(first, 0):
+            yield f'a circle of {len(files)} files: {" ".join(files)}'
+    for first, size in walls.circles.items():
+        if len(found.get(first, [])) < size:
+            yield f'walls.txt: the circle "{first} | {size}" has now {len(found.get(first, []))} files'
+
+
+def without_comments(text):
+    return COMMENT_OR_STRING.sub(lambda m: ' ' if m[0][0] == '/' else m[0], text)
+
+
+def check_letters(walls, sources):
+    for name, text in sources.items():
+        if folder_of(name) == 'format':
+            continue
+        code = without_comments(text)
+        for pattern, what in LETTERS:
+            match = pattern.search(code)
+            if match and name not in walls.letters:
+                yield f'src/{name}: {what} belongs to format: {match[0]}'
+            elif match:
+                walls.letters[name] = True
+    for name, used in walls.letters.items():
+        if not used:
+            yield f'walls.txt: {name} knows no letters any more'
+
+
+def check(root):
+    """The violations in the tree at ROOT, one line each."""
+    walls = Walls(read_walls(root / 'tests/style/walls.txt'))
+    sources = read_sources(root / 'src')
+    problems = []
+    for rule in check_table, check_includes, check_circles, check_letters:
+        problems.extend(rule(walls, sources))
+    return problems
+
+
+def main():
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
+    problems = check(root)
+    for line in problems:
+        print(line)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == '__main__':
+    main()
