@@ -1,39 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* A server: negotiates with the kernel, chooses the transport, and waits for the end. */
 #include "fuse/server.h"
-#include "fuse/ops/dirpos.h"
 
 #include "base/cleanup.h"
 #include "fuse/ops/ops.h"
 #include "fuse/proto/codec.h"
 #include "fuse/proto/init.h"
-#include "fuse/proto/kernel_abi.h"
-#include "fuse/proto/waits.h"
+#include "fuse/transport/kernel_abi.h"
 #include "fuse/transport/transport.h"
 
-#include <assert.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
-/* Threads exist as long as the server, and as many as there were requests at the same time; an fsync
- * keeps its thread until the disk is done. */
+/* Threads of the classic transport. An fsync keeps its thread until the disk is done. */
 #define MAX_THREADS 32u
-
-/* What is remembered of directory positions. */
-#define POSITIONS_BYTES (4u << 20)
 
 struct fuse_server {
         struct fuse_conn *conn;
-        struct fuse_conn own; /* what conn points to, unless it is somebody else's */
+        struct fuse_fs_conn *own; /* what conn points into if the server made it; else NULL */
         int fuse_fd;
-        struct fuse_init init;                  /* what the kernel began with */
-        struct fuse_transport *classic, *rings; /* rings: NULL if there are none */
+        struct fuse_init init;                  /* the kernel's INIT */
+        struct fuse_transport *classic, *rings; /* rings: NULL if not used */
         char transport[256];                    /* fuse_server_transport */
-        sem_t end;                              /* posted when there is a reason to end */
-        atomic_int result;                      /* the first error; 0: none */
+        sem_t end;                              /* posted when fuse_serve has to return */
+        atomic_int result;                      /* the first error of a transport */
 };
 
-/* ---- what the transport tells ----------------------------------------------------------------------- */
+/* ---- calls by the transports -------------------------------------------------------------------------- */
 
 static void on_request(void *arg, struct fuse_channel *c, const void *data, size_t len)
 {
@@ -57,7 +49,7 @@ static struct fuse_handler handler_of(struct fuse_server *s)
         return (struct fuse_handler){ .request = on_request, .ended = on_ended, .arg = s };
 }
 
-/* ---- the choice of the transport --------------------------------------------------------------------- */
+/* ---- choice of the transport -------------------------------------------------------------------------- */
 
 #define PARAMETER "/sys/module/fuse/parameters/enable_uring"
 
@@ -65,54 +57,45 @@ static struct fuse_handler handler_of(struct fuse_server *s)
         "they are switched off in this kernel; the line 'options fuse enable_uring=1' in " \
         "/etc/modprobe.d/fuse.conf, or fuse.enable_uring=1 on its command line, switches them on"
 
-/* Rings are for requests that wait for nothing but this machine. The kernel does not tell us of a signal that
- * comes before its request is taken by a ring: a wait for a lock or a cluster could not be interrupted. */
-static bool may_have_rings(const struct fuse_opts *opts)
+/* Rings are for requests that wait for this machine only. The kernel does not report a signal that arrives
+ * before a ring takes the request, so a wait for a lock or a cluster could not be interrupted. */
+static bool allows_rings(const struct fuse_opts *opts)
 {
-        return !opts->shared && !opts->waits;
+        return !opts->shared && !opts->remote_store;
 }
 
-static bool kernel_knows_rings(void)
+static bool kernel_has_rings(void)
 {
         return access(PARAMETER, F_OK) == 0;
 }
 
-/* Prepares rings. If they cannot be had: false, and WHY. */
-static bool prepare_rings(struct fuse_server *s, const char **ret_why)
+/* Returns NULL, or the reason why there are no rings. */
+static const char *prepare_rings(struct fuse_server *s)
 {
         const struct fuse_handler handler = handler_of(s);
         int r;
 
-        if (!(s->init.offered & ABI_OVER_IO_URING)) {
-                *ret_why = kernel_knows_rings() ? SWITCHED_OFF
-                                                : "the kernel has none; they came with Linux 6.14";
-                return false;
-        }
+        if (!allows_rings(&s->conn->opts))
+                return "shared mounts, and mounts of stores in a network, are served the classic way";
+        if (!(s->init.offered & ABI_OVER_IO_URING))
+                return kernel_has_rings() ? SWITCHED_OFF : "the kernel has none; they came with Linux 6.14";
         r = fuse_uring_prepare(s->fuse_fd, &handler, &s->rings);
-        if (r < 0)
-                *ret_why = r == -EPERM || r == -ENOSYS ? "io_uring is forbidden (by the sysctl "
-                                                         "kernel.io_uring_disabled, or in this container)"
-                                                       : err_str(r);
-        return r >= 0;
+        if (r == -EPERM || r == -ENOSYS)
+                return "io_uring is forbidden (by the sysctl kernel.io_uring_disabled, or in this container)";
+        return r < 0 ? err_str(r) : NULL;
 }
 
 static int choose_transport(struct fuse_server *s, struct err_text *text)
 {
         const struct fuse_opts *opts = &s->conn->opts;
-        const char *why = NULL;
+        const char *reason = opts->transport == FUSE_TRANSPORT_CLASSIC ? NULL : prepare_rings(s);
 
-        if (opts->transport != FUSE_TRANSPORT_CLASSIC) {
-                if (!may_have_rings(opts))
-                        why = "shared mounts, and mounts of stores in a network, are served the classic way";
-                else if (prepare_rings(s, &why))
-                        why = NULL;
-        }
-        if (opts->transport == FUSE_TRANSPORT_URING && why)
-                return err_set(text, EOPNOTSUPP, "no transport by rings: %s", why);
+        if (opts->transport == FUSE_TRANSPORT_URING && reason)
+                return err_set(text, EOPNOTSUPP, "no transport by rings: %s", reason);
         if (s->rings)
                 snprintf(s->transport, sizeof(s->transport), "rings (%u CPUs)", fuse_uring_queues(s->rings));
-        else if (why && may_have_rings(opts) && kernel_knows_rings())
-                snprintf(s->transport, sizeof(s->transport), "classic (rings would be faster; %s)", why);
+        else if (reason && allows_rings(opts) && kernel_has_rings())
+                snprintf(s->transport, sizeof(s->transport), "classic (rings would be faster; %s)", reason);
         else
                 snprintf(s->transport, sizeof(s->transport), "classic");
         return 0;
@@ -123,9 +106,9 @@ const char *fuse_server_transport(const struct fuse_server *s)
         return s->transport;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- serving ------------------------------------------------------------------------------------------ */
 
-/* Answers INIT, which lets requests come, and takes them. */
+/* Replies to INIT, after which requests arrive, and starts the transports. */
 static int start(struct fuse_server *s)
 {
         const struct fuse_handler handler = handler_of(s);
@@ -135,10 +118,11 @@ static int start(struct fuse_server *s)
         if (s->rings)
                 features |= ABI_OVER_IO_URING;
         r = fuse_init_reply(s->fuse_fd, &s->init, features);
-        if (r >= 0)
-                r = fuse_classic_start(s->fuse_fd, MAX_THREADS, &handler, &s->classic);
+        if (r < 0)
+                return r;
+        r = fuse_classic_start(s->fuse_fd, MAX_THREADS, &handler, &s->classic);
         if (r < 0 || !s->rings)
-                return r < 0 ? r : 0;
+                return r;
         r = fuse_uring_start(s->rings);
         if (r < 0)
                 snprintf(s->transport, sizeof(s->transport), "classic (the rings cannot be used: %s)",
@@ -146,21 +130,29 @@ static int start(struct fuse_server *s)
         return 0;
 }
 
+static void stop(struct fuse_server *s)
+{
+        const struct fuse_opts *opts = &s->conn->opts;
+
+        if (opts->on_ending)
+                opts->on_ending(opts->on_ending_arg);
+        if (s->rings)
+                fuse_transport_stop(s->rings);
+        fuse_transport_stop(s->classic);
+}
+
 int fuse_serve(struct fuse_server *s)
 {
+        const struct fuse_opts *opts = &s->conn->opts;
         int r = start(s);
 
         if (r < 0)
                 return r == -ENODEV ? 0 : r;
-        if (s->conn->opts.on_started)
-                r = s->conn->opts.on_started(s->conn->opts.on_started_arg);
+        if (opts->on_started)
+                r = opts->on_started(opts->on_started_arg);
         while (r == 0 && sem_wait(&s->end) < 0 && errno == EINTR)
                 ;
-        if (s->conn->opts.on_ending)
-                s->conn->opts.on_ending(s->conn->opts.on_ending_arg);
-        if (s->rings)
-                fuse_transport_stop(s->rings);
-        fuse_transport_stop(s->classic);
+        stop(s);
         return r != 0 ? r : atomic_load(&s->result);
 }
 
@@ -169,17 +161,13 @@ void fuse_stop(struct fuse_server *s)
         sem_post(&s->end);
 }
 
-/* Takes over neither CORE nor FUSE_FD if it fails. */
-static int server_init(struct fuse_server *s, struct fuse_conn *conn, int fuse_fd, struct err_text *text)
-{
-        int r;
+/* ---- creating a server -------------------------------------------------------------------------------- */
 
-        sem_init(&s->end, 0, 0);
-        conn->owner = getuid();
-        conn->fuse_fd = fuse_fd;
-        s->conn = conn;
-        s->fuse_fd = fuse_fd;
-        r = fuse_init_read(fuse_fd, &s->init, text);
+static int server_init(struct fuse_server *s, struct err_text *text)
+{
+        struct fuse_conn *conn = s->conn;
+        int r = fuse_init_read(s->fuse_fd, &s->init, text);
+
         if (r < 0)
                 return r;
         if (conn->opts.on_request)
@@ -196,7 +184,12 @@ int fuse_server_new_with(struct fuse_conn *conn, int fuse_fd, struct fuse_server
 
         if (!s)
                 return err_set(text, ENOMEM, "out of memory");
-        r = server_init(s, conn, fuse_fd, text);
+        conn->owner = getuid();
+        conn->fuse_fd = fuse_fd;
+        s->conn = conn;
+        s->fuse_fd = fuse_fd;
+        sem_init(&s->end, 0, 0);
+        r = server_init(s, text);
         if (r < 0) {
                 sem_destroy(&s->end);
                 free(s);
@@ -209,37 +202,18 @@ int fuse_server_new_with(struct fuse_conn *conn, int fuse_fd, struct fuse_server
 int fuse_server_new(struct fs *fs, const struct fuse_opts *opts, int fuse_fd, struct fuse_server **ret,
                     struct err_text *text)
 {
-        struct fuse_server *s = calloc(1, sizeof(*s));
-        struct fs_statfs st;
+        struct fuse_fs_conn *conn;
         int r;
 
-        assert(!opts->shared || !opts->writeback_cache);
-        if (!s)
-                return err_set(text, ENOMEM, "out of memory");
-        r = fs_statfs(fs, &st);
+        r = fuse_fs_conn_new(fs, opts, &conn, text);
+        if (r < 0)
+                return r;
+        r = fuse_server_new_with(&conn->conn, fuse_fd, ret, text);
         if (r < 0) {
-                free(s);
-                return err_set(text, -r, "cannot read the file system: %s", err_str(r));
-        }
-        s->own = (struct fuse_conn){
-                .ops = opts->shared ? &fuse_ops_shared : &fuse_ops_exclusive,
-                .policy = opts->shared ? fuse_policy_shared(opts, 0) : fuse_policy_exclusive(opts),
-                .opts = *opts,
-                .fs = fs,
-        };
-        if (opts->waits)
-                s->own.waiting = fuse_waits_new();
-        if (dirpos_new(st.uuid, POSITIONS_BYTES, &s->own.positions) < 0 || (opts->waits && !s->own.waiting))
-                r = err_set(text, ENOMEM, "out of memory");
-        else
-                r = server_init(s, &s->own, fuse_fd, text);
-        if (r < 0) {
-                fuse_waits_free(s->own.waiting);
-                dirpos_free(s->own.positions);
-                free(s);
+                fuse_fs_conn_free(conn);
                 return r;
         }
-        *ret = s;
+        (*ret)->own = conn;
         return 0;
 }
 
@@ -250,8 +224,7 @@ void fuse_server_free(struct fuse_server *s)
         fuse_transport_free(s->rings);
         fuse_transport_free(s->classic);
         close(s->fuse_fd);
-        dirpos_free(s->own.positions);
-        fuse_waits_free(s->own.waiting);
+        fuse_fs_conn_free(s->own);
         sem_destroy(&s->end);
         free(s);
 }

@@ -261,7 +261,7 @@ static int start_with_deadline(struct mount *m, struct err_text *text)
                 return r;
         m->mounted = true;
         af.shared = m->shared;
-        af.waits = kv_limits(m->store)->remote;
+        af.remote_store = kv_limits(m->store)->remote;
         af.timeout_ms = job->options.timeout_s * 1000;
         af.on_started = on_started;
         af.on_started_arg = m;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Input: a request as the kernel would write it. Exactly one thing happens to it: an operation, a reply, or
  * (FORGET and its like) nothing. */
-#include "fuse/proto/kernel_abi.h"
+#include "fuse/transport/kernel_abi.h"
 #include "hostile.h"
 
 #include "../format/fuzz.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -232,9 +232,9 @@ static const struct fuse_ops ops = {
         .interrupt = op_interrupt,
 };
 
-struct hostile_result hostile_serve(const void *data, size_t len, uint64_t never)
+struct hostile_result hostile_serve(const void *data, size_t len, uint64_t refused)
 {
-        struct fuse_conn conn = { .ops = &ops, .policy = { .never = never }, .fuse_fd = -1 };
+        struct fuse_conn conn = { .ops = &ops, .policy = { .refused = refused }, .fuse_fd = -1 };
         struct channel channel = { .base.send = send_reply };
 
         current = &channel;

@@ -13,7 +13,7 @@ struct hostile_result {
         char said[256];   /* the last operation and its arguments */
 };
 
-/* Has the codec serve DATA. NEVER: opcodes that the policy answers with ENOSYS. */
-struct hostile_result hostile_serve(const void *data, size_t len, uint64_t never);
+/* Has the codec serve DATA. REFUSED: opcodes that the policy answers with ENOSYS. */
+struct hostile_result hostile_serve(const void *data, size_t len, uint64_t refused);
 
 #endif

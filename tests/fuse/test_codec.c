@@ -2,13 +2,15 @@
 /* Requests as bytes: what they are decoded to, and what becomes of those that are cut off, lack the end of a
  * string, lie about lengths or are not known at all. */
 #include "fuse/proto/init.h"
-#include "fuse/proto/kernel_abi.h"
+#include "fuse/transport/kernel_abi.h"
 #include "hostile.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 

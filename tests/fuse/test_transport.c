@@ -7,7 +7,7 @@
 #include "fuse/server.h"
 #include "fuse/transport/mapped.h"
 
-#include "fuse/proto/kernel_abi.h"
+#include "fuse/transport/kernel_abi.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -51,7 +51,7 @@ static int teardown_all(void **state)
 
 static struct mounted *mount_it(bool shared, unsigned timeout_ms)
 {
-        const struct fuse_opts opts = { .shared = shared, .waits = true, .timeout_ms = timeout_ms };
+        const struct fuse_opts opts = { .shared = shared, .remote_store = true, .timeout_ms = timeout_ms };
         struct mounted *m = mounted_new_over(url, &opts);
         void *library = dlopen(getenv("ASHLAR_FDB_LIB"), RTLD_NOW | RTLD_LOCAL);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on attributes, extended ones included. */
+/* Operations on attributes and extended attributes. */
 #include "base/cleanup.h"
 #include "fuse/ops/ops.h"
 
@@ -8,7 +8,7 @@
 void fuse_op_getattr(const struct fuse_req *r, uint64_t ino)
 {
         struct fs_attr attr;
-        int result = fs_getattr(r->conn->fs, ino, &attr);
+        int result = fs_getattr(fuse_fs_of(r), ino, &attr);
 
         if (result < 0)
                 fuse_reply_err(r, result);
@@ -19,7 +19,7 @@ void fuse_op_getattr(const struct fuse_req *r, uint64_t ino)
 void fuse_op_statx(const struct fuse_req *r, uint64_t ino)
 {
         struct fs_attr attr;
-        int result = fs_getattr(r->conn->fs, ino, &attr);
+        int result = fs_getattr(fuse_fs_of(r), ino, &attr);
 
         if (result < 0)
                 fuse_reply_err(r, result);
@@ -27,7 +27,7 @@ void fuse_op_statx(const struct fuse_req *r, uint64_t ino)
                 fuse_reply_statx(r, &attr);
 }
 
-/* With an owner forced by an option the stored one cannot be changed: nobody would see it. */
+/* The options uid= and gid= hide the stored owner, so it cannot be changed. */
 static bool owner_is_forced(const struct fuse_opts *o, const struct fs_setattr *set)
 {
         return ((set->set & FS_SET_UID) && o->force_uid && set->uid != o->uid) ||
@@ -48,7 +48,7 @@ void fuse_op_setattr(const struct fuse_req *r, uint64_t ino, const struct fs_set
                 s.set &= ~(unsigned)FS_SET_UID;
         if (r->conn->opts.force_gid)
                 s.set &= ~(unsigned)FS_SET_GID;
-        result = fs_setattr(r->conn->fs, ino, &s, &attr);
+        result = fs_setattr(fuse_fs_of(r), ino, &s, &attr);
         if (result < 0)
                 fuse_reply_err(r, result);
         else
@@ -58,7 +58,7 @@ void fuse_op_setattr(const struct fuse_req *r, uint64_t ino, const struct fs_set
 void fuse_op_statfs(const struct fuse_req *r)
 {
         struct fs_statfs st;
-        int result = fs_statfs(r->conn->fs, &st);
+        int result = fs_statfs(fuse_fs_of(r), &st);
 
         if (result < 0)
                 fuse_reply_err(r, result);
@@ -66,8 +66,8 @@ void fuse_op_statfs(const struct fuse_req *r)
                 fuse_reply_statfs(r, &st);
 }
 
-/* Names that mean something to a kernel which then relies on it, as system.posix_acl_access does: storing
- * them without acting on them would only pretend. */
+/* The kernel relies on what names such as system.posix_acl_access mean. They are not implemented, so they
+ * cannot be stored. */
 static bool is_reserved(struct slice name)
 {
         return slice_starts_with(name, slice_str("system."));
@@ -79,7 +79,7 @@ void fuse_op_setxattr(const struct fuse_req *r, uint64_t ino, struct slice name,
         if (is_reserved(name))
                 fuse_reply_err(r, -EOPNOTSUPP);
         else
-                fuse_reply_result(r, fs_setxattr(r->conn->fs, ino, name, value, flags));
+                fuse_reply_result(r, fs_setxattr(fuse_fs_of(r), ino, name, value, flags));
 }
 
 static void reply_xattr(const struct fuse_req *r, int len, const char *buf, size_t cap)
@@ -105,7 +105,7 @@ void fuse_op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name,
         if (!buf)
                 fuse_reply_err(r, -ENOMEM);
         else
-                reply_xattr(r, fs_getxattr(r->conn->fs, ino, name, buf, cap), buf, cap);
+                reply_xattr(r, fs_getxattr(fuse_fs_of(r), ino, name, buf, cap), buf, cap);
 }
 
 void fuse_op_listxattr(const struct fuse_req *r, uint64_t ino, size_t cap)
@@ -117,7 +117,7 @@ void fuse_op_listxattr(const struct fuse_req *r, uint64_t ino, size_t cap)
         if (!buf)
                 fuse_reply_err(r, -ENOMEM);
         else
-                reply_xattr(r, fs_listxattr(r->conn->fs, ino, buf, cap), buf, cap);
+                reply_xattr(r, fs_listxattr(fuse_fs_of(r), ino, buf, cap), buf, cap);
 }
 
 void fuse_op_removexattr(const struct fuse_req *r, uint64_t ino, struct slice name)
@@ -125,5 +125,5 @@ void fuse_op_removexattr(const struct fuse_req *r, uint64_t ino, struct slice na
         if (is_reserved(name))
                 fuse_reply_err(r, -EOPNOTSUPP);
         else
-                fuse_reply_result(r, fs_removexattr(r->conn->fs, ino, name));
+                fuse_reply_result(r, fs_removexattr(fuse_fs_of(r), ino, name));
 }

@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* Listing directories: see dirpos.h for what a position is. */
+/* Directory listings. dirpos.h explains positions. */
 #include "base/cleanup.h"
 #include "fuse/ops/dirpos.h"
 #include "fuse/ops/ops.h"
-#include "fuse/proto/policy.h"
 
-/* No listing gains from larger replies; the kernel asks for 4 to 32 KiB. */
+/* Larger replies gain nothing; the kernel asks for 4 to 32 KiB. */
 #define LISTING_BYTES_MAX (64u << 10)
 
+/* A reply being filled. */
 struct listing {
         const struct fuse_req *req;
         bool plus;
         uint8_t *buf;
         size_t used, cap;
-        struct dirpos_chunk *names; /* those in buf; NULL if there was no memory for it */
+        struct dirpos_chunk *names; /* the names in buf; NULL: no memory */
 };
 
 static bool put(struct listing *l, struct slice name, uint64_t ino, uint32_t type, uint64_t next,
                 const struct fs_attr *attr)
 {
         uint8_t *at = l->buf + l->used;
-        size_t room = l->cap - l->used, n;
+        size_t left = l->cap - l->used, n;
 
         if (l->plus)
-                n = fuse_put_direntplus(l->req->conn, at, room, name, ino, type, next, attr);
+                n = fuse_put_direntplus(l->req->conn, at, left, name, ino, type, next, attr);
         else
-                n = fuse_put_dirent(at, room, name, ino, type, next);
+                n = fuse_put_dirent(at, left, name, ino, type, next);
         l->used += n;
         return n > 0;
 }
 
-/* The kernel gives up on a whole listing that holds an entry which it does not understand. */
-static bool is_presentable(struct slice name)
+/* The kernel fails a whole listing for one entry with an invalid name. */
+static bool is_valid_name(struct slice name)
 {
         return name.len > 0 && name.len <= DIRPOS_NAME_MAX;
 }
@@ -41,18 +41,18 @@ static int put_entry(const struct fs_entry *e, void *arg)
         struct listing *l = arg;
         uint64_t next;
 
-        if (!is_presentable(e->name))
+        if (!is_valid_name(e->name))
                 return 1;
-        next = dirpos_of(l->req->conn->positions, e->name);
+        next = dirpos_of(fuse_fs_conn_of(l->req)->positions, e->name);
         if (!put(l, e->name, e->ino, e->type, next, e->attr))
                 return 0;
-        /* A name that is not remembered is found again by searching, as if it had been evicted. */
+        /* On an error the name is found again by a search, as after its eviction. */
         if (l->names)
                 dirpos_chunk_add(l->names, next, e->name);
         return 1;
 }
 
-/* "." and "..", which the store does not hold. */
+/* "." and ".." are not in the store. */
 static int put_dots(struct listing *l, uint64_t dir, uint64_t offset)
 {
         uint64_t parent;
@@ -60,12 +60,12 @@ static int put_dots(struct listing *l, uint64_t dir, uint64_t offset)
 
         if (offset == DIRPOS_START)
                 put(l, slice_str("."), dir, S_IFDIR, DIRPOS_DOT, NULL);
-        if (offset <= DIRPOS_DOT) {
-                r = fs_parent(l->req->conn->fs, dir, &parent);
-                if (r < 0)
-                        return r;
-                put(l, slice_str(".."), parent, S_IFDIR, DIRPOS_DOTDOT, NULL);
-        }
+        if (offset > DIRPOS_DOT)
+                return 0;
+        r = fs_parent(fuse_fs_of(l->req), dir, &parent);
+        if (r < 0)
+                return r;
+        put(l, slice_str(".."), parent, S_IFDIR, DIRPOS_DOTDOT, NULL);
         return 0;
 }
 
@@ -80,7 +80,7 @@ static int match_entry(const struct fs_entry *e, void *arg)
 {
         struct search *s = arg;
 
-        if (!is_presentable(e->name) || dirpos_of(s->positions, e->name) != s->pos)
+        if (!is_valid_name(e->name) || dirpos_of(s->positions, e->name) != s->pos)
                 return 1;
         s->found = true;
         s->name.len = (uint8_t)e->name.len;
@@ -88,9 +88,10 @@ static int match_entry(const struct fs_entry *e, void *arg)
         return 0;
 }
 
-/* The name after which the listing goes on. EINVAL if it is forgotten and gone: an error, not the end,
- * because a listing that silently lacks names would be taken for complete. */
-static int find_position(struct fuse_conn *conn, uint64_t dir, uint64_t offset, struct dirpos_name *ret)
+/* Finds the name after which the listing continues. EINVAL if it is evicted and removed: an error, since a
+ * listing without the remaining names would pass for complete. */
+static int find_position(const struct fuse_fs_conn *conn, uint64_t dir, uint64_t offset,
+                         struct dirpos_name *ret)
 {
         struct search s = { .positions = conn->positions, .pos = offset };
         int r;
@@ -106,16 +107,15 @@ static int find_position(struct fuse_conn *conn, uint64_t dir, uint64_t offset, 
         return 0;
 }
 
+/* Fills L from position OFFSET. As fs_readdir. */
 static int list(struct listing *l, uint64_t dir, uint64_t offset)
 {
-        struct fuse_conn *conn = l->req->conn;
+        const struct fuse_fs_conn *conn = fuse_fs_conn_of(l->req);
         struct dirpos_name after = { .len = 0 };
         int r;
 
-        if (offset <= DIRPOS_DOT)
+        if (offset <= DIRPOS_DOTDOT)
                 r = put_dots(l, dir, offset);
-        else if (offset == DIRPOS_DOTDOT)
-                r = 0;
         else
                 r = find_position(conn, dir, offset, &after);
         if (r < 0)
@@ -138,15 +138,15 @@ void fuse_op_readdir(const struct fuse_req *r, uint64_t dir, uint64_t offset, si
         }
         l.names = dirpos_chunk_new(dir);
         result = list(&l, dir, offset);
-        /* Remembered before the kernel can ask for what follows. */
+        /* Before the reply: the kernel's next request may need it. */
         if (l.names)
-                dirpos_remember(r->conn->positions, l.names);
-        /* Entries that were taken hold references, so they are sent; the error comes with the next
-         * request. */
+                dirpos_remember(fuse_fs_conn_of(r)->positions, l.names);
+        /* Entries in the buffer hold references, so they are sent in spite of an error. The next request gets
+         * the error. */
         if (l.used > 0)
                 fuse_reply_data(r, buf, l.used);
         else if (result == 0)
-                fuse_reply_err(r, -EINVAL); /* not even one fits: an empty reply would mean the end */
+                fuse_reply_err(r, -EINVAL); /* no entry fits; an empty reply would mean the end */
         else
                 fuse_reply_result(r, result < 0 ? result : 0);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/ops/dirpos.h"
 
+#include "base/lock.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 /* A record: position (8 bytes), length of the name (1), name. */
@@ -13,15 +14,15 @@
 struct dirpos_chunk {
         struct dirpos_chunk *older, *newer;
         uint64_t dir;
-        size_t last; /* where the last record begins */
-        size_t used, room;
+        size_t last; /* offset of the last record */
+        size_t used, allocated;
         uint8_t *records;
 };
 
 struct dirpos {
         uint8_t key[SIPHASH_KEY_SIZE];
         size_t max_bytes;
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects the fields below */
         size_t bytes;
         struct dirpos_chunk *oldest, *newest;
 };
@@ -34,7 +35,7 @@ int dirpos_new(const uint8_t key[SIPHASH_KEY_SIZE], size_t max_bytes, struct dir
                 return -ENOMEM;
         memcpy(p->key, key, sizeof(p->key));
         p->max_bytes = max_bytes;
-        pthread_mutex_init(&p->lock, NULL);
+        lock_init(&p->lock);
         *ret = p;
         return 0;
 }
@@ -55,7 +56,7 @@ void dirpos_free(struct dirpos *p)
                 p->oldest = c->newer;
                 chunk_free(c);
         }
-        pthread_mutex_destroy(&p->lock);
+        lock_destroy(&p->lock);
         free(p);
 }
 
@@ -81,14 +82,14 @@ int dirpos_chunk_add(struct dirpos_chunk *c, uint64_t pos, struct slice name)
         uint8_t *record;
 
         assert(name.len > 0 && name.len <= DIRPOS_NAME_MAX);
-        if (need > c->room) {
-                size_t room = c->room == 0 ? CHUNK_FIRST_BYTES : 2 * c->room;
-                uint8_t *records = realloc(c->records, room);
+        if (need > c->allocated) {
+                size_t allocated = c->allocated == 0 ? CHUNK_FIRST_BYTES : 2 * c->allocated;
+                uint8_t *records = realloc(c->records, allocated);
 
                 if (!records)
                         return -ENOMEM;
                 c->records = records;
-                c->room = room;
+                c->allocated = allocated;
         }
         record = c->records + c->used;
         memcpy(record, &pos, sizeof(pos));
@@ -101,13 +102,14 @@ int dirpos_chunk_add(struct dirpos_chunk *c, uint64_t pos, struct slice name)
 
 static size_t chunk_bytes(const struct dirpos_chunk *c)
 {
-        return sizeof(*c) + c->room;
+        return sizeof(*c) + c->allocated;
 }
 
-static void evict_oldest(struct dirpos *p)
+static void evict_oldest_locked(struct dirpos *p)
 {
         struct dirpos_chunk *c = p->oldest;
 
+        lock_assert_held(&p->lock);
         p->oldest = c->newer;
         if (p->oldest)
                 p->oldest->older = NULL;
@@ -123,7 +125,7 @@ void dirpos_remember(struct dirpos *p, struct dirpos_chunk *c)
                 chunk_free(c);
                 return;
         }
-        pthread_mutex_lock(&p->lock);
+        LOCK_GUARD(&p->lock);
         c->older = p->newest;
         if (p->newest)
                 p->newest->newer = c;
@@ -131,10 +133,9 @@ void dirpos_remember(struct dirpos *p, struct dirpos_chunk *c)
                 p->oldest = c;
         p->newest = c;
         p->bytes += chunk_bytes(c);
-        /* The newest one stays whatever its size: its reader comes back for its last name next. */
+        /* The newest chunk is never evicted: the next request needs its last name. */
         while (p->bytes > p->max_bytes && p->oldest != p->newest)
-                evict_oldest(p);
-        pthread_mutex_unlock(&p->lock);
+                evict_oldest_locked(p);
 }
 
 static uint64_t record_pos(const uint8_t *record)
@@ -148,7 +149,7 @@ static uint64_t record_pos(const uint8_t *record)
 static const uint8_t *chunk_find(const struct dirpos_chunk *c, uint64_t pos)
 {
         if (record_pos(c->records + c->last) == pos)
-                return c->records + c->last; /* by far the most common */
+                return c->records + c->last; /* the position of a listing that continues */
         for (size_t at = 0; at < c->used; at += RECORD_HEAD + c->records[at + RECORD_HEAD - 1])
                 if (record_pos(c->records + at) == pos)
                         return c->records + at;
@@ -159,14 +160,13 @@ bool dirpos_find(struct dirpos *p, uint64_t dir, uint64_t pos, struct dirpos_nam
 {
         const uint8_t *record = NULL;
 
-        pthread_mutex_lock(&p->lock);
+        LOCK_GUARD(&p->lock);
         for (const struct dirpos_chunk *c = p->newest; c && !record; c = c->older)
                 if (c->dir == dir)
                         record = chunk_find(c, pos);
-        if (record) {
-                ret->len = record[RECORD_HEAD - 1];
-                memcpy(ret->data, record + RECORD_HEAD, ret->len);
-        }
-        pthread_mutex_unlock(&p->lock);
-        return record != NULL;
+        if (!record)
+                return false;
+        ret->len = record[RECORD_HEAD - 1];
+        memcpy(ret->data, record + RECORD_HEAD, ret->len);
+        return true;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Positions in directories.
  *
- * The kernel names a place in a directory by a 63-bit number, and since it is told not to send OPENDIR there
- * is nothing per open directory that could remember more. A position is the keyed hash of the last name
- * handed out. A table of what recent replies contained maps it back to the name, also when that name has been
- * removed since; if it was evicted, the caller searches the directory for a name with that hash.
+ * The kernel identifies a position in a directory by a 63-bit number. Without OPENDIR there is no state of an
+ * open directory, so a position is the keyed hash of the name before it. A table of the names in recent replies
+ * maps it back to the name, even if the name has been removed since. If the name was evicted from the table, the
+ * caller searches the directory for a name with that hash.
  *
- * All functions may be called from any thread; a chunk being filled belongs to one.
+ * Any thread; a chunk is used by one thread until dirpos_remember.
  */
 #ifndef FUSE_OPS_DIRPOS_H
 #define FUSE_OPS_DIRPOS_H
@@ -30,22 +30,23 @@ struct dirpos_name {
         uint8_t data[DIRPOS_NAME_MAX];
 };
 
-/* KEY: secret or at least particular to the file system, and the same on each mount of it, so that positions
- * that outlive a mount (NFS) still work. MAX_BYTES bounds what is remembered. ENOMEM. */
+/* KEY: specific to the file system and the same for all its mounts, so that positions stay valid across mounts
+ * (NFS). MAX_BYTES: memory for names. ENOMEM. */
 int dirpos_new(const uint8_t key[SIPHASH_KEY_SIZE], size_t max_bytes, struct dirpos **ret);
 /* Takes NULL. */
 void dirpos_free(struct dirpos *p);
 
-/* The position after NAME: never one of the reserved ones, never above INT64_MAX. */
+/* Returns the position after NAME: above DIRPOS_DOTDOT, at most INT64_MAX. */
 uint64_t dirpos_of(const struct dirpos *p, struct slice name);
 
-/* One reply's names: filled in order, then handed over, whereupon it may be evicted at any time. */
+/* Starts a chunk: the names of one reply, in order. */
 struct dirpos_chunk *dirpos_chunk_new(uint64_t dir); /* NULL: no memory */
-/* NAME has 1 to DIRPOS_NAME_MAX bytes (asserted). ENOMEM. */
+/* Adds NAME, of 1 to DIRPOS_NAME_MAX bytes (asserted), with its position. ENOMEM. */
 int dirpos_chunk_add(struct dirpos_chunk *c, uint64_t pos, struct slice name);
+/* Adds the chunk to the table, which takes it over. */
 void dirpos_remember(struct dirpos *p, struct dirpos_chunk *c);
 
-/* The name that POS of directory DIR stands for, if it is still remembered. */
+/* Finds the name before position POS of directory DIR. False: evicted, or never a position. */
 bool dirpos_find(struct dirpos *p, uint64_t dir, uint64_t pos, struct dirpos_name *ret);
 
 #endif

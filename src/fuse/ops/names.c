@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on names. Replies with an entry hand the kernel a reference, which FORGET gives back. */
+/* Operations on names. A reply with an entry passes a reference to the kernel, which FORGET returns. */
 #include "format/format.h"
 #include "fuse/ops/ops.h"
 
@@ -14,7 +14,7 @@ static void reply_new_entry(const struct fuse_req *r, int result, const struct f
 void fuse_op_lookup(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
         struct fs_attr attr;
-        int result = fs_lookup(r->conn->fs, dir, name, &attr);
+        int result = fs_lookup(fuse_fs_of(r), dir, name, &attr);
 
         if (result == -ENOENT)
                 fuse_reply_no_entry(r);
@@ -24,13 +24,13 @@ void fuse_op_lookup(const struct fuse_req *r, uint64_t dir, struct slice name)
 
 void fuse_op_forget(struct fuse_conn *conn, uint64_t ino, uint64_t n)
 {
-        fs_forget(conn->fs, ino, n);
+        fs_forget(((struct fuse_fs_conn *)conn)->fs, ino, n);
 }
 
 void fuse_op_mknod(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode, uint64_t rdev)
 {
         struct fs_attr attr;
-        int result = fs_mknod(r->conn->fs, &r->cred, dir, name, mode, rdev, &attr);
+        int result = fs_mknod(fuse_fs_of(r), &r->cred, dir, name, mode, rdev, &attr);
 
         reply_new_entry(r, result, &attr);
 }
@@ -38,7 +38,7 @@ void fuse_op_mknod(const struct fuse_req *r, uint64_t dir, struct slice name, ui
 void fuse_op_create(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode)
 {
         struct fs_attr attr;
-        int result = fs_mknod(r->conn->fs, &r->cred, dir, name, S_IFREG | (mode & 07777), 0, &attr);
+        int result = fs_mknod(fuse_fs_of(r), &r->cred, dir, name, S_IFREG | (mode & 07777), 0, &attr);
 
         if (result < 0)
                 fuse_reply_err(r, result);
@@ -49,7 +49,7 @@ void fuse_op_create(const struct fuse_req *r, uint64_t dir, struct slice name, u
 void fuse_op_tmpfile(const struct fuse_req *r, uint64_t dir, uint32_t mode)
 {
         struct fs_attr attr;
-        int result = fs_tmpfile(r->conn->fs, &r->cred, dir, mode, &attr);
+        int result = fs_tmpfile(fuse_fs_of(r), &r->cred, dir, mode, &attr);
 
         if (result < 0)
                 fuse_reply_err(r, result);
@@ -60,7 +60,7 @@ void fuse_op_tmpfile(const struct fuse_req *r, uint64_t dir, uint32_t mode)
 void fuse_op_mkdir(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode)
 {
         struct fs_attr attr;
-        int result = fs_mkdir(r->conn->fs, &r->cred, dir, name, mode & 07777, &attr);
+        int result = fs_mkdir(fuse_fs_of(r), &r->cred, dir, name, mode & 07777, &attr);
 
         reply_new_entry(r, result, &attr);
 }
@@ -68,7 +68,7 @@ void fuse_op_mkdir(const struct fuse_req *r, uint64_t dir, struct slice name, ui
 void fuse_op_symlink(const struct fuse_req *r, uint64_t dir, struct slice name, struct slice target)
 {
         struct fs_attr attr;
-        int result = fs_symlink(r->conn->fs, &r->cred, dir, name, target, &attr);
+        int result = fs_symlink(fuse_fs_of(r), &r->cred, dir, name, target, &attr);
 
         reply_new_entry(r, result, &attr);
 }
@@ -76,31 +76,31 @@ void fuse_op_symlink(const struct fuse_req *r, uint64_t dir, struct slice name, 
 void fuse_op_link(const struct fuse_req *r, uint64_t ino, uint64_t dir, struct slice name)
 {
         struct fs_attr attr;
-        int result = fs_link(r->conn->fs, ino, dir, name, &attr);
+        int result = fs_link(fuse_fs_of(r), ino, dir, name, &attr);
 
         reply_new_entry(r, result, &attr);
 }
 
 void fuse_op_unlink(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
-        fuse_reply_result(r, fs_unlink(r->conn->fs, dir, name));
+        fuse_reply_result(r, fs_unlink(fuse_fs_of(r), dir, name));
 }
 
 void fuse_op_rmdir(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
-        fuse_reply_result(r, fs_rmdir(r->conn->fs, dir, name));
+        fuse_reply_result(r, fs_rmdir(fuse_fs_of(r), dir, name));
 }
 
 void fuse_op_rename(const struct fuse_req *r, uint64_t dir, struct slice name, uint64_t new_dir,
                     struct slice new_name, unsigned flags)
 {
-        fuse_reply_result(r, fs_rename(r->conn->fs, dir, name, new_dir, new_name, flags));
+        fuse_reply_result(r, fs_rename(fuse_fs_of(r), dir, name, new_dir, new_name, flags));
 }
 
 void fuse_op_readlink(const struct fuse_req *r, uint64_t ino)
 {
         char target[FMT_SYMLINK_MAX + 1];
-        int len = fs_readlink(r->conn->fs, ino, target);
+        int len = fs_readlink(fuse_fs_of(r), ino, target);
 
         if (len < 0)
                 fuse_reply_err(r, len);

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/ops/ops.h"
 
-#include "fuse/proto/waits.h"
+#include "fuse/ops/dirpos.h"
+#include "fuse/proto/interrupts.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Memory for directory positions. */
+#define POSITIONS_BYTES (4u << 20)
 
 static void fuse_op_interrupt(struct fuse_conn *conn, uint64_t unique)
 {
-        if (conn->waiting)
-                fuse_waits_interrupt(conn->waiting, unique);
+        if (conn->interrupts)
+                fuse_interrupts_deliver(conn->interrupts, unique);
 }
 
-/* What is left out in both tables is never sent: see policy.c. */
-#define OPS_OF_BOTH                                                                                         \
+/* Operations missing in a table are never called: policy.c refuses their requests. */
+#define COMMON_OPS                                                                                          \
         .lookup = fuse_op_lookup, .forget = fuse_op_forget, .mknod = fuse_op_mknod, .mkdir = fuse_op_mkdir, \
         .symlink = fuse_op_symlink, .link = fuse_op_link, .unlink = fuse_op_unlink, .rmdir = fuse_op_rmdir, \
         .rename = fuse_op_rename, .readlink = fuse_op_readlink, .getattr = fuse_op_getattr,                 \
@@ -19,15 +26,15 @@ static void fuse_op_interrupt(struct fuse_conn *conn, uint64_t unique)
         .removexattr = fuse_op_removexattr, .read = fuse_op_read, .fallocate = fuse_op_fallocate,           \
         .sync = fuse_op_sync, .readdir = fuse_op_readdir, .interrupt = fuse_op_interrupt
 
-const struct fuse_ops fuse_ops_exclusive = {
-        OPS_OF_BOTH,
+static const struct fuse_ops exclusive_ops = {
+        COMMON_OPS,
         .create = fuse_op_create,
         .tmpfile = fuse_op_tmpfile,
         .write = fuse_op_write,
 };
 
-const struct fuse_ops fuse_ops_shared = {
-        OPS_OF_BOTH,
+static const struct fuse_ops shared_ops = {
+        COMMON_OPS,
         .create = fuse_op_create_shared,
         .tmpfile = fuse_op_tmpfile_shared,
         .opendir = fuse_op_opendir,
@@ -36,3 +43,52 @@ const struct fuse_ops fuse_ops_shared = {
         .release = fuse_op_release,
         .write = fuse_op_write_shared,
 };
+
+static int conn_init(struct fuse_fs_conn *c, struct fs *fs, const struct fuse_opts *opts,
+                     struct err_text *text)
+{
+        struct fs_statfs st;
+        int r = fs_statfs(fs, &st);
+
+        if (r < 0)
+                return err_set(text, -r, "cannot read the file system: %s", err_str(r));
+        c->conn = (struct fuse_conn){
+                .ops = opts->shared ? &shared_ops : &exclusive_ops,
+                .policy = opts->shared ? fuse_policy_shared(opts, 0) : fuse_policy_exclusive(opts),
+                .opts = *opts,
+                .interrupts = opts->remote_store ? fuse_interrupts_new() : NULL,
+        };
+        c->fs = fs;
+        if (opts->remote_store && !c->conn.interrupts)
+                return err_set(text, ENOMEM, "out of memory");
+        if (dirpos_new(st.uuid, POSITIONS_BYTES, &c->positions) < 0)
+                return err_set(text, ENOMEM, "out of memory");
+        return 0;
+}
+
+int fuse_fs_conn_new(struct fs *fs, const struct fuse_opts *opts, struct fuse_fs_conn **ret,
+                     struct err_text *text)
+{
+        struct fuse_fs_conn *c = calloc(1, sizeof(*c));
+        int r;
+
+        assert(!opts->shared || !opts->writeback_cache);
+        if (!c)
+                return err_set(text, ENOMEM, "out of memory");
+        r = conn_init(c, fs, opts, text);
+        if (r < 0) {
+                fuse_fs_conn_free(c);
+                return r;
+        }
+        *ret = c;
+        return 0;
+}
+
+void fuse_fs_conn_free(struct fuse_fs_conn *c)
+{
+        if (!c)
+                return;
+        dirpos_free(c->positions);
+        fuse_interrupts_free(c->conn.interrupts);
+        free(c);
+}

@@ -1,14 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations of a mount, over fs.h. They are thin: fs.h says what each one does. */
+/* The operations of a mount: each calls one function of fs.h, which documents it, and replies. */
 #ifndef FUSE_OPS_OPS_H
 #define FUSE_OPS_OPS_H
 
 #include "fuse/proto/ops.h"
 
-/* ops.c: over fs.h, for an exclusive mount. */
-extern const struct fuse_ops fuse_ops_exclusive;
-/* For one of several mounts. */
-extern const struct fuse_ops fuse_ops_shared;
+struct dirpos; /* dirpos.h */
+
+/* What the operations share. */
+struct fuse_fs_conn {
+        struct fuse_conn conn;
+        struct fs *fs; /* the caller's */
+        struct dirpos *positions;
+};
+
+/* Creates the connection of an exclusive or shared mount of FS, as OPTS says, for fuse_server_new_with. FS must
+ * outlive it. Errors with TEXT. */
+int fuse_fs_conn_new(struct fs *fs, const struct fuse_opts *opts, struct fuse_fs_conn **ret,
+                     struct err_text *text);
+/* Takes NULL. */
+void fuse_fs_conn_free(struct fuse_fs_conn *c);
+
+static inline struct fuse_fs_conn *fuse_fs_conn_of(const struct fuse_req *r)
+{
+        return (struct fuse_fs_conn *)r->conn;
+}
+
+static inline struct fs *fuse_fs_of(const struct fuse_req *r)
+{
+        return fuse_fs_conn_of(r)->fs;
+}
 
 /* names.c */
 void fuse_op_lookup(const struct fuse_req *r, uint64_t dir, struct slice name);
@@ -43,7 +64,7 @@ void fuse_op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, stru
 void fuse_op_fallocate(const struct fuse_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len);
 void fuse_op_sync(const struct fuse_req *r, uint64_t ino);
 
-/* open.c */
+/* open.c: operations on open files of a shared mount */
 void fuse_op_open(const struct fuse_req *r, uint64_t ino, bool kill_priv);
 void fuse_op_create_shared(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode);
 void fuse_op_tmpfile_shared(const struct fuse_req *r, uint64_t dir, uint32_t mode);

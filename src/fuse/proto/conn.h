@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* What the operations know: the file system, the options, the policy and the table of directory positions.
- * Nothing of the transport. */
+/* A connection to the kernel as the codec, the replies and the notifications know it. Operations that need more
+ * embed it as the first member of a structure of their own (ops/ops.h). */
 #ifndef FUSE_PROTO_CONN_H
 #define FUSE_PROTO_CONN_H
 
-#include "fuse/fuse.h"
+#include "fuse/options.h"
 #include "fuse/proto/policy.h"
 
 #include <sys/types.h>
 
-struct dirpos;   /* ops/dirpos.h */
-struct fuse_ops; /* ops.h */
+struct fuse_interrupts; /* interrupts.h */
+struct fuse_ops;        /* ops.h */
 
 struct fuse_conn {
         const struct fuse_ops *ops;
         struct fuse_policy policy;
         struct fuse_opts opts;
-        uid_t owner;                /* who mounts */
-        int fuse_fd;                /* for notifications (notify.h); the server's */
-        struct fuse_waits *waiting; /* NULL: no request waits for others */
-        /* The rest is the operations' (ops.c) and may be empty with others. */
-        struct fs *fs;
-        struct dirpos *positions;
+        struct fuse_interrupts *interrupts; /* NULL: requests cannot be interrupted */
+        /* Set by the server. */
+        uid_t owner; /* the user who mounted */
+        int fuse_fd; /* for notifications (notify.h); the server's */
 };
 
 #endif

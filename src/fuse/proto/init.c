@@ -2,11 +2,13 @@
 #include "fuse/proto/init.h"
 
 #include "base/cleanup.h"
-#include "fuse/proto/kernel_abi.h"
+#include "fuse/proto/policy.h"
+#include "fuse/transport/kernel_abi.h"
+#include "fuse/transport/transport.h"
 
 #include <sys/uio.h>
 
-/* The kernel wants room for the largest request that there can be before it sends any. */
+/* The kernel refuses reads into a buffer smaller than its largest possible request before INIT. */
 #define BUFFER_BYTES (64u << 10)
 
 int fuse_init_decode(const void *data, size_t len, struct fuse_init *ret, struct err_text *text)
@@ -16,10 +18,10 @@ int fuse_init_decode(const void *data, size_t len, struct fuse_init *ret, struct
         struct fuse_init init;
 
         if (len < sizeof(*h) + offsetof(struct fuse_init_in, flags2) || h->opcode != FUSE_INIT)
-                return err_set(text, EPROTO, "the kernel does not begin with INIT");
+                return err_set(text, EPROTO, "the first request of the kernel is not INIT");
         if (in->major != FUSE_KERNEL_VERSION || in->minor < ABI_PROTO_MINOR_LEAST)
                 return err_set(text, EPROTO,
-                               "the kernel speaks version %u.%u of FUSE; %u.%u (Linux 4.20) or "
+                               "the kernel has version %u.%u of FUSE; %u.%u (Linux 4.20) or "
                                "later is needed",
                                in->major, in->minor, FUSE_KERNEL_VERSION, ABI_PROTO_MINOR_LEAST);
         init = (struct fuse_init){

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/proto/notify.h"
 
-#include "fuse/proto/kernel_abi.h"
+#include "fuse/transport/kernel_abi.h"
 
+#include <errno.h>
 #include <sys/uio.h>
 
-/* A notification is a reply to nothing: number 0, and the code where the error would be. */
+/* A notification has the form of a reply with request number 0, and its code in place of the error. */
 static int notify(const struct fuse_conn *conn, enum fuse_notify_code code, struct iovec *iov, int n)
 {
         struct fuse_out_header header = { .len = sizeof(header), .error = (int32_t)code };

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* What the server tells the kernel unasked: that something which it caches is no longer true.
+/* Notifications: the server tells the kernel to drop what it has cached.
  *
- * From any thread, except that invalidating pages or names waits for locks which the kernel holds while it
- * waits for an answer: never do that while serving a request. Errors: ENOENT (the kernel knows no such
- * inode or name, which is as well), ENODEV (unmounted), ...
+ * Any thread. fuse_notify_pages and fuse_notify_entry wait for kernel locks that are held while the kernel waits
+ * for a reply, so a thread that serves requests must not call them. Errors: ENOENT (the kernel has cached no
+ * such inode or name), ENODEV (unmounted), ...
  */
 #ifndef FUSE_PROTO_NOTIFY_H
 #define FUSE_PROTO_NOTIFY_H
 
+#include "base/slice.h"
 #include "fuse/proto/conn.h"
 
-/* Attributes alone: safe everywhere. */
+/* Drops the attributes of INO. Safe in any thread. */
 int fuse_notify_attr(const struct fuse_conn *conn, uint64_t ino);
 
-/* Attributes, and pages from OFFSET on, LEN bytes of them (0: to the end). Dirty pages are written back
- * first. */
+/* Drops the attributes of INO and its pages in LEN bytes from OFFSET (LEN 0: to the end of the file). Dirty
+ * pages are written back first. */
 int fuse_notify_pages(const struct fuse_conn *conn, uint64_t ino, uint64_t offset, uint64_t len);
 
-/* A name in a directory, also one that is known to be missing. */
+/* Drops NAME in directory DIR, or the knowledge that it does not exist. */
 int fuse_notify_entry(const struct fuse_conn *conn, uint64_t dir, struct slice name);
 
 #endif

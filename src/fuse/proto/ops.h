@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations that the codec calls: each takes a decoded request and answers it, now or later. Arguments
- * are borrowed for the call. Any thread.
+/* The operations that the codec calls. Each takes a decoded request and sends its reply (request.h), before it
+ * returns or later. Arguments are valid during the call; INO and DIR are inode numbers. Any thread.
  */
 #ifndef FUSE_PROTO_OPS_H
 #define FUSE_PROTO_OPS_H
 
 #include "fuse/proto/request.h"
 
-/* NULL: ENOSYS (for what ends something: success). Opcodes that the policy names never
- * get here. */
+/* NULL: ENOSYS, and success for RELEASE and RELEASEDIR. Opcodes that the policy refuses are not passed on. */
 struct fuse_ops {
+        /* Names. */
         void (*lookup)(const struct fuse_req *r, uint64_t dir, struct slice name);
-        void (*forget)(struct fuse_conn *conn, uint64_t ino, uint64_t n); /* has no reply */
+        /* Drops N of the kernel's references to INO. Has no reply. */
+        void (*forget)(struct fuse_conn *conn, uint64_t ino, uint64_t n);
         void (*mknod)(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode,
                       uint64_t rdev);
         void (*create)(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode);
@@ -25,41 +26,42 @@ struct fuse_ops {
                        struct slice new_name, unsigned flags);
         void (*readlink)(const struct fuse_req *r, uint64_t ino);
 
+        /* Attributes. CAP 0: reply with the size only. */
         void (*getattr)(const struct fuse_req *r, uint64_t ino);
         void (*statx)(const struct fuse_req *r, uint64_t ino);
         void (*setattr)(const struct fuse_req *r, uint64_t ino, const struct fs_setattr *set);
         void (*statfs)(const struct fuse_req *r);
         void (*setxattr)(const struct fuse_req *r, uint64_t ino, struct slice name, struct slice value,
                          int flags);
-        /* CAP 0 asks for the size. */
         void (*getxattr)(const struct fuse_req *r, uint64_t ino, struct slice name, size_t cap);
         void (*listxattr)(const struct fuse_req *r, uint64_t ino, size_t cap);
         void (*removexattr)(const struct fuse_req *r, uint64_t ino, struct slice name);
 
-        /* KILL_PRIV: drop set-user-id and its like (with O_TRUNC). */
+        /* Files. KILL_PRIV: clear the set-user-id and set-group-id bits (open: with O_TRUNC). */
         void (*open)(const struct fuse_req *r, uint64_t ino, bool kill_priv);
         void (*flush)(const struct fuse_req *r, uint64_t ino);
-        /* UNLOCK: flock(2) locks of r->lock_owner end. */
+        /* UNLOCK: drop the flock(2) locks of r->lock_owner. */
         void (*release)(const struct fuse_req *r, uint64_t ino, bool unlock);
         void (*read)(const struct fuse_req *r, uint64_t ino, uint64_t offset, size_t len);
-        /* CACHED: from the kernel's page cache; r->fh is a guess then. */
+        /* CACHED: written back from the page cache; r->fh is then any handle of the file. */
         void (*write)(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
                       bool kill_priv);
         void (*fallocate)(const struct fuse_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len);
         void (*lseek)(const struct fuse_req *r, uint64_t ino, uint64_t offset, int whence);
-        /* Of a file or a directory (INO), or of all (INO 0). */
+        /* INO 0: the whole file system. Also for directories. */
         void (*sync)(const struct fuse_req *r, uint64_t ino);
         void (*getlk)(const struct fuse_req *r, uint64_t ino, const struct fuse_lock *lock);
-        /* WAIT: may answer later, and must not keep the calling thread. */
+        /* WAIT: reply once the lock is granted; the calling thread must not block until then. */
         void (*setlk)(const struct fuse_req *r, uint64_t ino, const struct fuse_lock *lock, bool wait);
 
+        /* Directories. OFFSET: the position after an entry of an earlier reply, or 0. CAP: the largest
+         * reply, in bytes. */
         void (*opendir)(const struct fuse_req *r, uint64_t dir);
         void (*releasedir)(const struct fuse_req *r, uint64_t dir);
-        /* OFFSET: a position (dirpos.h) from an earlier reply. CAP: bytes for the reply. */
         void (*readdir)(const struct fuse_req *r, uint64_t dir, uint64_t offset, size_t cap, bool plus);
 
-        /* Whoever waits for the request UNIQUE would rather not; it may not have arrived yet, or be answered.
-         * Has no reply. */
+        /* The process that waits for request UNIQUE got a signal. That request may not have arrived yet, and
+         * may be answered already. Has no reply. */
         void (*interrupt)(struct fuse_conn *conn, uint64_t unique);
 };
 

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel is asked to do and to cache: data, one policy a mode of mounting. */
+/* What the kernel caches, which features it uses and which requests it need not send. Pure data: one policy for
+ * exclusive mounts, one for shared mounts. */
 #ifndef FUSE_PROTO_POLICY_H
 #define FUSE_PROTO_POLICY_H
 
-#include "fuse/fuse.h"
+#include "fuse/options.h"
 
-/* Without end, but far from where seconds overflow. */
+/* A lifetime without limit, small enough that the kernel's seconds do not overflow. */
 #define FUSE_FOREVER_MS (UINT64_C(1000) << 31)
-
-/* A request's data, read or write. What the kernel takes at most (256 pages). */
-#define FUSE_IO_BYTES (UINT32_C(1) << 20)
 
 /* Requests in the background (readahead, writeback, direct I/O) that the kernel sends before it waits. */
 #define FUSE_MAX_BACKGROUND 64u
 
-/* Readahead, in bytes, for one sequential reader; beyond the kernel's default only as root. */
+/* Readahead of one sequential reader, in bytes. The kernel's default is the limit unless root raises it. */
 #define FUSE_READAHEAD_BYTES (UINT32_C(2) << 20)
 
 struct fuse_policy {
-        /* Features (flags of FUSE_INIT, 64 bits) to switch on where the kernel offers them. */
+        /* Features to enable if the kernel offers them: flags of FUSE_INIT, 64 bits. */
         uint64_t features;
-        /* Opcodes that are answered with ENOSYS, so that the kernel does them itself, or never asks again:
-         * bit N for opcode N. */
-        uint64_t never;
-        /* How long names, their absence and attributes may be cached. */
+        /* Requests to answer with ENOSYS: bit N for opcode N. The kernel then handles the operation itself or
+         * does not ask again. */
+        uint64_t refused;
+        /* How long the kernel may cache names, the absence of names, and attributes. */
         uint64_t entry_valid_ms, negative_valid_ms, attr_valid_ms;
-        /* FOPEN_* of files and of directories; of files, also in replies to CREATE. */
+        /* FOPEN_* for files (also in replies to CREATE) and for directories. */
         uint32_t file_flags, dir_flags;
 };
 
-/* For a mount beside which nobody changes the file system. */
+/* Returns the policy of a mount that alone changes the file system. */
 struct fuse_policy fuse_policy_exclusive(const struct fuse_opts *opts);
 
-/* For one of several mounts. OFFERED: the features of the kernel that decide what it may keep. */
+/* Returns the policy of one of several mounts. OFFERED: the kernel's features, on which the caching of pages
+ * depends. */
 struct fuse_policy fuse_policy_shared(const struct fuse_opts *opts, uint64_t offered);
 
-static inline bool fuse_policy_is_never(const struct fuse_policy *p, uint32_t opcode)
+/* Whether OPCODE is answered with ENOSYS. */
+static inline bool fuse_policy_refuses(const struct fuse_policy *p, uint32_t opcode)
 {
-        return opcode < 64 && (p->never >> opcode & 1);
+        return opcode < 64 && (p->refused >> opcode & 1);
 }
 
 #endif

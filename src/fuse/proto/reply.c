@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Replies as the kernel reads them. */
-#include "base/log.h"
-#include "fuse/proto/kernel_abi.h"
 #include "fuse/proto/request.h"
+
+#include "base/log.h"
+#include "fuse/transport/kernel_abi.h"
 
 #include <assert.h>
 #include <limits.h>
 #include <stddef.h>
 #include <sys/sysmacros.h>
 
-/* Errors from 512 upwards are the kernel's own; it drops replies that carry them. */
+/* Errors from 512 upwards are internal to the kernel, which rejects replies that carry them. */
 #define ERRNO_END 512
 
 /* ERROR: positive, or 0. */
@@ -35,15 +35,15 @@ void fuse_reply_err(const struct fuse_req *r, int err)
         send_reply(r, e, NULL, 0);
 }
 
-void fuse_reply_result(const struct fuse_req *r, int err)
+void fuse_reply_result(const struct fuse_req *r, int result)
 {
-        if (err < 0)
-                fuse_reply_err(r, err);
+        if (result < 0)
+                fuse_reply_err(r, result);
         else
                 send_reply(r, 0, NULL, 0);
 }
 
-void fuse_reply_never_again(const struct fuse_req *r)
+void fuse_reply_enosys(const struct fuse_req *r)
 {
         send_reply(r, ENOSYS, NULL, 0);
 }
@@ -78,7 +78,7 @@ static void fill_valid(uint64_t ms, uint64_t *ret_s, uint32_t *ret_ns)
 static void fill_entry(const struct fuse_conn *conn, const struct fs_attr *a, struct fuse_entry_out *ret)
 {
         *ret = (struct fuse_entry_out){
-                .nodeid = a->ino, /* never reused, so that one generation is enough */
+                .nodeid = a->ino, /* never reused, so the generation stays 0 */
         };
         fill_valid(conn->policy.entry_valid_ms, &ret->entry_valid, &ret->entry_valid_nsec);
         fill_valid(conn->policy.attr_valid_ms, &ret->attr_valid, &ret->attr_valid_nsec);

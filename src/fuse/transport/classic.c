@@ -9,7 +9,7 @@
 #include "fuse/transport/transport.h"
 
 #include "base/cleanup.h"
-#include "fuse/proto/policy.h"
+#include "base/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How requests come from the kernel and replies go back: one interface, two transports (classic.c reads and
- * writes the device, uring.c has rings). What is in a request is codec.c's business, what it means the
- * operations'; neither knows which transport carries it.
+/* Transports: they receive requests from the kernel and send replies. classic.c reads and writes /dev/fuse,
+ * uring.c uses io_uring. A transport does not interpret requests beyond what it needs to schedule them.
  */
 #ifndef FUSE_TRANSPORT_TRANSPORT_H
 #define FUSE_TRANSPORT_TRANSPORT_H
@@ -10,23 +9,27 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* Where a request came from and its reply goes. It outlives the request, up to fuse_transport_free. */
+/* The most data of one request, read or write, in bytes: the kernel's limit of 256 pages. */
+#define FUSE_IO_BYTES (UINT32_C(1) << 20)
+
+/* The most ranges of one reply. */
+#define FUSE_REPLY_IOV_MAX 1000
+
+/* Takes the reply to a request. Valid until fuse_transport_free. */
 struct fuse_channel {
-        /* Sends the reply to UNIQUE: ERROR (positive errno, no data) or the data in IOV, at most
-         * FUSE_REPLY_IOV_MAX ranges, which may be reused once this returns. Any thread; once per request. A
-         * reply that cannot be delivered means that nobody waits for it any more. */
+        /* Sends the reply to request UNIQUE: ERROR (a positive errno; no data) or, with ERROR 0, the data of N
+         * ranges, which may be reused once this returns. Any thread; once for each request. A reply that
+         * cannot be delivered is dropped: the caller is gone. */
         void (*send)(struct fuse_channel *c, uint64_t unique, int error, const struct iovec *iov, int n);
 };
 
-#define FUSE_REPLY_IOV_MAX 1000
-
-/* Told by a transport; any thread. */
+/* What a transport calls. Any thread. */
 struct fuse_handler {
-        /* A request, complete and contiguous, LEN bytes from an address that is a multiple of 8, valid until
-         * this returns. */
+        /* Serves a request of LEN contiguous bytes at an address that is a multiple of 8; they are valid until
+         * this returns. The reply may come later. */
         void (*request)(void *arg, struct fuse_channel *c, const void *data, size_t len);
-        /* The connection is over: 0 after an unmount or an abort, else a negative error. May come more than
-         * once; requests may still be under way. */
+        /* The connection has ended: RESULT is 0 after an unmount or an abort, else a negative error. May be
+         * called several times, and while requests are still in progress. */
         void (*ended)(void *arg, int result);
         void *arg;
 };
@@ -42,39 +45,39 @@ struct fuse_transport {
         const struct fuse_transport_ops *ops;
 };
 
-/* Takes no more requests, and returns when those being handled are. Once, not from a handler. */
+/* Takes no more requests and waits for those being served. Once; not from a handler. */
 static inline void fuse_transport_stop(struct fuse_transport *t)
 {
         t->ops->stop(t);
 }
 
-/* After fuse_transport_stop, and after the last reply. Does not close the device. */
+/* Frees T, after fuse_transport_stop and the last reply. Does not close the device. Takes NULL. */
 static inline void fuse_transport_free(struct fuse_transport *t)
 {
         if (t)
                 t->ops->free(t);
 }
 
-/* ---- classic.c: the device, by threads of which each has its own clone of it ------------------------- */
+/* ---- classic.c -------------------------------------------------------------------------------------- */
 
-/* Serves FUSE_FD, which stays the caller's, with at most MAX_THREADS threads; more than one only when
- * requests come while all others are busy. */
+/* Serves FUSE_FD, which stays the caller's, with 1 to MAX_THREADS threads: one is added when a request
+ * arrives while all others are busy. */
 int fuse_classic_start(int fuse_fd, unsigned max_threads, const struct fuse_handler *handler,
                        struct fuse_transport **ret);
 
-/* ---- uring.c: FUSE over io_uring (Linux 6.14) ------------------------------------------------------ */
+/* ---- uring.c: FUSE over io_uring (Linux 6.14) --------------------------------------------------------- */
 
-/* It runs beside the classic transport, on which FORGET, INTERRUPT and notifications stay. */
+/* Runs beside the classic transport, which still carries FORGET, INTERRUPT and notifications. */
 
-/* Makes rings and buffers for every CPU that there may ever be. Before the reply to INIT, which promises
- * them. ENOSYS, EPERM: io_uring cannot be used; ENOMEM, EMFILE, ... */
+/* Allocates rings and buffers for every possible CPU. Must precede the reply to INIT that enables the
+ * feature. Errors: ENOSYS, EPERM (io_uring is not available), ENOMEM, EMFILE, ... */
 int fuse_uring_prepare(int fuse_fd, const struct fuse_handler *handler, struct fuse_transport **ret);
 
-/* Registers them, after that reply. After an error there are no rings on this connection, and all requests
- * come the classic way; T is to be stopped and freed nevertheless. */
+/* Registers the rings with the kernel, after that reply. On an error all requests arrive by the classic
+ * transport; T must be stopped and freed nevertheless. */
 int fuse_uring_start(struct fuse_transport *t);
 
-/* How many queues it has. */
+/* Returns the number of queues: one for each possible CPU. */
 unsigned fuse_uring_queues(const struct fuse_transport *t);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "fuse/proto/kernel_abi.h"
+#include "fuse/transport/kernel_abi.h"
 #include "fuse/transport/mapped.h"
 #include "fuse/transport/ring.h"
 #include "fuse/transport/uring_queue.h"

@@ -2,11 +2,12 @@
 #include "fuse/transport/uring_worker.h"
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "base/futex.h"
 #include "base/log.h"
-#include "fuse/proto/policy.h"
 #include "fuse/transport/mapped.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -4,7 +4,7 @@
 #ifndef FUSE_TRANSPORT_URING_WORKER_H
 #define FUSE_TRANSPORT_URING_WORKER_H
 
-#include "fuse/proto/kernel_abi.h"
+#include "fuse/transport/kernel_abi.h"
 #include "fuse/transport/ring.h"
 #include "fuse/transport/uring_queue.h"
 

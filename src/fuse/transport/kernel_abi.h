@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* <linux/fuse.h>, and what later versions of it have that ours may lack, under names of our own. */
-#ifndef FUSE_PROTO_KERNEL_ABI_H
-#define FUSE_PROTO_KERNEL_ABI_H
+/* <linux/fuse.h>, and declarations of later versions of it, with names of our own, for older headers. */
+#ifndef FUSE_TRANSPORT_KERNEL_ABI_H
+#define FUSE_TRANSPORT_KERNEL_ABI_H
 
 #include <linux/fuse.h>
 
@@ -39,24 +39,25 @@ struct abi_statx_out {
         struct abi_statx stat;
 };
 
-_Static_assert(sizeof(struct abi_statx_in) == 24, "as the kernel has it");
-_Static_assert(sizeof(struct abi_statx) == 256, "as the kernel has it");
-_Static_assert(sizeof(struct abi_statx_out) == 288, "as the kernel has it");
+_Static_assert(sizeof(struct abi_statx_in) == 24, "size in the kernel's interface");
+_Static_assert(sizeof(struct abi_statx) == 256, "size in the kernel's interface");
+_Static_assert(sizeof(struct abi_statx_out) == 288, "size in the kernel's interface");
 
-/* ---- 7.39: memory maps of files that are otherwise read and written directly (Linux 6.6) ----- */
+/* ---- 7.39: memory maps of files with FOPEN_DIRECT_IO (Linux 6.6) ------------------------------------- */
 
-#define ABI_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
-/* ---- 7.42: rings (Linux 6.14) ---------------------------------------------------------------------- */
+#define ABI_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36) /* a feature of INIT */
+
+/* ---- 7.42: io_uring (Linux 6.14) ------------------------------------------------------------------- */
 
 #define ABI_OVER_IO_URING (UINT64_C(1) << 41) /* a feature of INIT */
 
-#define ABI_URING_REGISTER         1u /* a new entry, with its buffers, waits for a request */
-#define ABI_URING_COMMIT_AND_FETCH 2u /* here is the reply, and the entry waits for the next request */
+#define ABI_URING_REGISTER         1u /* adds an entry with its buffers; completes with a request */
+#define ABI_URING_COMMIT_AND_FETCH 2u /* sends the reply; completes with the next request */
 
-/* What accompanies a request and its reply. */
+/* Part of the header buffer. */
 struct abi_uring_in_out {
         uint64_t flags;
-        uint64_t commit_id;  /* of the request, to be named when its reply is committed */
+        uint64_t commit_id;  /* identifies the request in COMMIT_AND_FETCH */
         uint32_t payload_sz; /* bytes in the payload buffer */
         uint32_t padding;
         uint64_t reserved;
@@ -69,21 +70,21 @@ struct abi_uring_header {
         struct abi_uring_in_out in_out_sizes;
 };
 
-/* In the SQE. */
+/* The command in the SQE. */
 struct abi_uring_cmd {
         uint64_t flags;
         uint64_t commit_id;
-        uint16_t qid; /* the CPU whose requests this is about */
+        uint16_t qid; /* the queue, which is the number of a CPU */
         uint8_t padding[6];
 };
 
-_Static_assert(sizeof(struct abi_uring_header) == 288, "as the kernel has it");
-_Static_assert(sizeof(struct abi_uring_cmd) == 24, "as the kernel has it");
+_Static_assert(sizeof(struct abi_uring_header) == 288, "size in the kernel's interface");
+_Static_assert(sizeof(struct abi_uring_cmd) == 24, "size in the kernel's interface");
 
-/* The version of the protocol that this code was written to. What the kernel has beyond it stays off. */
+/* The protocol version that this code implements. */
 #define ABI_PROTO_MINOR 42u
 
-/* Before it (Linux 4.20) requests and replies are shorter here and there. */
+/* The oldest version supported (Linux 4.20); before it some requests and replies are shorter. */
 #define ABI_PROTO_MINOR_LEAST 28u
 
 #endif
