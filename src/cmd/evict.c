@@ -3,47 +3,26 @@
 #include "base/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/mount_table.h"
-#include "fs/fs.h"
 
-#include <getopt.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* A living mount's heartbeat counts on every 10 seconds. */
+/* A mount increments its heartbeat every 10 seconds. */
 #define WAIT_S_DEFAULT 60u
 #define WAIT_S_MAX     86400u
 
-/* Between two looks. One that took longer than that many of them says nothing about the mounts: perhaps
- * the store was away, and their heartbeats with it. */
-#define LOOK_MS    1000
-#define SLOW_LOOKS 5
+/* Interval between two readings of the table. A reading that takes longer than SLOW_READINGS intervals says
+ * nothing about the mounts: the store may have been away, for their heartbeats too. */
+#define READ_INTERVAL_MS 1000
+#define SLOW_READINGS    5
 
-enum { OPT_FORCE = 256, OPT_ALL_STALE, OPT_WAIT };
-
-struct evict_args {
-        const char *store, *id;
+struct args {
+        const char *id;
         bool all_stale, force;
         unsigned wait_s;
 };
-
-static void print_help(void)
-{
-        printf("Usage: ashlar evict [--force] STORE ID\n"
-               "       ashlar evict --all-stale [--wait SECONDS] STORE\n"
-               "End the registration of the mount ID (see ashlar mounts) in STORE, because it is dead.\n"
-               "Should it live nevertheless, it cannot change anything any more from that moment on, and\n"
-               "what it had not written yet is lost.\n"
-               "\n"
-               "      --force         also if its process still runs on this machine\n"
-               "      --all-stale     all mounts whose process is gone, and those whose heartbeat stands\n"
-               "                      still\n"
-               "      --wait SECONDS  for how long it must (default 60; less than 30 takes a living mount\n"
-               "                      for dead)\n"
-               "      --help          print this\n");
-}
 
 static bool parse_seconds(const char *s, unsigned *ret)
 {
@@ -59,104 +38,89 @@ static bool parse_seconds(const char *s, unsigned *ret)
         return true;
 }
 
-static int check_operands(int argc, char **argv, struct evict_args *a)
+static int set_wait(void *args, const char *value)
 {
-        int wanted = a->all_stale ? 1 : 2;
+        struct args *a = args;
 
-        if (optind == argc)
-                return cmd_usage_error("evict", "no STORE given");
-        if (argc - optind < wanted)
-                return cmd_usage_error("evict", "give the ID of a mount, as 'ashlar mounts' prints it, or "
-                                                "--all-stale");
-        if (argc - optind > wanted)
-                return cmd_usage_error("evict", "too many arguments: '%s'", argv[optind + wanted]);
-        a->store = argv[optind];
+        if (parse_seconds(value, &a->wait_s))
+                return -1;
+        return cmd_usage_error("evict", "'%s' is no number of seconds up to %u", value, WAIT_S_MAX);
+}
+
+static const struct cmd_option options[] = {
+        { "force", .help = "even if its process still runs on this machine",
+          .flag = offsetof(struct args, force) },
+        { "all-stale",
+          .help = "all mounts whose process is gone, and those of other machines whose heartbeat\n"
+                  "has stopped",
+          .flag = offsetof(struct args, all_stale) },
+        { "wait", .argument = "SECONDS",
+          .help = "how long it must have stopped (default 60; less than 30 evicts living mounts)",
+          .apply = set_wait },
+        { 0 },
+};
+
+/* Returns -1, or the exit code of a usage error. */
+static int check_id(const struct args *a)
+{
+        if (a->all_stale && a->id)
+                return cmd_usage_error("evict", "too many arguments: '%s'", a->id);
         if (a->all_stale)
                 return -1;
-        a->id = argv[optind + 1];
+        if (!a->id)
+                return cmd_usage_error("evict", "give the ID of a mount, as 'ashlar mounts' prints it, or "
+                                                "--all-stale");
         if (strlen(a->id) != MOUNT_ID_SIZE - 1 || strspn(a->id, "0123456789abcdef") != MOUNT_ID_SIZE - 1)
                 return cmd_usage_error("evict", "'%s' is no ID of a mount: 'ashlar mounts' prints them",
                                        a->id);
         return -1;
 }
 
-/* The exit code to end with, or -1 to go on. */
-static int parse_args(int argc, char **argv, struct evict_args *a)
-{
-        static const struct option options[] = {
-                { "force", no_argument, NULL, OPT_FORCE },
-                { "all-stale", no_argument, NULL, OPT_ALL_STALE },
-                { "wait", required_argument, NULL, OPT_WAIT },
-                { "help", no_argument, NULL, 'h' },
-                { NULL, 0, NULL, 0 },
-        };
-        int c;
+/* ---- one mount ------------------------------------------------------------------------------------ */
 
-        while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-                switch (c) {
-                case OPT_FORCE:
-                        a->force = true;
-                        break;
-                case OPT_ALL_STALE:
-                        a->all_stale = true;
-                        break;
-                case OPT_WAIT:
-                        if (parse_seconds(optarg, &a->wait_s))
-                                break;
-                        return cmd_usage_error("evict", "'%s' is no number of seconds up to %u", optarg,
-                                               WAIT_S_MAX);
-                case 'h':
-                        print_help();
-                        return cmd_finish_output(CMD_OK);
-                default:
-                        return cmd_option_error("evict", argv, c);
-                }
-        }
-        return check_operands(argc, argv, a);
-}
-
-/* ---- one ---------------------------------------------------------------------------------------- */
-
-/* SEEN: the heartbeat that it must still have, or NULL. */
+/* Evicts the mount of ROW. With SEEN, only if its heartbeat still has that value. */
 static int evict(struct kv_store *store, const struct mount_row *row, const uint64_t *seen,
                  struct err_text *text)
 {
         int r = rec_evict(store, row->pid, seen);
 
-        if (r == 0)
-                printf("evicted %s\n", row->id);
-        else if (r == -ENOENT || (r == -EBUSY && seen))
-                r = 0; /* it went by itself, or lives after all */
-        else
-                err_set(text, -r, "cannot evict %s: %s", row->id, err_str(r));
-        return r;
+        if (r == -ENOENT || (r == -EBUSY && seen))
+                return 0; /* it ended by itself, or is alive */
+        if (r < 0)
+                return err_set(text, -r, "cannot evict %s: %s", row->id, err_str(r));
+        printf("evicted %s\n", row->id);
+        return 0;
 }
 
-static int evict_one(struct kv_store *store, const struct evict_args *a, struct err_text *text)
+static int evict_row(struct kv_store *store, const struct args *a, const struct mount_row *row,
+                     struct err_text *text)
 {
-        const struct mount_row *row;
+        if (!row)
+                return err_set(text, ENOENT, "there is no mount %s", a->id);
+        if (row->state == MOUNT_RUNS && !a->force)
+                return err_set(text, EBUSY,
+                               "the mount %s is alive (process %" PRIu64 " on this machine); "
+                               "unmount it, or use --force",
+                               a->id, row->unix_pid);
+        return evict(store, row, NULL, text);
+}
+
+static int evict_one(struct kv_store *store, const struct args *a, struct err_text *text)
+{
         struct mount_table table;
         int r = mount_table_read(store, &table);
 
-        if (r < 0) {
+        if (r < 0)
                 err_set(text, -r, "cannot read the table of mounts: %s", err_str(r));
-        } else if (!(row = mount_table_find(&table, a->id))) {
-                r = err_set(text, ENOENT, "there is no mount %s", a->id);
-        } else if (row->state == MOUNT_RUNS && !a->force) {
-                r = err_set(text, EBUSY,
-                            "the mount %s is alive (process %" PRIu64 " on this machine); "
-                            "unmount it, or use --force",
-                            a->id, row->unix_pid);
-        } else {
-                r = evict(store, row, NULL, text);
-        }
+        else
+                r = evict_row(store, a, mount_table_find(&table, a->id), text);
         mount_table_clear(&table);
         return r;
 }
 
-/* ---- all that are stale -------------------------------------------------------------------------- */
+/* ---- all stale mounts ----------------------------------------------------------------------------- */
 
-/* A mount of which only the heartbeat can tell: how long it stood still. */
+/* A mount that only its heartbeat can prove alive, and since when the heartbeat has had this value. */
 struct suspect {
         char id[MOUNT_ID_SIZE];
         uint64_t heartbeat, since_ns;
@@ -164,7 +128,7 @@ struct suspect {
 
 struct watching {
         struct kv_store *store;
-        const struct evict_args *args;
+        const struct args *args;
         struct suspect *suspects;
         size_t n;
 };
@@ -174,6 +138,7 @@ static uint64_t now_ns(void)
         return clock_system.monotonic_ns(&clock_system);
 }
 
+/* Finds the suspect of ROW, or adds it. NULL: no memory. */
 static struct suspect *find_suspect(struct watching *w, const struct mount_row *row)
 {
         struct suspect *more;
@@ -191,8 +156,8 @@ static struct suspect *find_suspect(struct watching *w, const struct mount_row *
         return more;
 }
 
-/* 1 if ROW has to be watched further. */
-static int judge(struct watching *w, const struct mount_row *row, struct err_text *text)
+/* Evicts the mount of ROW if it is stale. Returns 1 if that is not known yet. */
+static int check_row(struct watching *w, const struct mount_row *row, struct err_text *text)
 {
         struct suspect *s;
 
@@ -204,67 +169,92 @@ static int judge(struct watching *w, const struct mount_row *row, struct err_tex
         if (!s)
                 return err_set(text, ENOMEM, "out of memory");
         if (s->heartbeat != row->heartbeat)
-                return 0; /* it lives */
+                return 0; /* it is alive */
         if (now_ns() - s->since_ns < (uint64_t)w->args->wait_s * 1000000000)
                 return 1;
         return evict(w->store, row, &s->heartbeat, text);
 }
 
-/* 1 if some have to be watched further. */
-static int look(struct watching *w, struct err_text *text)
+static int check_table(struct watching *w, const struct mount_table *table, struct err_text *text)
+{
+        bool more = false;
+
+        for (size_t i = 0; i < table->n; i++) {
+                int r = check_row(w, &table->rows[i], text);
+
+                if (r < 0)
+                        return r;
+                more = more || r > 0;
+        }
+        return more;
+}
+
+/* Checks all mounts once. Returns 1 if some must be checked again. */
+static int check_mounts(struct watching *w, struct err_text *text)
 {
         struct mount_table table = { .n = 0 };
         uint64_t begin = now_ns();
-        bool more = false;
         int r = rec_probe_write(w->store);
 
         if (r >= 0)
                 r = mount_table_read(w->store, &table);
+        if (now_ns() - begin > (uint64_t)SLOW_READINGS * READ_INTERVAL_MS * 1000000)
+                w->n = 0; /* begin again */
         if (r < 0)
                 err_set(text, -r, "cannot read the table of mounts: %s", err_str(r));
-        if (now_ns() - begin > (uint64_t)SLOW_LOOKS * LOOK_MS * 1000000)
-                w->n = 0; /* begin again */
-        for (size_t i = 0; r >= 0 && i < table.n; i++) {
-                r = judge(w, &table.rows[i], text);
-                more = more || r > 0;
-        }
+        else
+                r = check_table(w, &table, text);
         mount_table_clear(&table);
-        return r < 0 ? r : more;
+        return r;
 }
 
-static int evict_stale(struct kv_store *store, const struct evict_args *a, struct err_text *text)
+static int evict_stale(struct kv_store *store, const struct args *a, struct err_text *text)
 {
-        const struct timespec pause = { .tv_sec = LOOK_MS / 1000, .tv_nsec = LOOK_MS % 1000 * 1000000 };
+        const struct timespec pause = { .tv_sec = READ_INTERVAL_MS / 1000,
+                                        .tv_nsec = READ_INTERVAL_MS % 1000 * 1000000 };
         struct watching w = { .store = store, .args = a };
         int r;
 
-        while ((r = look(&w, text)) > 0)
+        while ((r = check_mounts(&w, text)) > 0)
                 nanosleep(&pause, NULL);
         free(w.suspects);
         return r;
 }
 
-int cmd_evict(int argc, char **argv)
+static int work(struct kv_store *store, void *args, struct err_text *text)
 {
-        struct evict_args args = { .wait_s = WAIT_S_DEFAULT };
-        struct kv_open_opts opts = { .flags = 0 };
-        struct kv_store *store;
-        struct err_text text;
-        char owner[256];
-        int r;
+        const struct args *a = args;
+        int r = cmd_check_fs(store, text);
 
-        r = parse_args(argc, argv, &args);
+        if (r < 0)
+                return r;
+        return a->all_stale ? evict_stale(store, a, text) : evict_one(store, a, text);
+}
+
+static int run(int argc, char **argv)
+{
+        struct args args = { .wait_s = WAIT_S_DEFAULT };
+        struct cmd_store_opts opts = { .subcommand = "evict" };
+        const char *operands[CMD_OPERANDS_MAX];
+        int r = cmd_parse(&cmd_evict, argc, argv, &args, operands);
+
         if (r >= 0)
                 return r;
-        cmd_owner("evict", owner, sizeof(owner));
-        opts.owner = owner;
-        if (kv_open(args.store, &opts, &store, &text) < 0)
-                return cmd_failed(&text);
-        r = cmd_check_fs(store, &text);
-        if (r >= 0)
-                r = args.all_stale ? evict_stale(store, &args, &text) : evict_one(store, &args, &text);
-        kv_close(store);
-        if (r < 0)
-                return cmd_store_failed(args.store, &text);
-        return cmd_finish_output(CMD_OK);
+        opts.url = operands[0];
+        args.id = operands[1];
+        r = check_id(&args);
+        return r >= 0 ? r : cmd_with_store(&opts, work, &args);
 }
+
+const struct cmd cmd_evict = {
+        .name = "evict",
+        .synopsis = "[--force] STORE ID\n--all-stale [--wait SECONDS] STORE",
+        .summary = "end the registration of a dead mount",
+        .about = "End the registration of the mount ID (see ashlar mounts) in STORE, because it is dead.\n"
+                 "If it is alive nevertheless, it cannot change anything any more after that, and what it\n"
+                 "had not committed is lost.",
+        .options = options,
+        .operands = { "STORE", "ID" },
+        .required = 1,
+        .run = run,
+};

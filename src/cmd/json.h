@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON for scripts: just the strings; numbers and structure are printf's. */
+/* Strings of JSON output; numbers and structure are printed by printf. */
 #ifndef CMD_JSON_H
 #define CMD_JSON_H
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* Writes S as a JSON string, quotes included. Bytes that are not printable ASCII become \u00XX, so that
- * any bytes come out as valid JSON and can be told apart. */
+ * any bytes result in valid JSON and stay distinct. */
 void json_string(FILE *f, struct slice s);
 
 /* Writes S as a JSON string of hexadecimal digits, quotes included. */

@@ -6,24 +6,18 @@
 #include "format/format.h"
 #include "fs/fs.h"
 
-#include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What one transaction reads at most. A reader that waits for its output (a pager) would otherwise hold one
- * snapshot for hours, and the store could not reuse any space meanwhile. */
+/* Upper bounds of what one transaction reads. If the output is not read (by a pager), a longer one would hold its
+ * snapshot for hours, and the store could not reuse any space until then. */
 #define PAGE_PAIRS 512u
 #define PAGE_BYTES (1u << 20)
 
 /* Longest decoded line; longer values are cut by fmt_describe. */
 #define LINE_BYTES 16384u
 
-/* Options without a short form. */
-enum { OPT_JSON = 256, OPT_HEX };
-
-struct keys {
-        const char *store;
+struct args {
         bool json, hex;
         uint8_t prefix[KV_KEY_MAX];
         size_t prefix_len;
@@ -31,9 +25,9 @@ struct keys {
 
 /* One page of the walk. */
 struct page {
-        const struct keys *args;
-        struct slice after; /* where the page before ended; empty: from the beginning */
-        /* Results, written anew by each run of the body. */
+        const struct args *args;
+        struct slice after; /* where the previous page ended; empty: at the beginning */
+        /* Results; each run of the body writes them anew. */
         bool more;
         uint8_t last[KV_KEY_MAX];
         size_t last_len;
@@ -41,19 +35,13 @@ struct page {
         size_t text_len;
 };
 
-static void print_help(void)
-{
-        printf("Usage: ashlar keys [OPTIONS] STORE [PREFIX]\n"
-               "Print the keys that begin with PREFIX and their values, decoded, one pair a line. In PREFIX\n"
-               "\\xNN stands for a byte and \\\\ for a backslash: i are all inodes,\n"
-               "'d\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01' the names in the root directory.\n"
-               "\n"
-               "      --json  print one JSON object a line: key and value in hexadecimal, decoded text\n"
-               "      --hex   print key and value in hexadecimal, not decoded\n"
-               "      --help  print this\n"
-               "\n"
-               "A mounted file system's keys are those of its last durable state.\n");
-}
+static const struct cmd_option options[] = {
+        { "json", .help = "print one JSON object a line: key and value in hexadecimal, decoded text",
+          .flag = offsetof(struct args, json) },
+        { "hex", .help = "print key and value in hexadecimal, not decoded",
+          .flag = offsetof(struct args, hex) },
+        { 0 },
+};
 
 static int hex_digit(char c)
 {
@@ -66,7 +54,7 @@ static int hex_digit(char c)
         return -1;
 }
 
-static bool parse_prefix(const char *s, struct keys *a)
+static bool parse_prefix(const char *s, struct args *a)
 {
         while (*s) {
                 uint8_t byte = (uint8_t)*s;
@@ -88,45 +76,8 @@ static bool parse_prefix(const char *s, struct keys *a)
         return true;
 }
 
-/* The exit code to end with, or -1 to go on. */
-static int parse_args(int argc, char **argv, struct keys *a)
-{
-        static const struct option options[] = {
-                { "json", no_argument, NULL, OPT_JSON },
-                { "hex", no_argument, NULL, OPT_HEX },
-                { "help", no_argument, NULL, 'h' },
-                { NULL, 0, NULL, 0 },
-        };
-        int c;
-
-        while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-                switch (c) {
-                case OPT_JSON:
-                        a->json = true;
-                        break;
-                case OPT_HEX:
-                        a->hex = true;
-                        break;
-                case 'h':
-                        print_help();
-                        return cmd_finish_output(CMD_OK);
-                default:
-                        return cmd_option_error("keys", argv, c);
-                }
-        }
-        if (optind == argc)
-                return cmd_usage_error("keys", "no STORE given");
-        if (optind + 2 < argc)
-                return cmd_usage_error("keys", "more than one PREFIX given: '%s'", argv[optind + 2]);
-        a->store = argv[optind];
-        if (optind + 1 < argc && !parse_prefix(argv[optind + 1], a))
-                return cmd_usage_error("keys", "'%s' is no PREFIX: a backslash begins \\xNN or \\\\",
-                                       argv[optind + 1]);
-        return -1;
-}
-
-/* The smallest key after all that begin with the prefix. */
-static size_t prefix_end(const struct keys *a, uint8_t *out)
+/* Writes the smallest key after all that begin with the prefix to OUT; returns its length. */
+static size_t prefix_end(const struct args *a, uint8_t *out)
 {
         size_t n = a->prefix_len;
 
@@ -148,7 +99,7 @@ static void print_hex(FILE *f, struct slice s)
                 fprintf(f, "%02x", s.data[i]);
 }
 
-static void print_pair(const struct keys *a, FILE *f, struct slice key, struct slice value)
+static void print_pair(const struct args *a, FILE *f, struct slice key, struct slice value)
 {
         char line[LINE_BYTES];
 
@@ -222,7 +173,7 @@ static int read_page(struct kv_txn *t, void *arg)
         return r;
 }
 
-static int print_keys(struct kv_store *store, const struct keys *a)
+static int print_keys(struct kv_store *store, const struct args *a)
 {
         uint8_t after[KV_KEY_MAX];
         struct page p = { .args = a, .more = true };
@@ -240,9 +191,9 @@ static int print_keys(struct kv_store *store, const struct keys *a)
         return r;
 }
 
-/* Whether STORE is one that we can speak about: an ashlar file system, though it may be damaged, which is
- * what people look at keys for; and unless they are only dumped, of a version that we know. */
-static int check_store(struct kv_store *store, const struct keys *a, struct err_text *text)
+/* A damaged file system is what its keys are looked at for; and undecoded, those of a newer version can be
+ * printed too. */
+static int check_store(struct kv_store *store, const struct args *a, struct err_text *text)
 {
         int r = cmd_check_fs(store, text);
 
@@ -251,27 +202,45 @@ static int check_store(struct kv_store *store, const struct keys *a, struct err_
         return r;
 }
 
-int cmd_keys(int argc, char **argv)
+static int print(struct kv_store *store, void *args, struct err_text *text)
 {
-        const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY };
-        struct keys args = { 0 };
-        struct kv_store *store;
-        struct err_text text;
-        int r;
+        int r = check_store(store, args, text);
 
-        r = parse_args(argc, argv, &args);
+        if (r < 0)
+                return r;
+        r = print_keys(store, args);
+        if (r < 0)
+                return err_set(text, -r, "cannot read the keys: %s", err_str(r));
+        return CMD_OK;
+}
+
+static int run(int argc, char **argv)
+{
+        struct args args = { 0 };
+        struct cmd_store_opts opts = { .subcommand = "keys", .flags = KV_OPEN_RDONLY };
+        const char *operands[CMD_OPERANDS_MAX];
+        int r = cmd_parse(&cmd_keys, argc, argv, &args, operands);
+
         if (r >= 0)
                 return r;
-        if (kv_open(args.store, &opts, &store, &text) < 0)
-                return cmd_failed(&text);
-        r = check_store(store, &args, &text);
-        if (r >= 0) {
-                r = print_keys(store, &args);
-                if (r < 0)
-                        err_set(&text, -r, "cannot read the keys: %s", err_str(r));
-        }
-        kv_close(store);
-        if (r < 0)
-                return cmd_store_failed(args.store, &text);
-        return cmd_finish_output(CMD_OK);
+        opts.url = operands[0];
+        if (operands[1] && !parse_prefix(operands[1], &args))
+                return cmd_usage_error("keys", "'%s' is no PREFIX: a backslash begins \\xNN or \\\\",
+                                       operands[1]);
+        return cmd_with_store(&opts, print, &args);
 }
+
+const struct cmd cmd_keys = {
+        .name = "keys",
+        .synopsis = "[OPTIONS] STORE [PREFIX]",
+        .summary = "print keys and values, decoded",
+        .about =
+                "Print the keys that begin with PREFIX and their values, decoded, one pair a line. In PREFIX\n"
+                "\\xNN stands for a byte and \\\\ for a backslash: i are all inodes,\n"
+                "'d\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01' the names in the root directory.",
+        .notes = "For a mounted file system the last durable state is printed.",
+        .options = options,
+        .operands = { "STORE", "PREFIX" },
+        .required = 1,
+        .run = run,
+};

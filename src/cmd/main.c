@@ -1,32 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds the subcommand, also by the name under which mount(8) and umount(8) call us. */
+/* Finds the subcommand, also by the name under which mount(8) and umount(8) call this program. */
 #include "cmd/cmd.h"
 
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
-struct subcommand {
-        const char *name;
-        int (*run)(int argc, char **argv);
-        const char *alias; /* name of a link to this program that means this subcommand */
-        const char *synopsis;
-        const char *summary;
+static const struct cmd *const commands[] = {
+        &cmd_mkfs, &cmd_mount, &cmd_umount, &cmd_mounts, &cmd_evict, &cmd_fsck, &cmd_keys,
 };
 
-static const struct subcommand subcommands[] = {
-        { "mkfs", cmd_mkfs, NULL, "mkfs [OPTIONS] STORE", "make an empty file system" },
-        { "mount", cmd_mount, "mount.ashlar", "mount [-f] [-o OPTIONS] STORE DIR",
-          "mount it at a directory" },
-        { "umount", cmd_umount, "umount.fuse.ashlar", "umount DIR",
-          "unmount, and wait until everything is committed" },
-        { "mounts", cmd_mounts, NULL, "mounts [OPTIONS] STORE", "list who has it mounted" },
-        { "evict", cmd_evict, NULL, "evict STORE ID", "end the registration of a dead mount" },
-        { "fsck", cmd_fsck, NULL, "fsck [OPTIONS] STORE", "check every key and value; changes nothing" },
-        { "keys", cmd_keys, NULL, "keys [OPTIONS] STORE [PREFIX]", "print keys and values, decoded" },
-};
-
-#define N_SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(void)
 {
@@ -34,9 +16,13 @@ static void print_help(void)
                "A POSIX file system whose metadata and data are keys and values in a transactional store.\n"
                "\n"
                "Commands:\n");
-        for (size_t i = 0; i < N_SUBCOMMANDS; i++)
-                printf("  %-35s %s\n", subcommands[i].synopsis, subcommands[i].summary);
-        printf("  %-35s %s\n", "help [COMMAND]", "say more about a command");
+        for (size_t i = 0; i < N_COMMANDS; i++) {
+                const struct cmd *c = commands[i];
+                int n = printf("  %s %.*s", c->name, (int)strcspn(c->synopsis, "\n"), c->synopsis);
+
+                printf("%*s %s\n", n < 37 ? 37 - n : 0, "", c->summary);
+        }
+        printf("  %-35s %s\n", "help [COMMAND]", "print the usage of a command");
         printf("\n"
                "  --help     print this\n"
                "  --version  print the version\n"
@@ -45,28 +31,28 @@ static void print_help(void)
                "fdb:[CLUSTER_FILE][?prefix=NAME] (FoundationDB).\n");
 }
 
-static const struct subcommand *find(const char *name)
+static const struct cmd *find(const char *name)
 {
-        for (size_t i = 0; i < N_SUBCOMMANDS; i++)
-                if (strcmp(subcommands[i].name, name) == 0)
-                        return &subcommands[i];
+        for (size_t i = 0; i < N_COMMANDS; i++)
+                if (strcmp(commands[i]->name, name) == 0)
+                        return commands[i];
         return NULL;
 }
 
-static const struct subcommand *find_alias(const char *program)
+static const struct cmd *find_alias(const char *program)
 {
         const char *slash = program ? strrchr(program, '/') : NULL;
         const char *base = slash ? slash + 1 : program;
 
-        for (size_t i = 0; base && i < N_SUBCOMMANDS; i++)
-                if (subcommands[i].alias && strcmp(subcommands[i].alias, base) == 0)
-                        return &subcommands[i];
+        for (size_t i = 0; base && i < N_COMMANDS; i++)
+                if (commands[i]->alias && strcmp(commands[i]->alias, base) == 0)
+                        return commands[i];
         return NULL;
 }
 
 static int help(int argc, char **argv)
 {
-        const struct subcommand *c;
+        const struct cmd *c;
 
         if (argc < 2) {
                 print_help();
@@ -82,7 +68,7 @@ static int help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-        const struct subcommand *c = find_alias(argv[0]);
+        const struct cmd *c = find_alias(argv[0]);
 
         if (c)
                 return c->run(argc, argv);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* State of mount_table_read. */
 struct reading {
         struct mount_table *table;
         struct process_id self;
@@ -32,7 +33,7 @@ static enum mount_state state_of(const struct reading *g, const struct rec_mount
                 return MOUNT_UNKNOWN;
         if (fs_mount_is_gone(e, self, g->local))
                 return MOUNT_GONE;
-        /* Of those whose process can be looked at, the ones that are left run. */
+        /* If its process can be seen from here, it is not gone, so it runs. */
         if (*self->host && slice_eq(e->host, slice_str(self->host)) && *self->boot_id &&
             slice_eq(e->boot_id, slice_str(self->boot_id)) && e->pid_namespace != 0 &&
             e->pid_namespace == self->pid_namespace)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The mounts that are registered in a store, as `ashlar mounts` and `ashlar evict` see them. */
+/* The mounts that are registered in a store, with the state of their processes. */
 #ifndef CMD_MOUNT_TABLE_H
 #define CMD_MOUNT_TABLE_H
 
@@ -10,7 +10,7 @@
 #define MOUNT_ID_SIZE (2 * FMT_PID_SIZE + 1) /* in hexadecimal, with the final zero */
 
 enum mount_state {
-        MOUNT_UNKNOWN, /* on another machine, or one that this one cannot tell from others */
+        MOUNT_UNKNOWN, /* its process is on another machine, or in another namespace of processes */
         MOUNT_RUNS,    /* its process runs, on this machine */
         MOUNT_GONE,    /* its process is gone */
 };

@@ -1,58 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* ashlar mounts: lists who is registered in a store. */
+/* ashlar mounts: lists the mounts that are registered in a store. */
 #include "cmd/cmd.h"
 #include "cmd/json.h"
 #include "cmd/mount_table.h"
 
-#include <getopt.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <time.h>
 
-/* Options without a short form. */
-enum { OPT_JSON = 256 };
-
-struct mounts_args {
-        const char *store;
+struct args {
         bool json;
 };
 
-static void print_help(void)
-{
-        printf("Usage: ashlar mounts [OPTIONS] STORE\n"
-               "List the mounts that are registered in STORE, one a line: its id, whether it is shared or\n"
-               "exclusive, whether its process runs or is gone (as far as this machine can tell), since\n"
-               "when, its process and host, and where it is mounted. A file system of LMDB files that is\n"
-               "mounted by one mount alone (the default) has the store locked and is not registered.\n"
-               "\n"
-               "      --json  print one JSON object a line\n"
-               "      --help  print this\n");
-}
-
-/* The exit code to end with, or -1 to go on. */
-static int parse_args(int argc, char **argv, struct mounts_args *a)
-{
-        static const struct option options[] = {
-                { "json", no_argument, NULL, OPT_JSON },
-                { "help", no_argument, NULL, 'h' },
-                { NULL, 0, NULL, 0 },
-        };
-        int c;
-
-        while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-                switch (c) {
-                case OPT_JSON:
-                        a->json = true;
-                        break;
-                case 'h':
-                        print_help();
-                        return cmd_finish_output(CMD_OK);
-                default:
-                        return cmd_option_error("mounts", argv, c);
-                }
-        }
-        return cmd_store_operand("mounts", argc, argv, &a->store);
-}
+static const struct cmd_option options[] = {
+        { "json", .help = "print one JSON object a line", .flag = offsetof(struct args, json) },
+        { 0 },
+};
 
 static const char *state_name(enum mount_state state)
 {
@@ -66,7 +28,7 @@ static const char *state_name(enum mount_state state)
         }
 }
 
-/* Text from the store in a form that is harmless to a terminal. */
+/* Prints text from the store in a form that is harmless to a terminal. */
 static void print_text(const char *text)
 {
         for (const char *c = text; *c; c++)
@@ -110,31 +72,46 @@ static void print_json(const struct mount_row *row)
         printf("}\n");
 }
 
-int cmd_mounts(int argc, char **argv)
+static int print_mounts(struct kv_store *store, void *args, struct err_text *text)
 {
-        const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY };
-        struct mounts_args args = { 0 };
+        const struct args *a = args;
         struct mount_table table;
-        struct kv_store *store;
-        struct err_text text;
-        int r;
+        int r = cmd_check_fs(store, text);
 
-        r = parse_args(argc, argv, &args);
+        if (r < 0)
+                return r;
+        r = mount_table_read(store, &table);
+        if (r < 0)
+                err_set(text, -r, "cannot read the table of mounts: %s", err_str(r));
+        for (size_t i = 0; r >= 0 && i < table.n; i++)
+                (a->json ? print_json : print_row)(&table.rows[i]);
+        mount_table_clear(&table);
+        return r < 0 ? r : CMD_OK;
+}
+
+static int run(int argc, char **argv)
+{
+        struct args args = { 0 };
+        struct cmd_store_opts opts = { .subcommand = "mounts", .flags = KV_OPEN_RDONLY };
+        const char *operands[CMD_OPERANDS_MAX];
+        int r = cmd_parse(&cmd_mounts, argc, argv, &args, operands);
+
         if (r >= 0)
                 return r;
-        if (kv_open(args.store, &opts, &store, &text) < 0)
-                return cmd_failed(&text);
-        r = cmd_check_fs(store, &text);
-        if (r >= 0) {
-                r = mount_table_read(store, &table);
-                if (r < 0)
-                        err_set(&text, -r, "cannot read the table of mounts: %s", err_str(r));
-                for (size_t i = 0; r >= 0 && i < table.n; i++)
-                        (args.json ? print_json : print_row)(&table.rows[i]);
-                mount_table_clear(&table);
-        }
-        kv_close(store);
-        if (r < 0)
-                return cmd_store_failed(args.store, &text);
-        return cmd_finish_output(CMD_OK);
+        opts.url = operands[0];
+        return cmd_with_store(&opts, print_mounts, &args);
 }
+
+const struct cmd cmd_mounts = {
+        .name = "mounts",
+        .synopsis = "[OPTIONS] STORE",
+        .summary = "list the mounts of a store",
+        .about = "List the mounts that are registered in STORE, one a line: its id, whether it is shared or\n"
+                 "exclusive, whether its process runs or is gone (as far as this machine can tell), since\n"
+                 "when, its process and host, and where it is mounted. A file system of LMDB files that is\n"
+                 "mounted exclusively (the default) has the store locked and is not registered.",
+        .options = options,
+        .operands = { "STORE" },
+        .required = 1,
+        .run = run,
+};

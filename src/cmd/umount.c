@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* ashlar umount: unmounts and waits until everything is committed.
  *
- * umount(2) returns when the kernel has let go, while the process that served may still be committing. It
- * tells how that went (exit_report.h). If it could not be called, then either the mount is registered in its
- * store, which names the process: when that is gone, it is over. Or it holds the store alone until it is
- * done: when the store can be had, or when somebody else has it, that is over.
+ * umount(2) returns when the kernel has detached the mount, while its process may still be committing. There are
+ * three ways to wait for that:
+ *
+ * - The process reports its result (exit_report.h), if it could be connected to before unmounting.
+ * - A mount that is registered in its store names its process there: when the process is gone, it has ended.
+ * - A mount that holds its store exclusively releases it at the end: when the store can be opened, or another
+ *   process has it, it has ended.
  */
 #include "base/cleanup.h"
 #include "base/process.h"
@@ -16,81 +19,44 @@
 #include "mount/exit_report.h"
 #include "mount/store_url.h"
 
-#include <getopt.h>
 #include <string.h>
 #include <time.h>
 
-/* How long one look at the store waits for it. */
-#define LOOK_MS 250u
-/* After how many looks a terminal is told. */
-#define QUIET_LOOKS 4u
-/* How often to look whether the process is gone. */
-#define SERVER_POLL_MS 10
+/* How long one attempt to open the store, or to receive the report, lasts. */
+#define ATTEMPT_MS 250u
+/* After how many attempts a message appears on a terminal. */
+#define QUIET_ATTEMPTS 4u
+/* Interval at which the process is checked. */
+#define PROCESS_POLL_MS 10
 
-/* How long to look for a cluster, and in it, which may be away: unmounting does not depend on it. */
-#define CONNECT_MS 3000u
+/* Timeout for connecting to a cluster and for reading there: unmounting does not depend on it. */
+#define CLUSTER_TIMEOUT_MS 3000u
 
 #define WAITING "unmounted; waiting until everything is committed ..."
 
-/* How often a busy directory is tried again, and after how long. */
+/* A process that just ended may hold its files a little longer: how often a busy directory is tried again, and
+ * after how long. */
 #define BUSY_TRIES    10u
 #define BUSY_PAUSE_MS 50
 
 struct args {
-        const char *subcommand;
         bool lazy;
-        const char *dir;
 };
 
-static void print_help(void)
-{
-        printf("Usage: ashlar umount [-l] DIR\n"
-               "Unmount the ashlar file system at DIR and wait until everything is committed.\n"
-               "\n"
-               "  -l, --lazy  detach it now although it is in use; it ends with its last user; do\n"
-               "              not wait\n"
-               "  -h, --help  print this\n"
-               "\n"
-               "Exit code: 0 unmounted and committed, 1 failed or changes are lost, 2 wrong\n"
-               "arguments.\n");
-}
+static const struct cmd_option options[] = {
+        { "lazy", 'l',
+          .help = "detach it now although it is in use; it ends with its last user; do\nnot wait",
+          .flag = offsetof(struct args, lazy) },
+        /* What umount(8) passes on when it calls umount.fuse.ashlar. */
+        { .letter = 'f', .apply = cmd_ignore_option },
+        { .letter = 'n', .apply = cmd_ignore_option },
+        { .letter = 'r', .apply = cmd_ignore_option },
+        { .letter = 'v', .apply = cmd_ignore_option },
+        { .letter = 't', .argument = "TYPE", .apply = cmd_ignore_option },
+        { 0 },
+};
 
-/* The exit code to end with, or -1 to go on. */
-static int parse_args(int argc, char **argv, struct args *a)
-{
-        static const struct option options[] = {
-                { "lazy", no_argument, NULL, 'l' },
-                { "help", no_argument, NULL, 'h' },
-                { NULL, 0, NULL, 0 },
-        };
-        int c;
-
-        /* -f, -n, -r, -v and -t are umount(8)'s, when it calls us: nothing to do differently. */
-        while ((c = getopt_long(argc, argv, ":lhfnrvt:", options, NULL)) >= 0) {
-                switch (c) {
-                case 'l':
-                        a->lazy = true;
-                        break;
-                case 'f':
-                case 'n':
-                case 'r':
-                case 'v':
-                case 't':
-                        break;
-                case 'h':
-                        print_help();
-                        return cmd_finish_output(CMD_OK);
-                default:
-                        return cmd_option_error("umount", argv, c);
-                }
-        }
-        if (optind == argc)
-                return cmd_usage_error("umount", "no DIR given");
-        if (optind + 1 < argc)
-                return cmd_usage_error("umount", "more than one DIR given: '%s'", argv[optind + 1]);
-        a->dir = argv[optind];
-        return -1;
-}
+/* ---- unmounting ----------------------------------------------------------------------------------- */
 
 static int find_mount(const char *given, struct fuse_mountinfo *ret, struct err_text *text)
 {
@@ -109,7 +75,6 @@ static int find_mount(const char *given, struct fuse_mountinfo *ret, struct err_
         return 0;
 }
 
-/* What a process that just ended had open is let go a moment later: that moment is worth waiting for. */
 static int unmount(const char *dir, bool lazy, struct err_text *text)
 {
         int r = fuse_unmount(dir, lazy, text);
@@ -127,67 +92,69 @@ static int unmount(const char *dir, bool lazy, struct err_text *text)
         return r;
 }
 
+/* ---- waiting for the commit ----------------------------------------------------------------------- */
+
 static int has_source(const struct fuse_mountinfo *m, void *arg)
 {
         return fuse_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
-/* The process that serves DIR, from the registration of its mount: false if there is none that can be
- * seen. */
+/* Finds the process that serves DIR by the registration of its mount. False: there is none that can be seen from
+ * here. */
 static bool find_server(const char *url, const char *dir, struct mount_row *ret)
 {
-        const struct kv_open_opts opts = { .flags = KV_OPEN_RDONLY, .connect_ms = CONNECT_MS };
+        const struct cmd_store_opts opts = {
+                .url = url,
+                .subcommand = "umount",
+                .flags = KV_OPEN_RDONLY,
+                .timeout_ms = CLUSTER_TIMEOUT_MS,
+        };
         struct mount_table table = { .n = 0 };
-        struct deadline deadline;
-        struct kv_store *store;
+        struct cmd_store store;
         bool found = false;
 
-        if (kv_open(url, &opts, &store, NULL) < 0)
+        if (cmd_store_open(&opts, &store, NULL) < 0)
                 return false;
-        deadline_begin(&deadline, CONNECT_MS);
-        if (mount_table_read(store, &table) < 0)
+        if (mount_table_read(store.kv, &table) < 0)
                 table.n = 0;
         for (size_t i = 0; i < table.n && !found; i++) {
                 found = table.rows[i].state == MOUNT_RUNS && strcmp(table.rows[i].mountpoint, dir) == 0;
                 *ret = table.rows[i];
         }
         mount_table_clear(&table);
-        kv_close(store);
-        deadline_end(&deadline);
+        cmd_store_close(&store);
         return found;
 }
 
-static void say(bool terminal, const char *line)
+static void show(const char *line)
 {
-        if (terminal)
+        if (isatty(STDERR_FILENO))
                 fprintf(stderr, "\r\033[K%s", line);
 }
 
-static void wait_for_server(const struct mount_row *server)
+static int wait_for_process(const struct mount_row *server)
 {
-        const struct timespec pause = { .tv_nsec = SERVER_POLL_MS * 1000000L };
-        bool terminal = isatty(STDERR_FILENO);
+        const struct timespec pause = { .tv_nsec = PROCESS_POLL_MS * 1000000L };
 
-        for (unsigned looks = 0; !process_is_gone(server->unix_pid, server->start_time); looks++) {
+        for (unsigned polls = 0; !process_is_gone(server->unix_pid, server->start_time); polls++) {
                 nanosleep(&pause, NULL);
-                if (looks == QUIET_LOOKS * LOOK_MS / SERVER_POLL_MS)
-                        say(terminal, WAITING);
+                if (polls == QUIET_ATTEMPTS * ATTEMPT_MS / PROCESS_POLL_MS)
+                        show(WAITING);
         }
-        say(terminal, "");
+        show("");
+        return 0;
 }
 
-/* What the process says that served. */
-static int wait_exit_report(int fd, struct err_text *text)
+static int wait_for_report(int fd, struct err_text *text)
 {
-        bool terminal = isatty(STDERR_FILENO);
-        unsigned looks = 0;
+        unsigned attempts = 0;
         struct err_text why;
         int r;
 
-        while ((r = exit_report_receive(fd, LOOK_MS, &why)) == -EAGAIN)
-                if (looks++ == QUIET_LOOKS)
-                        say(terminal, WAITING);
-        say(terminal, "");
+        while ((r = exit_report_receive(fd, ATTEMPT_MS, &why)) == -EAGAIN)
+                if (attempts++ == QUIET_ATTEMPTS)
+                        show(WAITING);
+        show("");
         if (r == -EIO)
                 return err_set(text, EIO, "unmounted, but %s", why.text);
         if (r < 0)
@@ -197,62 +164,79 @@ static int wait_exit_report(int fd, struct err_text *text)
         return 0;
 }
 
-static int wait_committed(const char *url, struct err_text *text)
+static int wait_for_store(const char *url, struct err_text *text)
 {
-        bool terminal = isatty(STDERR_FILENO);
-        char owner[256];
-        struct kv_open_opts opts = { .flags = KV_OPEN_EXCLUSIVE, .owner = owner, .wait_ms = LOOK_MS };
+        const struct cmd_store_opts opts = {
+                .url = url,
+                .subcommand = "umount",
+                .flags = KV_OPEN_EXCLUSIVE,
+                .wait_ms = ATTEMPT_MS,
+        };
+        struct cmd_store store;
         struct err_text why;
-        struct kv_store *store;
         int r;
 
-        cmd_owner("umount", owner, sizeof(owner));
-        for (unsigned looks = 0;; looks++) {
-                r = kv_open(url, &opts, &store, &why);
-                /* Mounted again: somewhere else too, or anew. Who comes after the old mount got the
-                 * store from it. */
+        for (unsigned attempts = 0;; attempts++) {
+                r = cmd_store_open(&opts, &store, &why);
+                /* Busy although mounted: another mount got the store after this one. */
                 if (r != -EBUSY || fuse_mountinfo_each(has_source, (void *)url) > 0)
                         break;
-                if (looks == QUIET_LOOKS)
-                        say(terminal, WAITING);
+                if (attempts == QUIET_ATTEMPTS)
+                        show(WAITING);
         }
-        say(terminal, "");
+        show("");
         if (r == 0)
-                kv_close(store);
+                cmd_store_close(&store);
         if (r < 0 && r != -EBUSY)
                 return err_set(text, -r, "unmounted, but whether everything is committed cannot be seen: %s",
                                why.text);
         return 0;
 }
 
-int cmd_umount(int argc, char **argv)
+static int unmount_and_wait(const struct fuse_mountinfo *at, struct err_text *text)
 {
-        _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
-        struct args a = { .lazy = false };
-        _cleanup_close_ int exit_report = -1;
+        _cleanup_close_ int report = -1;
         struct mount_row server;
-        struct err_text text;
         bool registered;
         int r;
 
-        r = parse_args(argc, argv, &a);
+        exit_report_connect(at->source, at->target, at->owner, &report);
+        registered = report < 0 && find_server(at->source, at->target, &server);
+        r = unmount(at->target, false, text);
+        if (r < 0 || at->rdonly)
+                return r;
+        if (report >= 0)
+                return wait_for_report(report, text);
+        if (registered)
+                return wait_for_process(&server);
+        return store_url_is_local(at->source) ? wait_for_store(at->source, text) : 0;
+}
+
+static int run(int argc, char **argv)
+{
+        _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
+        const char *operands[CMD_OPERANDS_MAX];
+        struct args args = { 0 };
+        struct err_text text;
+        int r = cmd_parse(&cmd_umount, argc, argv, &args, operands);
+
         if (r >= 0)
                 return r;
-        if (find_mount(a.dir, &at, &text) < 0)
-                return cmd_failed(&text);
-        if (!a.lazy)
-                exit_report_connect(at.source, at.target, at.owner, &exit_report);
-        registered = !a.lazy && exit_report < 0 && find_server(at.source, at.target, &server);
-        if (unmount(at.target, a.lazy, &text) < 0)
-                return cmd_failed(&text);
-        if (a.lazy || at.rdonly)
-                return CMD_OK;
-        r = 0;
-        if (exit_report >= 0)
-                r = wait_exit_report(exit_report, &text);
-        else if (registered)
-                wait_for_server(&server);
-        else if (store_url_is_local(at.source))
-                r = wait_committed(at.source, &text);
+        r = find_mount(operands[0], &at, &text);
+        if (r >= 0)
+                r = args.lazy ? unmount(at.target, true, &text) : unmount_and_wait(&at, &text);
         return r < 0 ? cmd_failed(&text) : CMD_OK;
 }
+
+const struct cmd cmd_umount = {
+        .name = "umount",
+        .alias = "umount.fuse.ashlar",
+        .synopsis = "[OPTIONS] DIR",
+        .summary = "unmount, and wait until everything is committed",
+        .about = "Unmount the ashlar file system at DIR and wait until everything is committed.",
+        .notes = "Exit code: 0 unmounted and committed, 1 failed or changes are lost, 2 wrong arguments.",
+        .options = options,
+        .operands = { "DIR" },
+        .required = 1,
+        .run = run,
+};

@@ -29,61 +29,75 @@ enum action {
         REFUSE_REMOUNT,
 };
 
-/* A name that ends in '=' takes a value, one that ends in '*' is a prefix. */
-static const struct option_word {
+/* All options, in the order of --help. */
+static const struct mount_option {
         const char *name;
+        const char *value_name; /* what --help calls its value; NULL: it takes none */
         enum action action;
         unsigned long value;
-} words[] = {
-        { "rw", CLEAR_FLAG, MS_RDONLY },
-        { "ro", SET_FLAG, MS_RDONLY },
-        { "suid", ROOT_CLEARS_FLAG, MS_NOSUID },
-        { "nosuid", SET_FLAG, MS_NOSUID },
-        { "dev", ROOT_CLEARS_FLAG, MS_NODEV },
-        { "nodev", SET_FLAG, MS_NODEV },
-        { "exec", CLEAR_FLAG, MS_NOEXEC },
-        { "noexec", SET_FLAG, MS_NOEXEC },
-        { "async", CLEAR_FLAG, MS_SYNCHRONOUS },
-        { "sync", SET_FLAG, MS_SYNCHRONOUS },
-        { "dirsync", SET_FLAG, MS_DIRSYNC },
-        { "relatime", ATIME, FS_RELATIME },
-        { "atime", ATIME, FS_RELATIME },
-        { "noatime", ATIME, FS_NOATIME },
-        { "strictatime", ATIME, FS_STRICTATIME },
-        { "allow_other", ALLOW_OTHER, 1 },
-        { "noallow_other", ALLOW_OTHER, 0 },
-        { "allow_root", ALLOW_ROOT, 0 },
-        { "exclusive", MODE, MOUNT_EXCLUSIVE },
-        { "shared", MODE, MOUNT_SHARED },
-        { "timeout=", TIMEOUT, 0 },
-        { "xattr", NOXATTR, 0 },
-        { "noxattr", NOXATTR, 1 },
-        { "writeback_cache", WRITEBACK, 1 },
-        { "nowriteback_cache", WRITEBACK, 0 },
-        { "transport=", TRANSPORT, 0 },
-        { "uid=", FORCE_UID, 0 },
-        { "gid=", FORCE_GID, 0 },
-        { "debug", DEBUG, 0 },
-        { "default_permissions", IGNORE, 0 }, /* always on */
-        { "remount", REFUSE_REMOUNT, 0 },
-        /* What mount(8), systemd and fstab say to one another. */
-        { "defaults", IGNORE, 0 },
-        { "auto", IGNORE, 0 },
-        { "noauto", IGNORE, 0 },
-        { "nofail", IGNORE, 0 },
-        { "_netdev", IGNORE, 0 },
-        { "user", IGNORE, 0 },
-        { "user=", IGNORE, 0 },
-        { "users", IGNORE, 0 },
-        { "nouser", IGNORE, 0 },
-        { "owner", IGNORE, 0 },
-        { "group", IGNORE, 0 },
-        { "nodiratime", IGNORE, 0 },
-        { "diratime", IGNORE, 0 },
-        { "comment=", IGNORE, 0 },
-        { "x-*", IGNORE, 0 },
-        { "X-*", IGNORE, 0 },
+        const char *help; /* NULL: the option belongs to the one before */
+} options[] = {
+        { "rw", NULL, CLEAR_FLAG, MS_RDONLY, "writable (default) or read-only" },
+        { "ro", NULL, SET_FLAG, MS_RDONLY },
+        { "relatime", NULL, ATIME, FS_RELATIME,
+          "when reading sets the time of last access: if it is older\n"
+          "than the last change or a day (default), never, or always" },
+        { "atime", NULL, ATIME, FS_RELATIME },
+        { "noatime", NULL, ATIME, FS_NOATIME },
+        { "strictatime", NULL, ATIME, FS_STRICTATIME },
+        { "allow_other", NULL, ALLOW_OTHER, 1, "let other users in, or not (default: only if root mounts)" },
+        { "noallow_other", NULL, ALLOW_OTHER, 0 },
+        { "allow_root", NULL, ALLOW_ROOT, 0, "let in root and the user who mounts" },
+        { "suid", NULL, ROOT_CLEARS_FLAG, MS_NOSUID,
+          "let set-user-ID programs have an effect (root only), or not" },
+        { "nosuid", NULL, SET_FLAG, MS_NOSUID },
+        { "dev", NULL, ROOT_CLEARS_FLAG, MS_NODEV, "let device files have an effect (root only), or not" },
+        { "nodev", NULL, SET_FLAG, MS_NODEV },
+        { "exec", NULL, CLEAR_FLAG, MS_NOEXEC, "programs can be run (default), or not" },
+        { "noexec", NULL, SET_FLAG, MS_NOEXEC },
+        { "sync", NULL, SET_FLAG, MS_SYNCHRONOUS, "as for any file system, see mount(8)" },
+        { "async", NULL, CLEAR_FLAG, MS_SYNCHRONOUS },
+        { "dirsync", NULL, SET_FLAG, MS_DIRSYNC },
+        { "exclusive", NULL, MODE, MOUNT_EXCLUSIVE,
+          "no other mount of the store (default for stores on this\n"
+          "machine)" },
+        { "shared", NULL, MODE, MOUNT_SHARED,
+          "other mounts of the store are allowed (default for clusters)" },
+        { "timeout", "SECONDS", TIMEOUT, 0,
+          "how long a request waits for a cluster that is away, before\n"
+          "EIO (default: 0, no limit)" },
+        { "noxattr", NULL, NOXATTR, 1, "no extended attributes: faster; or with them (default)" },
+        { "xattr", NULL, NOXATTR, 0 },
+        { "writeback_cache", NULL, WRITEBACK, 1, "let the kernel buffer writes, or not (default)" },
+        { "nowriteback_cache", NULL, WRITEBACK, 0 },
+        { "transport", "auto|uring|classic", TRANSPORT, 0,
+          "how requests come from the kernel: by rings (uring, faster),\n"
+          "by /dev/fuse, or by rings where available (default)" },
+        { "uid", "N", FORCE_UID, 0, "show every file as this user's or group's" },
+        { "gid", "N", FORCE_GID, 0 },
+        { "debug", NULL, DEBUG, 0, "log each request" },
+        /* For mount(8), systemd and fstab. */
+        { "defaults", NULL, IGNORE, 0, "accepted, without effect here" },
+        { "default_permissions", NULL, IGNORE, 0 },
+        { "auto", NULL, IGNORE, 0 },
+        { "noauto", NULL, IGNORE, 0 },
+        { "nofail", NULL, IGNORE, 0 },
+        { "_netdev", NULL, IGNORE, 0 },
+        { "user", NULL, IGNORE, 0, "the same" },
+        { "user", "NAME", IGNORE, 0 },
+        { "users", NULL, IGNORE, 0 },
+        { "nouser", NULL, IGNORE, 0 },
+        { "owner", NULL, IGNORE, 0 },
+        { "group", NULL, IGNORE, 0 },
+        { "diratime", NULL, IGNORE, 0 },
+        { "nodiratime", NULL, IGNORE, 0 },
+        { "comment", "TEXT", IGNORE, 0, "the same" },
+        { "x-*", NULL, IGNORE, 0 }, /* these two are prefixes */
+        { "X-*", NULL, IGNORE, 0 },
+        { "remount", NULL, REFUSE_REMOUNT, 0, "refused" },
 };
+
+#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
 
 static bool transport_by_name(const char *name, enum fuse_transport_kind *ret)
 {
@@ -112,7 +126,7 @@ void mount_options_init(struct mount_options *o)
                 .atime = FS_RELATIME,
         };
         if (transport)
-                transport_by_name(transport, &o->af.transport);
+                transport_by_name(transport, &o->fuse.transport);
 }
 
 bool mount_options_shared(const struct mount_options *o, const char *url)
@@ -120,20 +134,19 @@ bool mount_options_shared(const struct mount_options *o, const char *url)
         return o->mode == MOUNT_BY_STORE ? !store_url_is_local(url) : o->mode == MOUNT_SHARED;
 }
 
-/* Where the value of WORD begins if OPTION is such a word, else NULL. */
-static const char *match(const struct option_word *option, const char *word)
+/* Returns the value of WORD (empty without one) if WORD is this option, else NULL. */
+static const char *match(const struct mount_option *o, const char *word)
 {
-        size_t n = strlen(option->name);
-        char last = option->name[n - 1];
+        size_t n = strlen(o->name);
 
-        if (last == '=')
-                return strncmp(word, option->name, n) == 0 ? word + n : NULL;
-        if (last == '*')
-                return strncmp(word, option->name, n - 1) == 0 ? word + n - 1 : NULL;
-        return strcmp(word, option->name) == 0 ? word + n : NULL;
+        if (o->name[n - 1] == '*')
+                return strncmp(word, o->name, n - 1) == 0 ? word + n - 1 : NULL;
+        if (strncmp(word, o->name, n) != 0 || word[n] != (o->value_name ? '=' : '\0'))
+                return NULL;
+        return o->value_name ? word + n + 1 : word + n;
 }
 
-/* A number below END. */
+/* Parses a number below END. */
 static int parse_number(const char *word, const char *value, unsigned long end, uint32_t *ret,
                         struct err_text *text)
 {
@@ -149,13 +162,13 @@ static int parse_number(const char *word, const char *value, unsigned long end, 
         return 0;
 }
 
-/* The largest number means "no change" to chown(2), so nobody has it. */
+/* The largest number means "no change" to chown(2), so no user has it. */
 static int parse_id(const char *word, const char *value, uint32_t *ret, struct err_text *text)
 {
         return parse_number(word, value, UINT32_MAX, ret, text);
 }
 
-static int apply(struct mount_options *o, const struct option_word *option, const char *word,
+static int apply(struct mount_options *o, const struct mount_option *option, const char *word,
                  const char *value, struct err_text *text)
 {
         switch (option->action) {
@@ -177,12 +190,12 @@ static int apply(struct mount_options *o, const struct option_word *option, cons
                 return 0;
         case ALLOW_OTHER:
                 o->allow_other = option->value;
-                o->af.allow_root = false;
+                o->fuse.allow_root = false;
                 return 0;
         case ALLOW_ROOT:
-                /* To the kernel it is allow_other; the others are turned away when they ask. */
+                /* The kernel gets allow_other; requests of other users are refused (proto/conn.h). */
                 o->allow_other = true;
-                o->af.allow_root = true;
+                o->fuse.allow_root = true;
                 return 0;
         case MODE:
                 o->mode = (enum mount_mode)option->value;
@@ -190,40 +203,40 @@ static int apply(struct mount_options *o, const struct option_word *option, cons
         case TIMEOUT:
                 return parse_number(word, value, TIMEOUT_END_S, &o->timeout_s, text);
         case NOXATTR:
-                o->af.noxattr = option->value;
+                o->fuse.noxattr = option->value;
                 return 0;
         case WRITEBACK:
-                o->af.writeback_cache = option->value;
+                o->fuse.writeback_cache = option->value;
                 return 0;
         case TRANSPORT:
-                if (!transport_by_name(value, &o->af.transport))
+                if (!transport_by_name(value, &o->fuse.transport))
                         return err_set(text, EINVAL,
                                        "mount option '%s': the value must be auto, uring or "
                                        "classic",
                                        word);
                 return 0;
         case DEBUG:
-                o->af.debug = true;
+                o->fuse.debug = true;
                 return 0;
         case FORCE_UID:
-                o->af.force_uid = true;
-                return parse_id(word, value, &o->af.uid, text);
+                o->fuse.force_uid = true;
+                return parse_id(word, value, &o->fuse.uid, text);
         case FORCE_GID:
-                o->af.force_gid = true;
-                return parse_id(word, value, &o->af.gid, text);
+                o->fuse.force_gid = true;
+                return parse_id(word, value, &o->fuse.gid, text);
         case REFUSE_REMOUNT:
                 return err_set(text, EINVAL, "cannot remount: unmount and mount again with other options");
         }
         abort();
 }
 
-static int parse_word(struct mount_options *o, const char *word, bool sloppy, struct err_text *text)
+static int parse_option(struct mount_options *o, const char *word, bool sloppy, struct err_text *text)
 {
-        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-                const char *value = match(&words[i], word);
+        for (size_t i = 0; i < N_OPTIONS; i++) {
+                const char *value = match(&options[i], word);
 
                 if (value)
-                        return apply(o, &words[i], word, value, text);
+                        return apply(o, &options[i], word, value, text);
         }
         return sloppy ? 0 : err_set(text, EINVAL, "unknown mount option '%s'", word);
 }
@@ -237,6 +250,23 @@ int mount_options_parse(struct mount_options *o, const char *list, bool sloppy, 
         if (!copy)
                 return err_set(text, ENOMEM, "out of memory");
         for (word = strtok_r(copy, ",", &save); word && r >= 0; word = strtok_r(NULL, ",", &save))
-                r = parse_word(o, word, sloppy, text);
+                r = parse_option(o, word, sloppy, text);
         return r;
+}
+
+void mount_options_describe(void (*fn)(const char *names, const char *help, void *arg), void *arg)
+{
+        for (size_t i = 0; i < N_OPTIONS;) {
+                const char *help = options[i].help;
+                char names[160];
+                int n = 0;
+
+                do {
+                        const struct mount_option *o = &options[i];
+
+                        n += snprintf(names + n, sizeof(names) - (size_t)n, "%s%s%s%s", n > 0 ? ", " : "",
+                                      o->name, o->value_name ? "=" : "", o->value_name ? o->value_name : "");
+                } while (++i < N_OPTIONS && !options[i].help);
+                fn(names, help, arg);
+        }
 }

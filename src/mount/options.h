@@ -7,7 +7,7 @@
 
 /* Whether other mounts of the store may be there at the same time. */
 enum mount_mode {
-        MOUNT_BY_STORE, /* exclusive on this machine's stores, shared on others */
+        MOUNT_BY_STORE, /* exclusive for stores on this machine, shared for others */
         MOUNT_EXCLUSIVE,
         MOUNT_SHARED,
 };
@@ -17,19 +17,23 @@ struct mount_options {
         bool allow_other;
         enum fs_atime atime;
         enum mount_mode mode;
-        unsigned timeout_s; /* how long a request waits for a store that is away; 0: without end */
-        struct fuse_opts af;
+        unsigned timeout_s; /* how long a request waits for a store that is away; 0: no limit */
+        struct fuse_opts fuse;
 };
 
-/* What holds without any option: for root nosuid, nodev and open to all users; for others open to them
- * alone. The environment variable ASHLAR_TRANSPORT, where it is set, says which transport to use. */
+/* Sets the defaults: for root nosuid, nodev and open to all users; for other users open to them alone. The
+ * environment variable ASHLAR_TRANSPORT sets the default transport. */
 void mount_options_init(struct mount_options *o);
 
 /* Whether O means a shared mount of the store URL. */
 bool mount_options_shared(const struct mount_options *o, const char *url);
 
-/* Adds LIST, words separated by commas; the last of contradicting ones counts. SLOPPY: skip unknown ones.
- * EINVAL with TEXT for an unknown word or a bad value, EPERM for what only root may ask for. */
+/* Adds LIST, options separated by commas; the last of contradicting ones counts. SLOPPY: ignore unknown ones.
+ * EINVAL with TEXT for an unknown option or a bad value, EPERM for one that is for root only. */
 int mount_options_parse(struct mount_options *o, const char *list, bool sloppy, struct err_text *text);
+
+/* Calls FN for each group of options that belong together, for --help: their names, separated by commas, and
+ * lines of text. */
+void mount_options_describe(void (*fn)(const char *names, const char *help, void *arg), void *arg);
 
 #endif

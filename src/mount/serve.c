@@ -247,7 +247,7 @@ static int start_with_deadline(struct mount *m, struct err_text *text)
                 .flags = job->options.flags,
                 .allow_other = job->options.allow_other,
         };
-        struct fuse_opts af = job->options.af;
+        struct fuse_opts fuse = job->options.fuse;
         int fd, r;
 
         r = open_fs(m, text);
@@ -260,14 +260,14 @@ static int start_with_deadline(struct mount *m, struct err_text *text)
         if (r < 0)
                 return r;
         m->mounted = true;
-        af.shared = m->shared;
-        af.remote_store = kv_limits(m->store)->remote;
-        af.timeout_ms = job->options.timeout_s * 1000;
-        af.on_started = on_started;
-        af.on_started_arg = m;
-        af.on_ending = on_ending;
-        af.on_ending_arg = m;
-        r = fuse_server_new(m->fs, &af, fd, &m->server, text);
+        fuse.shared = m->shared;
+        fuse.remote_store = kv_limits(m->store)->remote;
+        fuse.timeout_ms = job->options.timeout_s * 1000;
+        fuse.on_started = on_started;
+        fuse.on_started_arg = m;
+        fuse.on_ending = on_ending;
+        fuse.on_ending_arg = m;
+        r = fuse_server_new(m->fs, &fuse, fd, &m->server, text);
         if (r < 0) {
                 close(fd);
                 return r;

@@ -10,7 +10,7 @@ umount_() { "$ASHLAR" umount "$@"; }
 # ---- arguments
 refused 2 "ashlar: mount: give a STORE and a DIR*" mount_
 refused 2 "ashlar: mount: give a STORE and a DIR*" mount_ "$STORE"
-refused 2 "ashlar: mount: more than a STORE and a DIR given: 'x'*" mount_ "$STORE" "$MNT" x
+refused 2 "ashlar: mount: more than one DIR given: 'x'*" mount_ "$STORE" "$MNT" x
 refused 2 "ashlar: mount: unknown option '-q'*" mount_ -q "$STORE" "$MNT"
 refused 2 "ashlar: mount: option '-o' needs an argument*" mount_ "$STORE" "$MNT" -o
 refused 2 "ashlar: mount: unknown mount option 'nonsense'*" mount_ -o ro,nonsense "$STORE" "$MNT"
