@@ -82,6 +82,9 @@ static inline bool lock_try_acquire(struct lock *l)
         return true;
 }
 
+/* Waits NS nanoseconds at most. False: another thread, or the caller itself, held it all that time. */
+bool lock_acquire_within(struct lock *l, uint64_t ns);
+
 static inline void lock_release(struct lock *l)
 {
         lock_assert_held(l);

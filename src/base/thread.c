@@ -27,6 +27,14 @@ void thread_cond_init(pthread_cond_t *cond)
         pthread_condattr_destroy(&attr);
 }
 
+uint64_t thread_now_ns(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 struct timespec thread_deadline(uint64_t ns)
 {
         struct timespec t;

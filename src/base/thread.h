@@ -13,6 +13,9 @@ int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg);
 /* A condition whose deadlines are of thread_deadline. */
 void thread_cond_init(pthread_cond_t *cond);
 
+/* CLOCK_MONOTONIC. */
+uint64_t thread_now_ns(void);
+
 /* In NS nanoseconds, by CLOCK_MONOTONIC. */
 struct timespec thread_deadline(uint64_t ns);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* LMDB's environment: opening it with a map that will do for years, the pool of readers, and opening it
  * again. */
+#include "base/thread.h"
 #include "kv/lmdb/internal.h"
 
 #include <assert.h>
@@ -22,14 +23,6 @@
 #define READERS_MAX 4096u
 
 #define REPAIR_WAIT_NS (UINT64_C(5) * 1000000000)
-
-uint64_t lmdb_now_ns(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 int lmdb_error(int rc)
 {
@@ -179,18 +172,16 @@ static int reader_take(struct lmdb_store *s, struct lmdb_txn **ret)
                 *ret = t;
                 return 0;
         }
-        pthread_mutex_lock(&s->pool_lock);
+        LOCK_GUARD(&s->pool_lock);
         t = s->idle;
         if (t) {
                 s->idle = t->next;
         } else {
                 t = calloc(1, sizeof(*t));
-                if (t)
-                        s->readers++;
+                if (!t)
+                        return -ENOMEM;
+                s->readers++;
         }
-        pthread_mutex_unlock(&s->pool_lock);
-        if (!t)
-                return -ENOMEM;
         *ret = t;
         return 0;
 }
@@ -201,19 +192,16 @@ static void reader_give(struct lmdb_store *s, struct lmdb_txn *t)
 
         if (atomic_compare_exchange_strong(&s->slots[pool_slot()].idle, &none, t))
                 return;
-        pthread_mutex_lock(&s->pool_lock);
+        LOCK_GUARD(&s->pool_lock);
         t->next = s->idle;
         s->idle = t;
-        pthread_mutex_unlock(&s->pool_lock);
 }
 
 /* Takes all readers out of the pool and frees them; true if none is left outside of it. With the gate shut
  * nobody takes one out for longer than a moment. */
 static bool readers_collect(struct lmdb_store *s)
 {
-        bool all;
-
-        pthread_mutex_lock(&s->pool_lock);
+        LOCK_GUARD(&s->pool_lock);
         for (unsigned i = 0; i < LMDB_POOL_SLOTS; i++) {
                 struct lmdb_txn *t = atomic_exchange(&s->slots[i].idle, NULL);
 
@@ -229,9 +217,7 @@ static bool readers_collect(struct lmdb_store *s)
                 reader_free(t);
                 s->readers--;
         }
-        all = s->readers == 0;
-        pthread_mutex_unlock(&s->pool_lock);
-        return all;
+        return s->readers == 0;
 }
 
 static void env_shut(struct lmdb_store *s)
@@ -249,15 +235,16 @@ void lmdb_env_close(struct lmdb_store *s)
         env_shut(s);
 }
 
-int lmdb_env_repair(struct lmdb_store *s)
+int lmdb_env_repair_locked(struct lmdb_store *s)
 {
-        uint64_t deadline_ns = lmdb_now_ns() + REPAIR_WAIT_NS;
+        uint64_t deadline_ns = thread_now_ns() + REPAIR_WAIT_NS;
         int r;
 
+        lock_assert_held(&s->write_lock);
         if (!atomic_load(&s->gate))
                 return 0; /* somebody was faster */
         while (!readers_collect(s)) {
-                if (lmdb_now_ns() > deadline_ns)
+                if (thread_now_ns() > deadline_ns)
                         return -EIO;
                 nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
         }
@@ -272,17 +259,13 @@ int lmdb_env_repair(struct lmdb_store *s)
 /* For a reader that met the gate. */
 static int repair_for_reader(struct lmdb_store *s)
 {
-        struct timespec until;
         int r;
 
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += (time_t)(REPAIR_WAIT_NS / 1000000000);
         /* Bounded, because this thread itself may be the one that is writing. */
-        r = pthread_mutex_timedlock(&s->write_lock, &until);
-        if (r != 0)
+        if (!lock_acquire_within(&s->write_lock, REPAIR_WAIT_NS))
                 return -EIO;
-        r = lmdb_env_repair(s);
-        pthread_mutex_unlock(&s->write_lock);
+        r = lmdb_env_repair_locked(s);
+        lock_release(&s->write_lock);
         return r;
 }
 

@@ -15,11 +15,13 @@
  *                writer's lock, among processes
  *   pool_lock, space_lock, watch_lock   held briefly, never together
  *
- * The environment (`env`) is replaced only by lmdb_env_repair(), which holds write_lock and every reader.
+ * The environment (`env`) is replaced only by lmdb_env_repair_locked(), which holds write_lock and every reader.
  */
 #ifndef KV_LMDB_INTERNAL_H
 #define KV_LMDB_INTERNAL_H
 
+#include "base/list.h"
+#include "base/lock.h"
 #include "kv/engine.h"
 
 #include <lmdb.h>
@@ -93,7 +95,7 @@ struct lmdb_store {
         _Atomic uint64_t map_bytes;
 
         _Atomic bool gate; /* env must be opened again before anybody begins */
-        pthread_mutex_t write_lock;
+        struct lock write_lock;
         struct lmdb_txn writer;            /* write_lock */
         uint64_t readers_checked_ns;       /* write_lock; when the reader table was last swept */
         struct lmdb_scratch bucket, value; /* write_lock */
@@ -101,7 +103,7 @@ struct lmdb_store {
         struct {
                 _Alignas(64) _Atomic(struct lmdb_txn *) idle;
         } slots[LMDB_POOL_SLOTS];
-        pthread_mutex_t pool_lock;
+        struct lock pool_lock;
         struct lmdb_txn *idle; /* pool_lock; those that found their slot taken */
         unsigned readers;      /* pool_lock; all that exist */
 
@@ -113,7 +115,7 @@ struct lmdb_store {
         _Atomic uint64_t allocated_end; /* up to here the host's file system has given us room */
         bool sparse;                    /* there may be holes before used_end that it cannot fill */
         _Atomic uint64_t aged_number;   /* the number that lmdb_age left */
-        pthread_mutex_t space_lock;
+        struct lock space_lock;
         /* space_lock; the last count of free pages, of which transaction, and when it is too old. */
         uint64_t free_pages, free_txnid, free_until_ns;
         /* space_lock; those that can be used, as of which transaction, for a need of how many pages. */
@@ -121,12 +123,12 @@ struct lmdb_store {
         uint64_t counted_number, counted_for;
 
         struct lmdb_doorbell *doorbell;
-        pthread_mutex_t watch_lock;
+        struct lock watch_lock;
         pthread_cond_t watch_cond;
         pthread_t watcher;
         bool watcher_runs, watcher_stop; /* watch_lock */
         bool watch_recheck;              /* watch_lock; look even if no new transaction is seen */
-        struct lmdb_watch *watches;      /* watch_lock; armed, broken or firing */
+        struct list_link watches;        /* watch_lock; struct lmdb_watch, all that are not done */
         unsigned watch_count;            /* watch_lock; all that exist */
 };
 
@@ -145,8 +147,6 @@ static inline struct lmdb_txn *lmdb_txn_of(struct kv_txn *t)
 
 /* The negative error for LMDB's result. */
 int lmdb_error(int rc);
-
-uint64_t lmdb_now_ns(void);
 
 /* ---- dir.c --------------------------------------------------------------------------------------- */
 
@@ -191,8 +191,8 @@ void lmdb_env_close(struct lmdb_store *s);
 
 /* Opens the environment again, after a failed write of the header or because another process made the file
  * larger than our map. Waits for all readers to end, some seconds at most: EIO, to be tried again by the next
- * who begins. write_lock held. */
-int lmdb_env_repair(struct lmdb_store *s);
+ * who begins. */
+int lmdb_env_repair_locked(struct lmdb_store *s);
 
 /* A reader with a fresh snapshot. */
 int lmdb_reader_begin(struct lmdb_store *s, struct lmdb_txn **ret);
@@ -271,17 +271,6 @@ void lmdb_space_update_list(struct lmdb_store *s, MDB_txn *txn);
 void lmdb_space_trim(struct lmdb_store *s);
 /* After opening exclusively: trims, and sees to it that what is in use has no holes. */
 void lmdb_space_claim(struct lmdb_store *s);
-
-/* ---- doorbell.c -------------------------------------------------------------------------------------- */
-
-/* The doorbell of the store in DIR_FD; one of this process only if SHARED is false or the file cannot be
- * used. */
-int lmdb_doorbell_open(int dir_fd, bool shared, struct lmdb_doorbell **ret);
-void lmdb_doorbell_close(struct lmdb_doorbell *b);
-void lmdb_doorbell_ring(struct lmdb_doorbell *b);
-uint32_t lmdb_doorbell_count(const struct lmdb_doorbell *b);
-/* Waits until it has rung since COUNT was read, or TIMEOUT_MS passed; may return early. */
-void lmdb_doorbell_wait(struct lmdb_doorbell *b, uint32_t count, unsigned timeout_ms);
 
 /* ---- watch.c ------------------------------------------------------------------------------------- */
 

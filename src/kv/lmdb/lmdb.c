@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The LMDB engine: opening and closing a store, and its table of operations. internal.h shows the parts. */
+#include "base/thread.h"
+#include "kv/lmdb/doorbell.h"
 #include "kv/lmdb/internal.h"
 #include "kv/open.h"
 
@@ -20,10 +22,10 @@ static void store_free(struct lmdb_store *s)
 {
         lmdb_doorbell_close(s->doorbell);
         lmdb_dir_close(s);
-        pthread_mutex_destroy(&s->write_lock);
-        pthread_mutex_destroy(&s->pool_lock);
-        pthread_mutex_destroy(&s->space_lock);
-        pthread_mutex_destroy(&s->watch_lock);
+        lock_destroy(&s->write_lock);
+        lock_destroy(&s->pool_lock);
+        lock_destroy(&s->space_lock);
+        lock_destroy(&s->watch_lock);
         pthread_cond_destroy(&s->watch_cond);
         lmdb_ranges_free(&s->writer);
         free(s->bucket.data);
@@ -76,7 +78,6 @@ static const struct kv_limits lmdb_limits = {
 static struct lmdb_store *store_new(const struct kv_open_opts *opts)
 {
         struct lmdb_store *s = aligned_alloc(_Alignof(struct lmdb_store), sizeof(*s));
-        pthread_condattr_t attr;
 
         if (!s)
                 return NULL;
@@ -88,14 +89,12 @@ static struct lmdb_store *store_new(const struct kv_open_opts *opts)
         s->exclusive = opts->flags & KV_OPEN_EXCLUSIVE;
         s->max_bytes = opts->max_bytes;
         s->writer.write = true;
-        pthread_mutex_init(&s->write_lock, NULL);
-        pthread_mutex_init(&s->pool_lock, NULL);
-        pthread_mutex_init(&s->space_lock, NULL);
-        pthread_mutex_init(&s->watch_lock, NULL);
-        pthread_condattr_init(&attr);
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        pthread_cond_init(&s->watch_cond, &attr);
-        pthread_condattr_destroy(&attr);
+        lock_init(&s->write_lock);
+        lock_init(&s->pool_lock);
+        lock_init(&s->space_lock);
+        lock_init(&s->watch_lock);
+        list_init(&s->watches);
+        thread_cond_init(&s->watch_cond);
         return s;
 }
 

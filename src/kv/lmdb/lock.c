@@ -14,6 +14,7 @@
  * while it reads. The last kind keeps a process from opening the store twice: LMDB's own locks would not
  * survive the first close.
  */
+#include "base/thread.h"
 #include "kv/lmdb/internal.h"
 
 #include <errno.h>
@@ -156,7 +157,7 @@ static int busy(const struct lmdb_lock *lock, const char *path, int why, struct 
 int lmdb_lock_take(int dir_fd, const char *path, const struct kv_open_opts *opts, struct lmdb_lock *ret,
                    struct err_text *text)
 {
-        uint64_t deadline_ns = lmdb_now_ns() + (uint64_t)opts->wait_ms * 1000000;
+        uint64_t deadline_ns = thread_now_ns() + (uint64_t)opts->wait_ms * 1000000;
         struct lmdb_lock lock;
         int r, why;
 
@@ -168,7 +169,7 @@ int lmdb_lock_take(int dir_fd, const char *path, const struct kv_open_opts *opts
                 return 0;
         }
         while ((r = try_lock(&lock, opts->flags, &why)) == -EBUSY && why != BUSY_SELF &&
-               lmdb_now_ns() < deadline_ns)
+               thread_now_ns() < deadline_ns)
                 nanosleep(&(struct timespec){ .tv_nsec = POLL_NS }, NULL);
         if (r < 0) {
                 r = r == -EBUSY ? busy(&lock, path, why, text)

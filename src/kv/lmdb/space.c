@@ -4,6 +4,7 @@
  * inside the file, as far as LMDB is certain to find them (free.c). Against these stands what the writes
  * take at most (need.c).
  */
+#include "base/thread.h"
 #include "kv/lmdb/internal.h"
 
 #include <errno.h>
@@ -66,14 +67,15 @@ void lmdb_space_update_list(struct lmdb_store *s, MDB_txn *txn)
 }
 
 /* Pages on LMDB's list of free ones. Reads the first word of each of its records. MAX_AGE_NS: how old a count
- * will do; 0: as of now. space_lock held. */
-static int count_free(struct lmdb_store *s, struct lmdb_txn *t, uint64_t max_age_ns, uint64_t *ret)
+ * will do; 0: as of now. */
+static int count_free_locked(struct lmdb_store *s, struct lmdb_txn *t, uint64_t max_age_ns, uint64_t *ret)
 {
-        uint64_t now_ns = lmdb_now_ns(), pages = 0;
+        uint64_t now_ns = thread_now_ns(), pages = 0;
         MDB_cursor *cursor;
         MDB_val key, value;
         int rc;
 
+        lock_assert_held(&s->space_lock);
         if (mdb_txn_id(t->txn) == s->free_txnid || (max_age_ns > 0 && now_ns < s->free_until_ns)) {
                 *ret = s->free_pages;
                 return 0;
@@ -96,7 +98,7 @@ static int count_free(struct lmdb_store *s, struct lmdb_txn *t, uint64_t max_age
         s->free_txnid = mdb_txn_id(t->txn);
         s->free_pages = pages;
         /* A long list is counted less often: at most a twentieth of the time goes into it. */
-        s->free_until_ns = lmdb_now_ns() + max_age_ns + 20 * (lmdb_now_ns() - now_ns);
+        s->free_until_ns = thread_now_ns() + max_age_ns + 20 * (thread_now_ns() - now_ns);
         *ret = pages;
         return 0;
 }
@@ -145,9 +147,9 @@ int lmdb_space(struct kv_store *base, struct kv_space *ret)
         if (r < 0)
                 return r;
         lmdb_space_update(s); /* other processes write too */
-        pthread_mutex_lock(&s->space_lock);
-        r = count_free(s, t, COUNT_AGE_NS, &pages);
-        pthread_mutex_unlock(&s->space_lock);
+        lock_acquire(&s->space_lock);
+        r = count_free_locked(s, t, COUNT_AGE_NS, &pages);
+        lock_release(&s->space_lock);
         lmdb_reader_end(s, t);
         if (r < 0)
                 return r;
@@ -206,12 +208,13 @@ static int believe(struct lmdb_store *s, uint64_t from, uint64_t to)
         return to <= end_max(s) && to - from <= available / 2 ? 0 : -ENOSPC;
 }
 
-/* Makes sure of room up to END, or of more. space_lock held. */
-static int extend(struct lmdb_store *s, uint64_t used_end, uint64_t end)
+/* Makes sure of room up to END, or of more. */
+static int extend_locked(struct lmdb_store *s, uint64_t used_end, uint64_t end)
 {
         uint64_t from = atomic_load(&s->allocated_end), chunk = used_end / 4;
         int r;
 
+        lock_assert_held(&s->space_lock);
         if (end <= from)
                 return 0;
         if (from < used_end)
@@ -235,12 +238,9 @@ static int extend(struct lmdb_store *s, uint64_t used_end, uint64_t end)
 bool lmdb_room_is_gone(struct lmdb_store *s)
 {
         uint64_t used_end = atomic_load(&s->used_end);
-        bool gone;
 
-        pthread_mutex_lock(&s->space_lock);
-        gone = extend(s, used_end, atomic_load(&s->allocated_end) + CHUNK_BYTES_MIN) == -ENOSPC;
-        pthread_mutex_unlock(&s->space_lock);
-        return gone;
+        LOCK_GUARD(&s->space_lock);
+        return extend_locked(s, used_end, atomic_load(&s->allocated_end) + CHUNK_BYTES_MIN) == -ENOSPC;
 }
 
 /* ---- reserving ---------------------------------------------------------------------------------- */
@@ -282,7 +282,7 @@ static int free_now(struct lmdb_store *s, uint64_t pages, struct lmdb_free *ret)
         if (r < 0)
                 return r;
         number = mdb_txn_id(t->txn);
-        pthread_mutex_lock(&s->space_lock);
+        lock_acquire(&s->space_lock);
         if (s->counted_number != number || s->counted_for < pages) {
                 pages = 2 * pages + COUNT_PAGES_MIN;
                 lmdb_space_update_list(s, t->txn);
@@ -291,7 +291,7 @@ static int free_now(struct lmdb_store *s, uint64_t pages, struct lmdb_free *ret)
                 s->counted_for = pages;
         }
         *ret = s->counted;
-        pthread_mutex_unlock(&s->space_lock);
+        lock_release(&s->space_lock);
         lmdb_reader_end(s, t);
         return r;
 }
@@ -378,10 +378,10 @@ static int reserve(struct lmdb_store *s, const struct kv_need *need, bool writes
                 return r;
         kept = kept_bytes(s, total) / s->page_bytes;
         lmdb_pages_needed(s, need, &p);
-        pthread_mutex_lock(&s->space_lock);
-        r = extend(s, atomic_load(&s->used_end),
-                   atomic_load(&s->used_end) + (lmdb_pages_total(&p) + kept) * s->page_bytes);
-        pthread_mutex_unlock(&s->space_lock);
+        lock_acquire(&s->space_lock);
+        r = extend_locked(s, atomic_load(&s->used_end),
+                          atomic_load(&s->used_end) + (lmdb_pages_total(&p) + kept) * s->page_bytes);
+        lock_release(&s->space_lock);
         if (r < 0 && r != -ENOSPC)
                 return r;
         if (r >= 0 && atomic_load(&s->allocated_end) == 0)

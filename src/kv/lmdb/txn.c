@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Transactions: begin, commit, gets and writes. */
+#include "base/thread.h"
 #include "kv/lmdb/bucket.h"
+#include "kv/lmdb/doorbell.h"
 #include "kv/lmdb/internal.h"
 #include "kv/lmdb/key.h"
 
@@ -17,7 +19,7 @@
 
 static void check_readers(struct lmdb_store *s)
 {
-        uint64_t now_ns = lmdb_now_ns();
+        uint64_t now_ns = thread_now_ns();
         int dead;
 
         if (now_ns - s->readers_checked_ns < READERS_CHECK_NS)
@@ -26,13 +28,13 @@ static void check_readers(struct lmdb_store *s)
         mdb_reader_check(s->env, &dead);
 }
 
-/* write_lock held. */
-static int writer_begin(struct lmdb_store *s, struct lmdb_txn *t)
+static int writer_begin_locked(struct lmdb_store *s, struct lmdb_txn *t)
 {
         int r, rc;
 
+        lock_assert_held(&s->write_lock);
         for (;;) {
-                r = lmdb_env_repair(s);
+                r = lmdb_env_repair_locked(s);
                 if (r < 0)
                         return r;
                 check_readers(s);
@@ -67,11 +69,11 @@ int lmdb_begin(struct kv_store *base, unsigned flags, struct kv_txn **ret)
         }
         if (s->rdonly)
                 return -EROFS;
-        pthread_mutex_lock(&s->write_lock);
+        lock_acquire(&s->write_lock);
         t = &s->writer;
-        r = writer_begin(s, t);
+        r = writer_begin_locked(s, t);
         if (r < 0) {
-                pthread_mutex_unlock(&s->write_lock);
+                lock_release(&s->write_lock);
                 return r;
         }
         t->err = 0;
@@ -148,7 +150,7 @@ void lmdb_end(struct kv_txn *base)
                 t->txn = NULL;
                 t->cursor = NULL;
                 committed = committed && written;
-                pthread_mutex_unlock(&s->write_lock);
+                lock_release(&s->write_lock);
         }
         if (watches)
                 lmdb_watch_settle(s, watches, committed, snapshot);

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches: a thread that looks at the watched keys again after each commit, of whatever process.
+/* Watches: one thread of the store reads the watched keys again after each commit, of whatever process.
  *
- * It is woken by the doorbell, and once a second looks whether LMDB's transaction number changed, for a
- * committer that died before it rang. What a commit costs here is one get for each watch; commits that come
- * quickly share one look, and the thread rests four times as long as a look took, so that it uses a fifth of
- * a processor at most.
+ * The doorbell wakes it. Once a second it also compares LMDB's transaction number, because a process may die
+ * between its commit and its ring. A check costs one get for each watch; commits that follow one another quickly
+ * share a check, and the thread rests four times as long as the check took, so that it uses at most a fifth of a
+ * processor.
  */
+#include "base/cleanup.h"
 #include "base/thread.h"
+#include "kv/lmdb/doorbell.h"
 #include "kv/lmdb/internal.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define WATCHES_MAX 10000u
 #define POLL_MS     1000u
@@ -21,46 +22,27 @@
 enum watch_state {
         WATCH_PENDING, /* its transaction is still open */
         WATCH_ARMED,
-        WATCH_BROKEN, /* to be called back with an error */
-        WATCH_FIRING,
+        WATCH_DUE,    /* the function is to be called with `err` */
+        WATCH_FIRING, /* the function is running */
         WATCH_DONE,
 };
 
 struct lmdb_watch {
         struct kv_watch base;
-        struct lmdb_watch *txn_next;    /* of the same transaction */
-        struct lmdb_watch *prev, *next; /* watch_lock; in the store's list */
-        enum watch_state state;         /* watch_lock */
-        bool unwatched;                 /* watch_lock; kv_unwatch came before the transaction ended */
-        int err;                        /* for the callback */
+        struct lmdb_watch *next_of_txn;
+        struct list_link link;  /* watch_lock; in s->watches until done */
+        enum watch_state state; /* watch_lock */
+        bool unwatched;         /* watch_lock; kv_unwatch was called before the transaction ended */
+        int err;                /* watch_lock */
         kv_watch_fn fn;
         void *arg;
-        bool present;
+        bool present; /* the key had a value */
         size_t key_len, value_len;
         uint8_t bytes[]; /* key, then value */
 };
 
-static void list_add(struct lmdb_store *s, struct lmdb_watch *w)
-{
-        w->prev = NULL;
-        w->next = s->watches;
-        if (s->watches)
-                s->watches->prev = w;
-        s->watches = w;
-}
-
-static void list_remove(struct lmdb_store *s, struct lmdb_watch *w)
-{
-        if (w->prev)
-                w->prev->next = w->next;
-        else
-                s->watches = w->next;
-        if (w->next)
-                w->next->prev = w->prev;
-}
-
-/* Whether the key of W changed, or an error. */
-static int changed(struct lmdb_txn *t, const struct lmdb_watch *w)
+/* Whether the key of W has another value in T than when it was watched: 0, 1 or an error. */
+static int is_changed(struct lmdb_txn *t, const struct lmdb_watch *w)
 {
         struct slice value;
         int r = lmdb_get(t, slice_of(w->bytes, w->key_len), &value);
@@ -72,119 +54,157 @@ static int changed(struct lmdb_txn *t, const struct lmdb_watch *w)
         return !w->present || !slice_eq(value, slice_of(w->bytes + w->key_len, w->value_len));
 }
 
-/* Marks the watches that fire. watch_lock held. */
-static void look(struct lmdb_store *s, struct lmdb_txn *t)
+static void mark_changed_locked(struct lmdb_store *s, struct lmdb_txn *t)
 {
-        for (struct lmdb_watch *w = s->watches; w; w = w->next) {
+        struct lmdb_watch *w;
+
+        lock_assert_held(&s->watch_lock);
+        list_each(w, &s->watches, link) {
                 int r;
 
                 if (w->state != WATCH_ARMED)
                         continue;
-                r = changed(t, w);
-                if (r != 0) {
-                        w->state = WATCH_BROKEN;
-                        w->err = r < 0 ? r : 0;
-                }
-        }
-}
-
-/* Calls back what fires. watch_lock held; dropped during the calls. */
-static void call_back(struct lmdb_store *s)
-{
-        struct lmdb_watch *w = s->watches;
-
-        while (w) {
-                if (w->state != WATCH_BROKEN) {
-                        w = w->next;
+                r = is_changed(t, w);
+                if (r == 0)
                         continue;
-                }
-                w->state = WATCH_FIRING;
-                pthread_mutex_unlock(&s->watch_lock);
-                w->fn(w->err, w->arg);
-                pthread_mutex_lock(&s->watch_lock);
-                list_remove(s, w);
-                w->state = WATCH_DONE;
-                pthread_cond_broadcast(&s->watch_cond);
-                w = s->watches; /* the list may have changed */
+                w->state = WATCH_DUE;
+                w->err = r < 0 ? r : 0;
         }
 }
 
-static void rest(struct lmdb_store *s, uint64_t ns)
+static void break_armed_locked(struct lmdb_store *s, int err)
 {
-        struct timespec until;
+        struct lmdb_watch *w;
 
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        ns += (uint64_t)until.tv_nsec;
-        until.tv_sec += (time_t)(ns / 1000000000);
-        until.tv_nsec = (long)(ns % 1000000000);
-        while (!s->watcher_stop && pthread_cond_timedwait(&s->watch_cond, &s->watch_lock, &until) == 0)
-                ;
-}
-
-static void *watcher(void *arg)
-{
-        struct lmdb_store *s = arg;
-        uint64_t looked_at = 0; /* transaction number */
-
-        pthread_mutex_lock(&s->watch_lock);
-        while (!s->watcher_stop) {
-                uint32_t count = lmdb_doorbell_count(s->doorbell);
-                uint64_t start_ns = lmdb_now_ns(), took_ns;
-                struct lmdb_txn *t;
-                int r;
-
-                pthread_mutex_unlock(&s->watch_lock);
-                r = lmdb_reader_begin(s, &t);
-                pthread_mutex_lock(&s->watch_lock);
-                if (r >= 0) {
-                        /* Armed watches saw at most this transaction, or rang for us. */
-                        if (mdb_txn_id(t->txn) != looked_at || s->watch_recheck) {
-                                s->watch_recheck = false;
-                                looked_at = mdb_txn_id(t->txn);
-                                look(s, t);
-                        }
-                        pthread_mutex_unlock(&s->watch_lock);
-                        lmdb_reader_end(s, t);
-                        pthread_mutex_lock(&s->watch_lock);
-                } else {
-                        /* Nothing can be promised any more. */
-                        for (struct lmdb_watch *w = s->watches; w; w = w->next)
-                                if (w->state == WATCH_ARMED) {
-                                        w->state = WATCH_BROKEN;
-                                        w->err = r;
-                                }
-                }
-                took_ns = lmdb_now_ns() - start_ns;
-                call_back(s);
-                rest(s, took_ns * 4 < REST_MAX_NS ? took_ns * 4 : REST_MAX_NS);
-                if (s->watcher_stop || s->watch_recheck)
+        lock_assert_held(&s->watch_lock);
+        list_each(w, &s->watches, link) {
+                if (w->state != WATCH_ARMED)
                         continue;
-                pthread_mutex_unlock(&s->watch_lock);
-                lmdb_doorbell_wait(s->doorbell, count, POLL_MS);
-                pthread_mutex_lock(&s->watch_lock);
+                w->state = WATCH_DUE;
+                w->err = err;
         }
-        pthread_mutex_unlock(&s->watch_lock);
+}
+
+/* Marks the watches whose keys changed; all of them if the store cannot be read. *CHECKED is the number of the
+ * transaction that was checked last. */
+static void check_watches(struct lmdb_store *s, uint64_t *checked)
+{
+        struct lmdb_txn *t;
+        int r = lmdb_reader_begin(s, &t);
+
+        if (r < 0) {
+                LOCK_GUARD(&s->watch_lock);
+                break_armed_locked(s, r);
+                return;
+        }
+        lock_acquire(&s->watch_lock);
+        /* A watch that was armed since then saw no later transaction, or lmdb_watch_settle set watch_recheck. */
+        if (mdb_txn_id(t->txn) != *checked || s->watch_recheck) {
+                s->watch_recheck = false;
+                *checked = mdb_txn_id(t->txn);
+                mark_changed_locked(s, t);
+        }
+        lock_release(&s->watch_lock);
+        lmdb_reader_end(s, t);
+}
+
+static struct lmdb_watch *find_due_locked(struct lmdb_store *s)
+{
+        struct lmdb_watch *w;
+
+        lock_assert_held(&s->watch_lock);
+        list_each(w, &s->watches, link)
+                if (w->state == WATCH_DUE)
+                        return w;
         return NULL;
 }
 
-/* watch_lock held. */
-static int watcher_start(struct lmdb_store *s)
+/* Calls the functions of all watches that are due, with the lock released. */
+static void fire_locked(struct lmdb_store *s)
+{
+        struct lmdb_watch *w;
+
+        while ((w = find_due_locked(s))) {
+                w->state = WATCH_FIRING;
+                lock_release(&s->watch_lock);
+                w->fn(w->err, w->arg);
+                lock_acquire(&s->watch_lock);
+                list_remove(&w->link);
+                w->state = WATCH_DONE;
+                pthread_cond_broadcast(&s->watch_cond);
+        }
+}
+
+static void rest_locked(struct lmdb_store *s, uint64_t ns)
+{
+        struct timespec until = thread_deadline(ns < REST_MAX_NS ? ns : REST_MAX_NS);
+
+        while (!s->watcher_stop && lock_wait_until(&s->watch_lock, &s->watch_cond, &until))
+                ;
+}
+
+static bool is_stopped(struct lmdb_store *s)
+{
+        LOCK_GUARD(&s->watch_lock);
+        return s->watcher_stop;
+}
+
+static void *watcher_main(void *arg)
+{
+        struct lmdb_store *s = arg;
+        uint64_t checked = 0;
+
+        while (!is_stopped(s)) {
+                /* Read before the check: a commit after it changes the count, and the wait returns at once. */
+                uint32_t count = lmdb_doorbell_count(s->doorbell);
+                uint64_t start_ns = thread_now_ns(), took_ns;
+                bool again;
+
+                check_watches(s, &checked);
+                took_ns = thread_now_ns() - start_ns;
+                lock_acquire(&s->watch_lock);
+                fire_locked(s);
+                rest_locked(s, 4 * took_ns);
+                again = s->watcher_stop || s->watch_recheck;
+                lock_release(&s->watch_lock);
+                if (!again)
+                        lmdb_doorbell_wait(s->doorbell, count, POLL_MS);
+        }
+        return NULL;
+}
+
+static int start_watcher_locked(struct lmdb_store *s)
 {
         int r;
 
+        lock_assert_held(&s->watch_lock);
         if (s->watcher_runs)
                 return 0;
-        r = thread_start(&s->watcher, watcher, s);
+        r = thread_start(&s->watcher, watcher_main, s);
         s->watcher_runs = r >= 0;
         return r;
+}
+
+static int add_watch(struct lmdb_store *s, struct lmdb_watch *w)
+{
+        int r;
+
+        LOCK_GUARD(&s->watch_lock);
+        if (s->watch_count >= WATCHES_MAX)
+                return -EMFILE;
+        r = start_watcher_locked(s);
+        if (r < 0)
+                return r;
+        s->watch_count++;
+        list_append(&s->watches, &w->link);
+        return 0;
 }
 
 int lmdb_watch(struct kv_txn *base, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret)
 {
         struct lmdb_txn *t = lmdb_txn_of(base);
-        struct lmdb_store *s = lmdb_of(base->store);
+        _cleanup_free_ struct lmdb_watch *w = NULL;
         struct slice value = { 0 };
-        struct lmdb_watch *w;
         int r = lmdb_get(t, key, &value);
         bool present = r >= 0;
 
@@ -200,26 +220,17 @@ int lmdb_watch(struct kv_txn *base, struct slice key, kv_watch_fn fn, void *arg,
                 memcpy(w->bytes, key.data, key.len);
         if (value.len > 0)
                 memcpy(w->bytes + key.len, value.data, value.len);
-
-        pthread_mutex_lock(&s->watch_lock);
-        r = s->watch_count < WATCHES_MAX ? watcher_start(s) : -EMFILE;
-        if (r >= 0) {
-                s->watch_count++;
-                list_add(s, w);
-        }
-        pthread_mutex_unlock(&s->watch_lock);
-        if (r < 0) {
-                free(w);
+        r = add_watch(lmdb_of(base->store), w);
+        if (r < 0)
                 return r;
-        }
-        w->txn_next = t->watches;
+        w->next_of_txn = t->watches;
         t->watches = w;
-        *ret = &w->base;
+        *ret = &steal_ptr(w)->base;
         return 0;
 }
 
-/* Whether a transaction committed since the one numbered SNAPSHOT. */
-static bool committed_since(struct lmdb_store *s, uint64_t snapshot)
+/* Whether a transaction committed after the one numbered SNAPSHOT; true also if that cannot be read. */
+static bool is_committed_since(struct lmdb_store *s, uint64_t snapshot)
 {
         struct lmdb_txn *t;
         bool yes;
@@ -231,32 +242,37 @@ static bool committed_since(struct lmdb_store *s, uint64_t snapshot)
         return yes;
 }
 
-void lmdb_watch_settle(struct lmdb_store *s, struct lmdb_watch *watches, bool committed, uint64_t snapshot)
+/* Arms the watches of a transaction that ended, or makes them due. */
+static void end_pending(struct lmdb_store *s, struct lmdb_watch *watches, bool committed)
 {
-        bool wake = !committed;
-
-        pthread_mutex_lock(&s->watch_lock);
+        LOCK_GUARD(&s->watch_lock);
         while (watches) {
                 struct lmdb_watch *w = watches;
 
-                watches = w->txn_next;
+                watches = w->next_of_txn;
                 if (w->unwatched) {
                         free(w);
                         continue;
                 }
-                w->state = committed ? WATCH_ARMED : WATCH_BROKEN;
+                w->state = committed ? WATCH_ARMED : WATCH_DUE;
                 w->err = -ECANCELED;
         }
-        pthread_mutex_unlock(&s->watch_lock);
-        /* Armed first and looked afterwards: a commit after the look finds them in the list. */
-        if (!wake)
-                wake = committed_since(s, snapshot);
-        if (!wake)
-                return;
-        pthread_mutex_lock(&s->watch_lock);
+}
+
+static void request_check(struct lmdb_store *s)
+{
+        lock_acquire(&s->watch_lock);
         s->watch_recheck = true;
-        pthread_mutex_unlock(&s->watch_lock);
+        lock_release(&s->watch_lock);
         lmdb_doorbell_ring(s->doorbell);
+}
+
+void lmdb_watch_settle(struct lmdb_store *s, struct lmdb_watch *watches, bool committed, uint64_t snapshot)
+{
+        end_pending(s, watches, committed);
+        /* Compared after arming: a commit later than this comparison finds the watches armed. */
+        if (!committed || is_committed_since(s, snapshot))
+                request_check(s);
 }
 
 void lmdb_unwatch(struct kv_watch *base)
@@ -265,30 +281,29 @@ void lmdb_unwatch(struct kv_watch *base)
         struct lmdb_store *s = lmdb_of(base->store);
         bool pending;
 
-        pthread_mutex_lock(&s->watch_lock);
+        lock_acquire(&s->watch_lock);
         assert(s->watch_count > 0);
         s->watch_count--;
         while (w->state == WATCH_FIRING)
-                pthread_cond_wait(&s->watch_cond, &s->watch_lock);
+                lock_wait(&s->watch_lock, &s->watch_cond);
+        list_remove(&w->link);
         pending = w->state == WATCH_PENDING;
-        if (w->state != WATCH_DONE)
-                list_remove(s, w);
         if (pending)
-                w->unwatched = true; /* its transaction frees it */
-        pthread_mutex_unlock(&s->watch_lock);
+                w->unwatched = true; /* the end of its transaction frees it */
+        lock_release(&s->watch_lock);
         if (!pending)
                 free(w);
 }
 
 void lmdb_watch_stop(struct lmdb_store *s)
 {
-        pthread_mutex_lock(&s->watch_lock);
-        assert(!s->watches);
+        lock_acquire(&s->watch_lock);
+        assert(list_empty(&s->watches));
         s->watcher_stop = true;
         pthread_cond_broadcast(&s->watch_cond);
-        pthread_mutex_unlock(&s->watch_lock);
-        if (s->watcher_runs) {
-                lmdb_doorbell_ring(s->doorbell);
-                pthread_join(s->watcher, NULL);
-        }
+        lock_release(&s->watch_lock);
+        if (!s->watcher_runs)
+                return;
+        lmdb_doorbell_ring(s->doorbell);
+        pthread_join(s->watcher, NULL);
 }
