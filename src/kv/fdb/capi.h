@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The part of FoundationDB's C API that is used here, declared from its documentation (API version 710), so
- * that neither its headers nor its library are needed to build: library.c loads the client at run time.
+/* The part of FoundationDB's C API (version 710) that is used here, declared from its documentation: so neither its
+ * headers nor its library are needed to build. library.c loads the client at run time.
  */
 #ifndef KV_FDB_CAPI_H
 #define KV_FDB_CAPI_H
@@ -43,7 +43,7 @@ enum {
         FDB_PREDICATE_RETRYABLE_NOT_COMMITTED = 50002,
 };
 
-/* Errors that are told apart. */
+/* Errors that the engine distinguishes. */
 enum {
         FDB_TRANSACTION_TOO_OLD = 1007,
         FDB_NOT_COMMITTED = 1020,
@@ -54,7 +54,7 @@ enum {
         FDB_OPERATION_CANCELLED = 1101,
         FDB_FILE_NOT_READABLE = 1513,
         FDB_NO_CLUSTER_FILE = 1515,
-        FDB_CLIENT_ERRORS = 2000, /* from here on the request was wrong and nothing was sent */
+        FDB_CLIENT_ERRORS = 2000, /* from here on: the request was invalid and was not sent */
         FDB_TRANSACTION_TOO_LARGE = 2101,
         FDB_CONNECTION_STRING_INVALID = 2104,
         FDB_API_VERSION_ALREADY_SET = 2201,
@@ -62,7 +62,7 @@ enum {
         FDB_CLIENT_ERRORS_END = 3000,
 };
 
-/* The functions, named as in the library without "fdb_". */
+/* The library's functions, without their prefix "fdb_". */
 struct fdb_api {
         const char *(*get_error)(fdb_error_t code);
         fdb_bool_t (*error_predicate)(int predicate, fdb_error_t code);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* FoundationDB's error codes and ours. */
+/* FoundationDB's error codes as this project's. */
 #include "kv/fdb/internal.h"
 
 static bool is_client_error(fdb_error_t e)
@@ -20,7 +20,7 @@ int fdb_error(const struct fdb_api *api, fdb_error_t e)
         case FDB_TRANSACTION_CANCELLED:
         case FDB_OPERATION_CANCELLED:
                 return -ECANCELED;
-        case FDB_TRANSACTION_TIMED_OUT: /* not by us: by options in the environment */
+        case FDB_TRANSACTION_TIMED_OUT: /* only if the environment sets a time limit for the client */
                 return -ERR_RETRY;
         case FDB_TRANSACTION_TOO_LARGE:
                 return -E2BIG;

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* fdb: a store in a FoundationDB cluster. See internal.h for the parts.
+/* Opening, closing and the space of a store in a FoundationDB cluster. internal.h shows the parts.
  *
- * The client's own time and retry limits stay off: a commit that it gave up could still take place. Snapshots
- * are the strict ones (no causal_read_risky).
+ * The client's own time and retry limits stay off: a commit that it gave up could still take place. Snapshots are
+ * strict (no causal_read_risky).
  */
+#include "base/thread.h"
 #include "kv/fdb/internal.h"
 #include "kv/fdb/library.h"
 #include "kv/open.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-/* FoundationDB's limits. Transactions above 1 MB are allowed and make everybody else wait. */
+/* FoundationDB's limits. Transactions above 1 MB are allowed, but delay all others. */
 #define VALUE_BYTES    100000u
 #define KEY_BYTES      10000u
 #define TXN_BYTES      10000000u
@@ -25,11 +24,13 @@
 
 #define CONNECT_MS_DEFAULT 10000u
 
-/* What a cluster has free is in its status document only: large, and slow to make. So the size of this file
- * system is estimated by the storage servers, and the free space is a number that nobody reaches: a cluster
- * that runs full lets writers wait. */
+/* Free space is only in the cluster's status document, which is large and slow to make. So the storage servers
+ * estimate the size of this file system, and a constant stands for the free space: a cluster that is full makes
+ * writers wait. */
 #define FREE_BYTES   (UINT64_C(1) << 50)
 #define SPACE_AGE_NS (UINT64_C(5) * 1000000000)
+
+#define CLOSE_POLL_NS (UINT64_C(10) * 1000000)
 
 _Static_assert(KV_KEY_MAX + FDB_PREFIX_MAX <= KEY_BYTES, "the longest key fits behind the longest prefix");
 
@@ -60,31 +61,33 @@ static int estimate(struct fdb_store *s, uint64_t *ret)
         return r;
 }
 
+/* *RET is the last estimate; whether it is new enough. */
+static bool space_is_cached(struct fdb_store *s, struct kv_space *ret)
+{
+        LOCK_GUARD(&s->lock);
+        *ret = s->space;
+        return s->space_at_ns > 0 && thread_now_ns() - s->space_at_ns < SPACE_AGE_NS;
+}
+
 static int fdb_space(struct kv_store *store, struct kv_space *ret)
 {
         struct fdb_store *s = (struct fdb_store *)store;
-        uint64_t used = 0, now = fdb_now_ns();
-        bool known;
+        struct kv_space space;
         int r;
 
-        pthread_mutex_lock(&s->lock);
-        known = s->space_at_ns > 0 && now - s->space_at_ns < SPACE_AGE_NS;
-        used = s->space.used_bytes;
-        *ret = s->space;
-        pthread_mutex_unlock(&s->lock);
-        if (known)
+        if (space_is_cached(s, ret))
                 return 0;
-        r = estimate(s, &used);
-        /* An estimate is not worth trying again: the last one will do. */
+        r = estimate(s, &ret->used_bytes);
+        /* A transient failure is not worth another attempt: the last estimate is used. */
         if (r < 0 && r != -ERR_CONFLICT && r != -ERR_RETRY)
                 return r;
-        *ret = (struct kv_space){ .total_bytes = used + FREE_BYTES,
-                                  .used_bytes = used,
-                                  .free_bytes = FREE_BYTES };
-        pthread_mutex_lock(&s->lock);
-        s->space = *ret;
-        s->space_at_ns = now;
-        pthread_mutex_unlock(&s->lock);
+        space = (struct kv_space){ .total_bytes = ret->used_bytes + FREE_BYTES,
+                                   .used_bytes = ret->used_bytes,
+                                   .free_bytes = FREE_BYTES };
+        *ret = space;
+        LOCK_GUARD(&s->lock);
+        s->space = space;
+        s->space_at_ns = thread_now_ns();
         return 0;
 }
 
@@ -99,52 +102,57 @@ static int fdb_sync(struct kv_store *s)
 
 static void store_free(struct fdb_store *s)
 {
-        fdb_version_forget(s);
+        fdb_version_free(s);
         if (s->db)
                 s->api->database_destroy(s->db);
-        pthread_mutex_destroy(&s->lock);
-        pthread_cond_destroy(&s->quiet);
+        lock_destroy(&s->lock);
+        pthread_cond_destroy(&s->changed);
         fdb_url_clear(&s->url);
         free(s);
 }
 
-/* Lock held. */
-static bool is_quiet(const struct fdb_store *s)
+static bool is_idle_locked(const struct fdb_store *s)
 {
-        return s->commits_alone == 0 && s->watches == 0 && !s->refreshing;
+        lock_assert_held(&s->lock);
+        return s->detached_commits == 0 && s->watches == 0 && !s->versions.fetching;
 }
 
-void fdb_quiet_and_unlock(struct fdb_store *s)
+void fdb_release_idle_locked(struct fdb_store *s)
 {
-        bool last = s->left_behind && is_quiet(s);
+        bool last = s->abandoned && is_idle_locked(s);
 
-        pthread_cond_broadcast(&s->quiet);
-        pthread_mutex_unlock(&s->lock);
+        pthread_cond_broadcast(&s->changed);
+        lock_release(&s->lock);
         if (last)
                 store_free(s);
 }
 
-#define QUIET_POLL_NS 10000000
+/* Waits until no callback can come any more, or, after fdb_give_up or the deadline, until only detached commits
+ * are left. */
+static bool wait_until_idle(struct fdb_store *s)
+{
+        bool gives_up = false;
 
-/* A commit that goes on alone was told to nobody as done: leaving it to itself loses nothing. What else is on
- * its way was cancelled, so that it ends soon whether the cluster is there or not. */
+        LOCK_GUARD(&s->lock);
+        while (!is_idle_locked(s) && !(gives_up && s->watches == 0 && !s->versions.fetching)) {
+                /* Polls, because a cancelled deadline does not signal the condition. */
+                struct timespec until = thread_deadline(CLOSE_POLL_NS);
+
+                lock_wait_until(&s->lock, &s->changed, &until);
+                gives_up = gives_up || s->given_up || deadline_check() < 0;
+        }
+        s->abandoned = !is_idle_locked(s);
+        return !s->abandoned;
+}
+
+/* A detached commit was never reported as done, so that leaving it alone loses nothing that was acknowledged. All
+ * other requests are cancelled and end soon, with or without the cluster. */
 static int fdb_close(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
-        bool gives_up = false, left_behind;
 
-        fdb_version_stop(s);
-        /* Rare and at the very end: looking again and again is good enough, and heeds deadline. */
-        pthread_mutex_lock(&s->lock);
-        while (!is_quiet(s) && !(gives_up && s->watches == 0 && !s->refreshing)) {
-                pthread_mutex_unlock(&s->lock);
-                gives_up = gives_up || s->given_up || deadline_check() < 0;
-                nanosleep(&(struct timespec){ .tv_nsec = QUIET_POLL_NS }, NULL);
-                pthread_mutex_lock(&s->lock);
-        }
-        left_behind = s->left_behind = !is_quiet(s); /* then the last one of those frees it */
-        pthread_mutex_unlock(&s->lock);
-        if (!left_behind)
+        fdb_version_cancel(s);
+        if (wait_until_idle(s))
                 store_free(s);
         return 0;
 }
@@ -179,7 +187,6 @@ static const struct kv_ops fdb_ops = {
 static int store_new(const struct fdb_api *api, struct fdb_store **ret)
 {
         struct fdb_store *s = calloc(1, sizeof(*s));
-        pthread_condattr_t monotonic;
 
         if (!s)
                 return -ENOMEM;
@@ -197,24 +204,19 @@ static int store_new(const struct fdb_api *api, struct fdb_store **ret)
                 .optimistic = true,
         };
         s->api = api;
-        pthread_mutex_init(&s->lock, NULL);
+        lock_init(&s->lock);
         list_init(&s->waiting);
-        pthread_condattr_init(&monotonic);
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        pthread_cond_init(&s->quiet, &monotonic);
-        pthread_condattr_destroy(&monotonic);
+        thread_cond_init(&s->changed);
         *ret = s;
         return 0;
 }
 
 static int check_file(const char *path, struct err_text *text)
 {
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-        if (fd >= 0) {
-                close(fd);
+        if (fd >= 0)
                 return 0;
-        }
         if (errno == ENOENT)
                 return err_set(text, ENOENT,
                                "there is no cluster file %s: copy it from a machine of the "
@@ -223,8 +225,8 @@ static int check_file(const char *path, struct err_text *text)
         return err_set(text, errno, "cannot read the cluster file %s: %s", path, err_str(errno));
 }
 
-/* What to tell somebody whose cluster could not be used: WHY is the client's error. */
-static int refuse(const struct fdb_store *s, fdb_error_t why, struct err_text *text)
+/* Describes why the cluster cannot be used; WHY is the client's error. */
+static int refused(const struct fdb_store *s, fdb_error_t why, struct err_text *text)
 {
         const char *file = s->url.cluster_file;
 
@@ -247,19 +249,19 @@ static int refuse(const struct fdb_store *s, fdb_error_t why, struct err_text *t
         }
 }
 
-static int refuse_silence(const struct fdb_store *s, unsigned waited_ms, struct err_text *text)
+static int no_answer(const struct fdb_store *s, unsigned waited_ms, struct err_text *text)
 {
         const char *version = s->api->get_client_version();
 
         return err_set(text, ERR_AWAY,
-                       "the cluster of %s does not answer within %u s: look whether it runs "
+                       "the cluster of %s does not answer within %u s: check that it runs "
                        "(fdbcli -C FILE --exec status) and is of the client's release (%.*s)",
                        s->url.cluster_file, (waited_ms + 999) / 1000, (int)strcspn(version, ","), version);
 }
 
-/* Asks for a version until there is an answer that means something: a client that has just found out what its
- * cluster speaks may want to be asked again. 0 and FoundationDB's error, or ERR_AWAY. */
-static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
+/* Requests a read version until the answer is final: a client that has just learned its cluster's protocol may ask
+ * for another attempt. 0 and FoundationDB's error in *RET, or ERR_AWAY. */
+static int request_version(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
 {
         for (;;) {
                 FDBFuture *f = s->api->transaction_get_read_version(tr);
@@ -278,8 +280,8 @@ static int ask(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
         }
 }
 
-/* Whether the cluster answers at all: everything later waits for it as long as it takes. */
-static int probe(struct fdb_store *s, unsigned ms, struct err_text *text)
+/* Checks that the cluster answers: all later calls wait for it without a limit of their own. */
+static int check_answer(struct fdb_store *s, unsigned ms, struct err_text *text)
 {
         struct deadline *outer, deadline;
         FDBTransaction *tr;
@@ -287,21 +289,21 @@ static int probe(struct fdb_store *s, unsigned ms, struct err_text *text)
         int r;
 
         if (e)
-                return refuse(s, e, text);
+                return refused(s, e, text);
         outer = deadline_swap(NULL);
         deadline_begin(&deadline, ms);
-        r = ask(s, tr, &e);
+        r = request_version(s, tr, &e);
         deadline_end(&deadline);
         deadline_swap(outer);
         s->api->transaction_destroy(tr);
         if (r < 0)
-                return refuse_silence(s, ms, text);
-        return e ? refuse(s, e, text) : 0;
+                return no_answer(s, ms, text);
+        return e ? refused(s, e, text) : 0;
 }
 
 static int connect_cluster(struct fdb_store *s, unsigned ms, struct err_text *text)
 {
-        /* A 64-bit little-endian number, as options want it. */
+        /* Numbers in options are 64 bits, little-endian. */
         const uint8_t watches[8] = {
                 FDB_WATCHES_MAX & 0xff,
                 FDB_WATCHES_MAX >> 8 & 0xff,
@@ -312,8 +314,8 @@ static int connect_cluster(struct fdb_store *s, unsigned ms, struct err_text *te
         if (!e)
                 e = s->api->database_set_option(s->db, FDB_DB_OPTION_MAX_WATCHES, watches, sizeof(watches));
         if (e)
-                return refuse(s, e, text);
-        return probe(s, ms, text);
+                return refused(s, e, text);
+        return check_answer(s, ms, text);
 }
 
 int kv_fdb_open(const char *rest, const struct kv_open_opts *opts, struct kv_store **ret,

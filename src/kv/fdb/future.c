@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for futures: a sleep that a callback ends, so that deadline can end it too, or whoever closes the
- * store. */
+/* Waiting for futures. The thread sleeps until a callback wakes it, so that its deadline, or fdb_give_up, can end
+ * the wait as well: the client's own blocking wait has no time limit. */
+#include "base/thread.h"
 #include "kv/fdb/internal.h"
 
 int fdb_waiting_begin(struct fdb_store *s, struct fdb_waiting *w)
 {
-        bool given_up;
-
-        w->since_ns = fdb_now_ns();
+        w->since_ns = thread_now_ns();
         w->woken = false;
-        pthread_mutex_lock(&s->lock);
-        given_up = s->given_up;
-        if (!given_up)
-                list_append(&s->waiting, &w->link);
-        pthread_mutex_unlock(&s->lock);
-        return given_up ? -ERR_AWAY : 0;
+        LOCK_GUARD(&s->lock);
+        if (s->given_up)
+                return -ERR_AWAY;
+        list_append(&s->waiting, &w->link);
+        return 0;
 }
 
-void fdb_waiting_end(struct fdb_waiting *w)
+void fdb_waiting_end_locked(struct fdb_store *s, struct fdb_waiting *w)
 {
+        lock_assert_held(&s->lock);
         list_remove(&w->link);
 }
 
@@ -28,7 +27,7 @@ static void on_ready(FDBFuture *f, void *arg)
         waiter_wake(arg);
 }
 
-static int wait_set(struct fdb_store *s, FDBFuture *f, enum wait_mode until)
+static int wait_for_callback(struct fdb_store *s, FDBFuture *f, enum wait_mode mode)
 {
         struct waiter w;
         int r;
@@ -36,16 +35,16 @@ static int wait_set(struct fdb_store *s, FDBFuture *f, enum wait_mode until)
         waiter_init(&w);
         if (s->api->future_set_callback(f, on_ready, &w))
                 return -EIO;
-        r = waiter_wait(&w, until);
+        r = waiter_wait(&w, mode);
         if (r < 0) {
-                /* The callback holds on to W: a cancelled future becomes ready at once. */
+                /* The callback still uses W. A cancelled future becomes ready at once. */
                 s->api->future_cancel(f);
                 waiter_wait(&w, WAIT_UNCONDITIONAL);
         }
         return r;
 }
 
-int fdb_wait(struct fdb_store *s, FDBFuture *f, enum wait_mode until)
+int fdb_wait(struct fdb_store *s, FDBFuture *f, enum wait_mode mode)
 {
         struct fdb_waiting w = { .future = f };
         int r;
@@ -57,25 +56,27 @@ int fdb_wait(struct fdb_store *s, FDBFuture *f, enum wait_mode until)
                 s->api->future_cancel(f);
                 return r;
         }
-        r = wait_set(s, f, until);
-        pthread_mutex_lock(&s->lock);
-        fdb_waiting_end(&w);
-        pthread_mutex_unlock(&s->lock);
+        r = wait_for_callback(s, f, mode);
+        lock_acquire(&s->lock);
+        fdb_waiting_end_locked(s, &w);
+        lock_release(&s->lock);
         if (r == 0 && s->given_up && s->api->future_get_error(f) == FDB_OPERATION_CANCELLED)
                 r = -ERR_AWAY;
         return r;
 }
 
-/* ---- many at a time ------------------------------------------------------------------------------ */
+/* ---- several gets in one wait --------------------------------------------------------------------- */
 
 struct group {
         struct fdb_store *s;
-        atomic_uint left; /* to become ready, and one for whoever adds them; the last goes under the lock */
+        /* Futures that are not ready, and one more until all callbacks are set. Only with the store's lock it
+         * becomes 0. */
+        atomic_uint left;
         struct waiter waiter;
         struct fdb_waiting waiting;
 };
 
-static void on_one_ready(FDBFuture *f, void *arg)
+static void on_get_ready(FDBFuture *f, void *arg)
 {
         struct group *g = arg;
         struct fdb_store *s = g->s;
@@ -85,16 +86,15 @@ static void on_one_ready(FDBFuture *f, void *arg)
         while (left > 1)
                 if (atomic_compare_exchange_weak(&g->left, &left, left - 1))
                         return;
-        pthread_mutex_lock(&s->lock);
+        LOCK_GUARD(&s->lock);
         atomic_store(&g->left, 0);
         if (!g->waiting.woken) {
-                g->waiting.woken = true; /* before: G may be gone when it is woken */
+                g->waiting.woken = true; /* first: G may be gone as soon as its thread is woken */
                 waiter_wake(&g->waiter);
         }
-        pthread_mutex_unlock(&s->lock);
 }
 
-static bool is_under_way(const struct fdb_txn *t, size_t i)
+static bool is_unfinished_get(const struct fdb_txn *t, size_t i)
 {
         return t->kept[i].is_get && !fdb_api_of(t)->future_is_ready(t->kept[i].future);
 }
@@ -106,46 +106,39 @@ static void cancel_gets(const struct fdb_txn *t, size_t first)
                         fdb_api_of(t)->future_cancel(t->kept[i].future);
 }
 
-/* Sets all callbacks. False: everything is there already, and nobody will wake. */
+/* Sets all callbacks. False: all gets are ready, and no callback will wake the thread. */
 static bool group_start(struct group *g, struct fdb_txn *t, size_t first)
 {
         bool waits;
 
         for (size_t i = first; i < t->n_kept; i++) {
-                if (!is_under_way(t, i))
+                if (!is_unfinished_get(t, i))
                         continue;
                 atomic_fetch_add(&g->left, 1);
-                fdb_api_of(t)->future_set_callback(t->kept[i].future, on_one_ready, g);
+                fdb_api_of(t)->future_set_callback(t->kept[i].future, on_get_ready, g);
         }
-        pthread_mutex_lock(&g->s->lock);
+        LOCK_GUARD(&g->s->lock);
         waits = atomic_fetch_sub(&g->left, 1) > 1;
         if (!waits)
-                fdb_waiting_end(&g->waiting);
-        pthread_mutex_unlock(&g->s->lock);
+                fdb_waiting_end_locked(g->s, &g->waiting);
         return waits;
 }
 
-/* The wait ended with R: takes back what is still under way, so that nobody calls back any more. */
-static int group_end(struct group *g, const struct fdb_txn *t, size_t first, int r)
+/* Whether all gets are ready after the wait ended with R. If not, G is made ready for another wait. */
+static bool group_is_finished(struct group *g, int r)
 {
-        bool came, woken;
+        bool finished;
 
-        pthread_mutex_lock(&g->s->lock);
-        fdb_waiting_end(&g->waiting);
-        came = atomic_load(&g->left) == 0;
-        woken = g->waiting.woken;
-        if (woken && r < 0)
-                waiter_wait(&g->waiter, WAIT_UNCONDITIONAL); /* or the next wait would end at once */
-        if (!came) {
+        LOCK_GUARD(&g->s->lock);
+        fdb_waiting_end_locked(g->s, &g->waiting);
+        finished = atomic_load(&g->left) == 0;
+        if (g->waiting.woken && r < 0)
+                waiter_wait(&g->waiter, WAIT_UNCONDITIONAL); /* or the thread's next wait would end at once */
+        if (!finished) {
                 waiter_init(&g->waiter);
                 g->waiting.woken = false;
         }
-        pthread_mutex_unlock(&g->s->lock);
-        if (came)
-                return r;
-        cancel_gets(t, first);
-        waiter_wait(&g->waiter, WAIT_UNCONDITIONAL);
-        return r < 0 ? r : -ERR_AWAY; /* woken by who gave up */
+        return finished;
 }
 
 int fdb_wait_gets(struct fdb_txn *t)
@@ -165,12 +158,16 @@ int fdb_wait_gets(struct fdb_txn *t)
         if (!group_start(&g, t, first))
                 return 0;
         r = waiter_wait(&g.waiter, WAIT_CANCELLABLE);
-        return group_end(&g, t, first, r);
+        if (group_is_finished(&g, r))
+                return r;
+        cancel_gets(t, first);
+        waiter_wait(&g.waiter, WAIT_UNCONDITIONAL);
+        return r < 0 ? r : -ERR_AWAY; /* fdb_give_up ended the wait */
 }
 
 /* ---- giving up ----------------------------------------------------------------------------------- */
 
-static uint64_t older(uint64_t oldest_ns, uint64_t since_ns)
+static uint64_t earlier(uint64_t oldest_ns, uint64_t since_ns)
 {
         return since_ns > 0 && since_ns < oldest_ns ? since_ns : oldest_ns;
 }
@@ -178,26 +175,25 @@ static uint64_t older(uint64_t oldest_ns, uint64_t since_ns)
 uint64_t fdb_waiting_ns(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
-        uint64_t now = fdb_now_ns(), oldest = older(now, s->failing_since_ns);
+        uint64_t now = thread_now_ns(), oldest = earlier(now, s->failing_since_ns);
         const struct fdb_waiting *w;
 
-        pthread_mutex_lock(&s->lock);
+        LOCK_GUARD(&s->lock);
         list_each(w, &s->waiting, link)
-                oldest = older(oldest, w->since_ns);
-        if (s->refreshing)
-                oldest = older(oldest, s->refresh_sent_ns);
-        pthread_mutex_unlock(&s->lock);
+                oldest = earlier(oldest, w->since_ns);
+        if (s->versions.fetching)
+                oldest = earlier(oldest, s->versions.fetch_sent_ns);
         return now - oldest;
 }
 
-/* The lock keeps those who wait, and their futures, where they are. The client cancels, and calls back, in
- * its own thread, so that a callback may want the lock too. */
+/* The lock keeps the waiting threads and their futures in place. The client calls back in its own thread, so a
+ * callback that takes the lock only waits for this function. */
 void fdb_give_up(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
         struct fdb_waiting *w;
 
-        pthread_mutex_lock(&s->lock);
+        LOCK_GUARD(&s->lock);
         s->given_up = true;
         list_each(w, &s->waiting, link) {
                 if (w->future) {
@@ -207,5 +203,4 @@ void fdb_give_up(struct kv_store *store)
                         waiter_wake(w->waiter);
                 }
         }
-        pthread_mutex_unlock(&s->lock);
 }

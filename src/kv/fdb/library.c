@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "kv/fdb/library.h"
 
+#include "base/lock.h"
+#include "base/thread.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +13,17 @@
 
 #define LIBRARY "libfdb_c.so"
 
-/* State of the process, and the one exception from having none: the API can be selected, and the network run,
- * once in the life of a process. */
+/* State of the whole process, the only one there is: the API version can be selected, and the network run, once in
+ * the life of a process. */
 static struct {
-        pthread_mutex_t lock;
+        struct lock lock;
         enum { NOT_LOADED, RUNNING, FAILED } state;
         struct fdb_api api;
         struct err_text why; /* FAILED */
         int err;
         pid_t pid;
         pthread_t network;
-} library = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} library = { .lock = LOCK_INIT };
 
 #define SYMBOL(name)                                         \
         {                                                    \
@@ -106,7 +108,7 @@ static void *run_network(void *arg)
         return NULL;
 }
 
-/* The library demands to be stopped before the process exits. */
+/* The library must be stopped before the process exits. */
 static void stop_network(void)
 {
         if (getpid() != library.pid)
@@ -117,19 +119,14 @@ static void stop_network(void)
 
 static int start_network(struct fdb_api *api, struct err_text *text)
 {
-        sigset_t all, before;
         fdb_error_t e = api->setup_network();
         int r;
 
         if (e)
                 return err_set(text, EIO, "cannot set up FoundationDB's client: %s", api->get_error(e));
-        /* Signals are for the program's own threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        r = pthread_create(&library.network, NULL, run_network, api);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (r != 0)
-                return err_set(text, r, "cannot start a thread for FoundationDB's client: %s", err_str(r));
+        r = thread_start(&library.network, run_network, api);
+        if (r < 0)
+                return err_set(text, -r, "cannot start a thread for FoundationDB's client: %s", err_str(r));
         library.pid = getpid();
         atexit(stop_network);
         return 0;
@@ -145,20 +142,22 @@ static int select_version(const struct fdb_api *api, const char *path, struct er
                                "foundationdb-clients 7.1 or later",
                                path, api->get_max_api_version(), FDB_API_VERSION);
         if (e == FDB_API_VERSION_ALREADY_SET)
-                return err_set(text, EIO, "this process uses FoundationDB's client for something else");
+                return err_set(text, EIO,
+                               "another part of this process has set up FoundationDB's client already");
         if (e)
                 return err_set(text, EIO, "cannot use FoundationDB's client %s: %s", path, api->get_error(e));
         return 0;
 }
 
-/* Lock held. */
-static int set_up(struct err_text *text)
+static int set_up_locked(struct err_text *text)
 {
         const char *path = LIBRARY;
-        int r = load(&library.api, &path, text);
+        int r;
 
+        lock_assert_held(&library.lock);
+        r = load(&library.api, &path, text);
         if (r < 0)
-                return r; /* nothing happened yet: may be tried again */
+                return r; /* may be tried again: the library has no state yet */
         r = select_version(&library.api, path, &library.why);
         if (r >= 0)
                 r = start_network(&library.api, &library.why);
@@ -169,22 +168,22 @@ static int set_up(struct err_text *text)
 
 int fdb_library_get(const struct fdb_api **ret, struct err_text *text)
 {
-        int r = 0;
+        LOCK_GUARD(&library.lock);
+        if (library.state == NOT_LOADED) {
+                int r = set_up_locked(text);
 
-        pthread_mutex_lock(&library.lock);
-        if (library.state == NOT_LOADED)
-                r = set_up(text);
-        if (r >= 0 && library.state == FAILED) {
+                if (r < 0)
+                        return r;
+        }
+        if (library.state == FAILED) {
                 if (text)
                         *text = library.why;
-                r = library.err;
+                return library.err;
         }
-        if (r >= 0 && library.pid != getpid())
-                r = err_set(text, EPERM,
-                            "FoundationDB's client cannot be used after fork: open the "
-                            "store in the process that uses it");
-        pthread_mutex_unlock(&library.lock);
-        if (r >= 0)
-                *ret = &library.api;
-        return r;
+        if (library.pid != getpid())
+                return err_set(text, EPERM,
+                               "FoundationDB's client cannot be used after fork: open the "
+                               "store in the process that uses it");
+        *ret = &library.api;
+        return 0;
 }

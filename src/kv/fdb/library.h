@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The client library of the process: loaded, and its network thread started, at the first use. */
+/* FoundationDB's client library, which the process loads at the first use. */
 #ifndef KV_FDB_LIBRARY_H
 #define KV_FDB_LIBRARY_H
 
 #include "base/err.h"
 #include "kv/fdb/capi.h"
 
-/* Loads libfdb_c from $ASHLAR_FDB_LIB or the system's library path, selects the API version and starts the
- * thread that runs the network. The library can be set up once in a process and never again: so this one
- * lives as long as the process (the thread is stopped at exit), and after a failure behind the loading every
- * further call gives the same. Errors: ENOPKG (no library, or one that is too old), EIO, EPERM (a child
- * process of the one that set it up). Any thread. */
+/* Loads libfdb_c from $ASHLAR_FDB_LIB or the system's library path, selects the API version and starts the network
+ * thread; later calls return the same functions. The library can be set up only once in a process, so it stays until
+ * the process exits (the thread is stopped then), and a failure after loading is permanent: every further call
+ * returns it. Any thread.
+ * Errors: ENOPKG (no library, or one that is too old), EIO, EPERM (in a child process of the one that set it up). */
 int fdb_library_get(const struct fdb_api **ret, struct err_text *text);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Gets and ranges. What a future holds was handed out as slices, so they live as long as the transaction. */
+/* Gets and ranges. The slices that they return point into futures, so futures live as long as the transaction. */
 #include "kv/fdb/internal.h"
 
 #include <limits.h>
@@ -13,7 +13,7 @@ void fdb_get_start(struct kv_txn *txn, struct kv_read *r)
         uint8_t key[FDB_KEY_MAX];
         FDBFuture *f;
 
-        r->err = fdb_need(t, fdb_store_of(t));
+        r->err = fdb_ensure_tr(t);
         if (r->err < 0)
                 return;
         fdb_flush_reserved(t);
@@ -35,7 +35,7 @@ void fdb_get_wait(struct kv_txn *txn, struct kv_read *r)
         if (!f)
                 return;
         r->err = api->future_is_ready(f) ? 0 : fdb_wait_gets(t);
-        fdb_version_came(t);
+        fdb_cache_late_version(t);
         if (r->err == 0)
                 r->err = fdb_failed(t, api->future_get_value(f, &present, &value, &len));
         if (r->err == 0 && !present)
@@ -46,26 +46,26 @@ void fdb_get_wait(struct kv_txn *txn, struct kv_read *r)
 
 /* ---- ranges -------------------------------------------------------------------------------------- */
 
-/* Read chunk by chunk; the next one is under way while the caller is in this one. Chunks are read as
- * snapshots (which includes the transaction's own writes), and the conflict is added at the end: it covers
- * what the caller was given, not what was read ahead. */
+/* A range is read in chunks; while the caller reads one, the next one is on its way. Chunks are read as snapshots
+ * (which include the transaction's own writes), and the conflict range is added at the end: it covers what was
+ * returned to the caller, not what was read ahead. */
 struct range {
-        uint8_t *begin, *end; /* of what was not asked for yet, with prefix */
+        uint8_t *begin, *end; /* of the part that is not requested yet, with prefix */
         int begin_len, end_len;
         bool after_begin; /* BEGIN itself was returned */
-        size_t left;      /* pairs still to be asked for; 0: no limit */
+        size_t left;      /* pairs that are not requested yet; 0: no limit */
         int iteration;
-        FDBFuture *next; /* under way; NULL: no more */
+        FDBFuture *next; /* on its way; NULL: there is none */
 
         const FDBKeyValue *kv; /* the current chunk */
         int n, at;
-        bool ended;        /* everything was returned */
-        struct slice last; /* the key last returned, without prefix */
+        bool ended;        /* the end was reported */
+        struct slice last; /* the last key returned, without prefix */
 };
 
 static void request(struct fdb_txn *t, struct kv_range *r, struct range *c)
 {
-        /* Selectors: the first key at or after (0, 1), or after (1, 1), the one that is given. */
+        /* Key selectors: (0, 1) is the first key at or after the given one, (1, 1) the first one after it. */
         c->next = fdb_api_of(t)->transaction_get_range(t->tr, c->begin, c->begin_len, c->after_begin, 1,
                                                        c->end, c->end_len, 0, 1,
                                                        c->left < INT_MAX ? (int)c->left : 0, 0,
@@ -83,11 +83,11 @@ void fdb_range_start(struct kv_txn *txn, struct kv_range *r)
         const struct fdb_store *s = fdb_store_of(t);
         struct range *c;
 
-        r->err = fdb_need(t, fdb_store_of(t));
+        r->err = fdb_ensure_tr(t);
         if (r->err < 0)
                 return;
         fdb_flush_reserved(t);
-        /* Room for either to become the last key of a chunk. */
+        /* Either bound may be replaced by the last key of a chunk. */
         c = malloc(sizeof(*c) + 2 * FDB_KEY_MAX);
         if (!c) {
                 r->err = -ENOMEM;
@@ -102,7 +102,7 @@ void fdb_range_start(struct kv_txn *txn, struct kv_range *r)
                 request(t, r, c);
 }
 
-/* Goes on behind KEY, the last one of a chunk. */
+/* Makes the next request begin behind LAST, the last pair of a chunk. */
 static void continue_after(struct kv_range *r, struct range *c, const FDBKeyValue *last)
 {
         int len = last->key_length;
@@ -117,7 +117,7 @@ static void continue_after(struct kv_range *r, struct range *c, const FDBKeyValu
         }
 }
 
-/* Waits for the chunk that is under way and asks for the one behind it. */
+/* Waits for the next chunk and requests the one behind it. */
 static int next_chunk(struct fdb_txn *t, struct kv_range *r, struct range *c)
 {
         const struct fdb_api *api = fdb_api_of(t);
@@ -125,7 +125,7 @@ static int next_chunk(struct fdb_txn *t, struct kv_range *r, struct range *c)
         fdb_bool_t more;
         int err = fdb_wait(fdb_store_of(t), f, WAIT_CANCELLABLE);
 
-        fdb_version_came(t);
+        fdb_cache_late_version(t);
         if (err == 0)
                 err = fdb_failed(t, api->future_get_keyvalue_array(f, &c->kv, &c->n, &more));
         if (err < 0)
@@ -135,7 +135,7 @@ static int next_chunk(struct fdb_txn *t, struct kv_range *r, struct range *c)
         for (int i = 0; i < c->n; i++)
                 if ((size_t)c->kv[i].key_length < fdb_store_of(t)->url.prefix_len ||
                     (size_t)c->kv[i].key_length >= FDB_KEY_MAX)
-                        return -ERR_CORRUPT; /* nobody can have asked for that */
+                        return -ERR_CORRUPT; /* not within the range */
         if (c->n > 0)
                 continue_after(r, c, &c->kv[c->n - 1]);
         if (c->left > 0) {
@@ -168,7 +168,7 @@ int fdb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_
         return 1;
 }
 
-/* All of the range, or as far as it came. */
+/* All of the range, or the part up to the last pair returned. */
 static void add_conflict(const struct kv_range *r, const struct range *c)
 {
         const struct kv_range_opts *o = &r->opts;

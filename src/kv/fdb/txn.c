@@ -1,49 +1,48 @@
 /* SPDX-License-Identifier: MIT */
-/* Begin, commit, what comes after a failure, end. */
-#include "kv/fdb/internal.h"
-
+/* Begin, commit, back-off after a failure, end. */
 #include "base/rng.h"
+#include "base/thread.h"
+#include "kv/fdb/internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 /* ---- begin and end ------------------------------------------------------------------------------- */
 
-/* The contract wants the snapshot to be fixed when begin returns. The round trip for it is not one more: the
- * first read would wait for it too. */
-static int fix_snapshot(struct fdb_txn *t, struct fdb_store *s)
+/* The contract fixes the snapshot when begin returns. That costs no additional round trip: the first read would
+ * wait for the same version. */
+static int fix_snapshot(struct fdb_txn *t)
 {
+        struct fdb_store *s = fdb_store_of(t);
         FDBFuture *f = s->api->transaction_get_read_version(t->tr);
-        uint64_t sent_ns = fdb_now_ns();
+        uint64_t sent_ns = thread_now_ns();
         int64_t version;
         int r = fdb_wait(s, f, WAIT_CANCELLABLE);
 
-        if (r == 0) {
-                fdb_error_t e = s->api->future_get_int64(f, &version);
-
-                r = fdb_error(s->api, e);
-                if (r == 0)
-                        fdb_version_note(s, version, sent_ns);
-        }
+        if (r == 0)
+                r = fdb_error(s->api, s->api->future_get_int64(f, &version));
+        if (r == 0)
+                fdb_version_fetched(s, version, sent_ns);
         s->api->future_destroy(f);
         return r;
 }
 
-static int begin_now(struct fdb_txn *t, struct fdb_store *s, unsigned flags)
+static int begin_at_new_version(struct fdb_txn *t, unsigned flags)
 {
+        const struct fdb_store *s = fdb_store_of(t);
         int r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
 
         if (r < 0)
                 return r;
         if (!(flags & KV_LATE))
-                return fix_snapshot(t, s);
-        /* Reads that are started meanwhile wait for it in the client. */
-        t->late_sent_ns = fdb_now_ns();
+                return fix_snapshot(t);
+        /* Reads that are started before it arrives wait for it in the client. */
+        t->late_sent_ns = thread_now_ns();
         t->late = s->api->transaction_get_read_version(t->tr);
         return 0;
 }
 
-void fdb_version_came(struct fdb_txn *t)
+void fdb_cache_late_version(struct fdb_txn *t)
 {
         struct fdb_store *s = fdb_store_of(t);
         int64_t version;
@@ -51,23 +50,54 @@ void fdb_version_came(struct fdb_txn *t)
         if (!t->late || !s->api->future_is_ready(t->late))
                 return;
         if (s->api->future_get_int64(t->late, &version) == 0)
-                fdb_version_note(s, version, t->late_sent_ns);
+                fdb_version_fetched(s, version, t->late_sent_ns);
         s->api->future_destroy(t->late);
         t->late = NULL;
 }
 
-/* What only reads, with a version at hand, often needs nothing else: each call of the client wakes its
- * thread. */
-int fdb_need(struct fdb_txn *t, struct fdb_store *s)
+/* Called as late as possible: a transaction that only reads what a layer has cached needs none, and each call of
+ * the client wakes its thread. */
+int fdb_ensure_tr(struct fdb_txn *t)
 {
+        const struct fdb_store *s = fdb_store_of(t);
         int r;
 
         if (t->tr)
                 return 0;
         r = fdb_error(s->api, s->api->database_create_transaction(s->db, &t->tr));
-        if (r == 0)
-                s->api->transaction_set_read_version(t->tr, t->version);
-        return r;
+        if (r < 0)
+                return r;
+        s->api->transaction_set_read_version(t->tr, t->version);
+        return 0;
+}
+
+static int begin(struct fdb_txn *t, unsigned flags)
+{
+        struct fdb_store *s = fdb_store_of(t);
+
+        if (flags & KV_BLIND)
+                return 0; /* fdb_since follows */
+        if (!(flags & KV_RECENT))
+                return begin_at_new_version(t, flags);
+        if (!(flags & KV_WRITE))
+                return fdb_version_recent(s, &t->version);
+        t->version = fdb_version_for_writer(s);
+        return t->version > 0 ? fdb_ensure_tr(t) : begin_at_new_version(t, flags);
+}
+
+static void txn_free(struct fdb_txn *t)
+{
+        const struct fdb_api *api = fdb_api_of(t);
+
+        for (size_t i = 0; i < t->n_kept; i++)
+                api->future_destroy(t->kept[i].future);
+        if (t->late)
+                api->future_destroy(t->late);
+        if (t->tr)
+                api->transaction_destroy(t->tr);
+        free(t->kept);
+        free(t->reserved);
+        free(t);
 }
 
 int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
@@ -83,49 +113,33 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
         t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
-        if (flags & KV_BLIND) {
-                r = 0; /* fdb_since does it */
-        } else if ((flags & KV_RECENT) && !(flags & KV_WRITE)) {
-                r = fdb_version_recent(s, &t->version);
-        } else {
-                if (flags & KV_RECENT)
-                        t->version = fdb_version_at_hand(s);
-                r = t->version > 0 ? fdb_need(t, s) : begin_now(t, s, flags);
-        }
+        t->base.store = store;
+        list_init(&t->watches);
+        r = begin(t, flags);
         if (r < 0) {
-                if (t->tr)
-                        s->api->transaction_destroy(t->tr);
-                free(t);
+                txn_free(t);
                 return r;
         }
         *ret = &t->base;
         return 0;
 }
 
-/* It reads nothing, so the storage servers need not have come that far, or still know it. */
+/* The transaction reads nothing, so the version may be one that the storage servers do not have yet, or have no
+ * longer. */
 int fdb_since(struct kv_txn *txn, kv_version version)
 {
         struct fdb_txn *t = (struct fdb_txn *)txn;
 
         t->version = version;
-        return fdb_need(t, fdb_store_of(t));
+        return fdb_ensure_tr(t);
 }
 
 void fdb_end(struct kv_txn *txn)
 {
         struct fdb_txn *t = (struct fdb_txn *)txn;
-        const struct fdb_api *api = fdb_api_of(t);
 
         fdb_watches_settle(t, t->committed ? 0 : -ECANCELED);
-        for (size_t i = 0; i < t->n_kept; i++)
-                api->future_destroy(t->kept[i].future);
-        if (t->late)
-                api->future_destroy(t->late);
-        if (t->tr)
-                api->transaction_destroy(t->tr);
-        free(t->kept);
-        free(t->reserved);
-        free(t);
+        txn_free(t);
 }
 
 int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get)
@@ -147,19 +161,19 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get)
 
 /* ---- commit -------------------------------------------------------------------------------------- */
 
-/* A commit on its way. Once it was sent it is never cancelled: it could still take place. If the thread that
- * waits for it runs out of deadline, the commit goes on alone. */
+/* A commit that was sent. It is never cancelled: it could still take place. If the deadline of its thread expires
+ * first, the commit is detached: the callback takes care of the outcome and frees it. */
 struct commit {
         struct fdb_store *s;
         FDBTransaction *tr;
         FDBFuture *future;
         uint64_t sent_ns;
         struct waiter waiter;
-        struct fdb_waiting waiting; /* the store's lock, as what follows */
-        bool came, alone;
+        struct fdb_waiting waiting; /* s->lock, as what follows */
+        bool done, detached;
 };
 
-/* Takes note of the outcome; returns FoundationDB's error. *RET_VERSION: of the commit, if it is known. */
+/* Caches the commit version. Returns FoundationDB's error; *RET_VERSION is set if the version is known. */
 static fdb_error_t commit_outcome(const struct commit *c, kv_version *ret_version)
 {
         const struct fdb_api *api = c->s->api;
@@ -171,7 +185,7 @@ static fdb_error_t commit_outcome(const struct commit *c, kv_version *ret_versio
                 fdb_version_committed(c->s, version, c->sent_ns);
         }
         if (fdb_commit_error(api, e) == -ERR_UNKNOWN_RESULT)
-                fdb_version_note(c->s, 0, c->sent_ns);
+                fdb_version_invalidate(c->s);
         return e;
 }
 
@@ -183,6 +197,22 @@ static void commit_free(struct commit *c)
         free(c);
 }
 
+/* Marks C as done and wakes its thread, which then owns it. True: there is no such thread. */
+static bool commit_done(struct commit *c)
+{
+        struct fdb_store *s = c->s;
+
+        LOCK_GUARD(&s->lock);
+        c->done = true;
+        if (c->detached)
+                return true;
+        if (!c->waiting.woken) {
+                c->waiting.woken = true;
+                waiter_wake(&c->waiter);
+        }
+        return false;
+}
+
 static void on_committed(FDBFuture *f, void *arg)
 {
         struct commit *c = arg;
@@ -190,43 +220,62 @@ static void on_committed(FDBFuture *f, void *arg)
         kv_version unused;
 
         (void)f;
-        pthread_mutex_lock(&s->lock);
-        c->came = true;
-        if (!c->alone) {
-                if (!c->waiting.woken)
-                        waiter_wake(&c->waiter);
-                c->waiting.woken = true;
-                pthread_mutex_unlock(&s->lock);
+        if (!commit_done(c))
                 return;
-        }
-        pthread_mutex_unlock(&s->lock);
         commit_outcome(c, &unused);
         commit_free(c);
-        pthread_mutex_lock(&s->lock);
-        s->commits_alone--;
-        fdb_quiet_and_unlock(s);
+        lock_acquire(&s->lock);
+        s->detached_commits--;
+        fdb_release_idle_locked(s);
 }
 
-/* 0 when the outcome is there, or ERR_AWAY: C goes on alone and is no longer ours. */
+/* 0 when the outcome is known. ERR_AWAY: C is detached, the caller must not use it any more. */
 static int commit_wait(struct commit *c)
 {
         struct fdb_store *s = c->s;
         int r = waiter_wait(&c->waiter, WAIT_TIMED);
-        bool woken, came;
+        bool woken, done;
 
-        /* Also so that the callback has let go of the lock before the store can be closed. */
-        pthread_mutex_lock(&s->lock);
-        fdb_waiting_end(&c->waiting);
+        /* This also waits for the callback to release the lock, so that the store can be closed afterwards. */
+        lock_acquire(&s->lock);
+        fdb_waiting_end_locked(s, &c->waiting);
         woken = c->waiting.woken;
-        came = c->came;
-        if (!came) {
-                c->alone = true;
-                s->commits_alone++;
-        }
-        pthread_mutex_unlock(&s->lock);
+        done = c->done;
+        /* Before the lock is released: the callback of a detached commit frees it. */
         if (r < 0 && woken)
-                waiter_wait(&c->waiter, WAIT_UNCONDITIONAL); /* or the next wait would end at once */
-        return came ? 0 : -ERR_AWAY;
+                waiter_wait(&c->waiter, WAIT_UNCONDITIONAL); /* or the thread's next wait would end at once */
+        if (!done) {
+                c->detached = true;
+                s->detached_commits++;
+        }
+        lock_release(&s->lock);
+        return done ? 0 : -ERR_AWAY;
+}
+
+/* Sends the transaction. On success *RET is to be passed to commit_wait. */
+static int commit_send(struct fdb_txn *t, struct commit **ret)
+{
+        struct fdb_store *s = fdb_store_of(t);
+        _cleanup_free_ struct commit *c = calloc(1, sizeof(*c));
+        fdb_error_t e;
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        c->s = s;
+        c->tr = t->tr;
+        c->sent_ns = thread_now_ns();
+        waiter_init(&c->waiter);
+        c->waiting.waiter = &c->waiter;
+        r = fdb_waiting_begin(s, &c->waiting);
+        if (r < 0)
+                return r;
+        c->future = s->api->transaction_commit(t->tr);
+        e = s->api->future_set_callback(c->future, on_committed, c);
+        assert(!e);
+        (void)e;
+        *ret = steal_ptr(c);
+        return 0;
 }
 
 int fdb_commit(struct kv_txn *txn)
@@ -238,28 +287,15 @@ int fdb_commit(struct kv_txn *txn)
         int r;
 
         fdb_flush_reserved(t);
-        /* What only read saw one moment. Watches need a commit, if only within the client. */
-        if (!t->writes && !t->watches) {
+        /* One that only reads needs no commit, unless it has watches: the client arms them in commit, locally. */
+        if (!t->writes && !t->has_watches) {
                 t->committed = true;
                 s->failing_since_ns = 0;
                 return 0;
         }
-        c = calloc(1, sizeof(*c));
-        if (!c)
-                return -ENOMEM;
-        c->s = s;
-        c->tr = t->tr;
-        c->sent_ns = fdb_now_ns();
-        waiter_init(&c->waiter);
-        c->waiting.waiter = &c->waiter;
-        r = fdb_waiting_begin(s, &c->waiting);
-        if (r < 0) {
-                free(c);
+        r = commit_send(t, &c);
+        if (r < 0)
                 return r;
-        }
-        c->future = s->api->transaction_commit(t->tr);
-        e = s->api->future_set_callback(c->future, on_committed, c);
-        assert(!e);
         r = commit_wait(c);
         if (r < 0) {
                 t->tr = NULL;
@@ -272,20 +308,20 @@ int fdb_commit(struct kv_txn *txn)
         if (t->committed)
                 s->failing_since_ns = 0;
         if (e == FDB_NOT_COMMITTED && t->version > 0 && !kv_is_blind(txn))
-                fdb_version_doubt(s);
+                fdb_version_conflicted(s);
         fdb_failed(t, e);
         return t->writes ? fdb_commit_error(s->api, e) : fdb_error(s->api, e);
 }
 
 /* ---- after a failure ----------------------------------------------------------------------------- */
 
-/* What on_error waits begins anew with each transaction; for those who fail again and again it grows here. */
+/* The client's back-off begins anew with each transaction; after several attempts this one is added. */
 #define SLEEP_FROM_ATTEMPT 2u
-#define FAILING_ATTEMPT    6u /* from then on it is no accident any more (fdb_waiting_ns) */
+#define FAILING_ATTEMPT    6u /* from this one on fdb_waiting_ns counts the failures as waiting */
 #define SLEEP_MS           10u
 #define SLEEP_MS_MAX       1000u
 
-static int sleep_longer(unsigned attempt)
+static int sleep_before(unsigned attempt)
 {
         unsigned shift = attempt < 10 ? attempt : 10;
         uint64_t random, max_ms = SLEEP_MS << shift;
@@ -305,15 +341,15 @@ int fdb_backoff(struct kv_store *store, struct kv_txn *txn, int err, unsigned at
 
         (void)err;
         if (attempt >= FAILING_ATTEMPT)
-                atomic_compare_exchange_strong(&s->failing_since_ns, &since_ns, fdb_now_ns());
+                atomic_compare_exchange_strong(&s->failing_since_ns, &since_ns, thread_now_ns());
         if (t && t->tr && t->failed) {
                 FDBFuture *f = s->api->transaction_on_error(t->tr, t->failed);
 
-                /* An error of its own means that the client would not try again; kv_run does. */
+                /* Its own error, which means that the client would not try again, is ignored: kv_run does. */
                 r = fdb_wait(s, f, WAIT_CANCELLABLE);
                 s->api->future_destroy(f);
         }
         if (r == 0 && attempt >= SLEEP_FROM_ATTEMPT)
-                r = sleep_longer(attempt);
+                r = sleep_before(attempt);
         return r;
 }

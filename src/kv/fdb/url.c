@@ -8,7 +8,7 @@
 #define SYSTEM_FILE "/etc/foundationdb/fdb.cluster"
 #define PARAMETER   "prefix="
 
-/* Bytes in front and behind of the name: FoundationDB's tuples begin and end a byte string so. */
+/* Bytes before and after the name, as around a byte string in FoundationDB's tuples. */
 enum { NAME_BEGIN = 0x01, NAME_END = 0x00 };
 
 static bool name_is_valid(const char *name)
@@ -21,7 +21,7 @@ static bool name_is_valid(const char *name)
         return n > 0 && n <= FDB_NAME_MAX;
 }
 
-/* No name has a zero in it, so that no prefix is the beginning of another one. */
+/* A name has no zero byte, so no prefix is a prefix of another one. */
 static size_t make_prefix(const char *name, uint8_t *out)
 {
         size_t n = strlen(name);

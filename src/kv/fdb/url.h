@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a URL's rest after "fdb:" says: [CLUSTER_FILE][?prefix=NAME]. */
+/* The part of a URL after "fdb:": [CLUSTER_FILE][?prefix=NAME]. */
 #ifndef KV_FDB_URL_H
 #define KV_FDB_URL_H
 
@@ -13,12 +13,13 @@
 #define FDB_NAME_DEFAULT "ashlar"
 
 struct fdb_url {
-        char *cluster_file;             /* free it with fdb_url_clear */
-        uint8_t prefix[FDB_PREFIX_MAX]; /* as docs/FORMAT.md says */
+        char *cluster_file;             /* owned: fdb_url_clear frees it */
+        uint8_t prefix[FDB_PREFIX_MAX]; /* docs/FORMAT.md */
         size_t prefix_len;
 };
 
-/* The cluster file is, in this order: what the URL says, $FDB_CLUSTER_FILE, the system's. EINVAL, ENOMEM. */
+/* Parses REST. The cluster file is that of the URL, or of $FDB_CLUSTER_FILE, or the system's, in this order. On
+ * success *RET is to be cleared with fdb_url_clear. EINVAL or ENOMEM with TEXT. */
 int fdb_url_parse(const char *rest, struct fdb_url *ret, struct err_text *text);
 void fdb_url_clear(struct fdb_url *u);
 

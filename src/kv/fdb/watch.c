@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Watches: a future of the client each, whose callback calls the watch's function.
  *
- * A watch is freed by whoever comes second: its owner (kv_unwatch) or the callback, which the client makes
- * sooner or later for each future, cancelled ones too.
+ * A watch has up to two references: the owner's, until kv_unwatch, and the callback's. The client makes the
+ * callback of each future in the end, also of cancelled ones.
  */
 #include "kv/fdb/internal.h"
 
@@ -15,62 +15,80 @@ struct fdb_watch {
         void *arg;
         FDBFuture *future;
 
-        /* The store's lock. */
-        struct fdb_txn *txn;    /* until settled */
-        struct fdb_watch *next; /* in txn->watches */
+        /* s->lock */
+        struct list_link link; /* in the transaction's watches, while pending */
         enum { PENDING, ARMED, FIRING, FIRED } state;
         unsigned refs;
-        bool dropped; /* the owner does not want to hear of it any more */
+        bool unwatched; /* FN is not to be called any more */
 };
 
-/* Gives a reference back. Lock held, and dropped. */
-static void unref_and_unlock(struct fdb_watch *w)
+/* Gives up a reference; the last one frees W, after which the store may be freed, too. */
+static void unref(struct fdb_watch *w)
 {
         struct fdb_store *s = w->s;
-        bool last = --w->refs == 0;
+        bool last;
 
-        pthread_mutex_unlock(&s->lock);
+        lock_acquire(&s->lock);
+        last = --w->refs == 0;
+        lock_release(&s->lock);
         if (!last)
                 return;
         s->api->future_destroy(w->future);
         free(w);
-        pthread_mutex_lock(&s->lock);
+        lock_acquire(&s->lock);
         s->watches--;
-        fdb_quiet_and_unlock(s);
+        fdb_release_idle_locked(s);
 }
 
-/* Calls the function, if somebody still wants that. Lock held, dropped meanwhile. */
-static void fire(struct fdb_watch *w, int err)
+/* Calls the function, unless kv_unwatch was called. The lock is released during the call. */
+static void fire_locked(struct fdb_watch *w, int err)
 {
         struct fdb_store *s = w->s;
 
-        if (!w->dropped) {
+        lock_assert_held(&s->lock);
+        if (!w->unwatched) {
                 w->state = FIRING;
-                pthread_mutex_unlock(&s->lock);
+                lock_release(&s->lock);
                 w->fn(err, w->arg);
-                pthread_mutex_lock(&s->lock);
+                lock_acquire(&s->lock);
         }
         w->state = FIRED;
-        pthread_cond_broadcast(&s->quiet);
+        pthread_cond_broadcast(&s->changed);
+}
+
+static void fire(struct fdb_watch *w, int err)
+{
+        LOCK_GUARD(&w->s->lock);
+        fire_locked(w, err);
 }
 
 static void on_fired(FDBFuture *f, void *arg)
 {
         struct fdb_watch *w = arg;
-        int err = fdb_error(w->s->api, w->s->api->future_get_error(f));
 
-        pthread_mutex_lock(&w->s->lock);
-        fire(w, err);
-        unref_and_unlock(w);
+        fire(w, fdb_error(w->s->api, w->s->api->future_get_error(f)));
+        unref(w);
+}
+
+static int count_watch(struct fdb_txn *t, struct fdb_watch *w)
+{
+        struct fdb_store *s = w->s;
+
+        LOCK_GUARD(&s->lock);
+        if (s->watches >= FDB_WATCHES_MAX)
+                return -EMFILE;
+        s->watches++;
+        list_append(&t->watches, &w->link);
+        return 0;
 }
 
 int fdb_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void *arg, struct kv_watch **ret)
 {
         struct fdb_txn *t = (struct fdb_txn *)txn;
         struct fdb_store *s = fdb_store_of(t);
+        _cleanup_free_ struct fdb_watch *w = NULL;
         uint8_t full[FDB_KEY_MAX];
-        struct fdb_watch *w;
-        int r = fdb_need(t, fdb_store_of(t));
+        int r = fdb_ensure_tr(t);
 
         if (r < 0)
                 return r;
@@ -79,69 +97,45 @@ int fdb_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void *arg, s
         if (!w)
                 return -ENOMEM;
         *w = (struct fdb_watch){ .s = s, .fn = fn, .arg = arg, .state = PENDING, .refs = 1 };
-        pthread_mutex_lock(&s->lock);
-        if (s->watches >= FDB_WATCHES_MAX) {
-                pthread_mutex_unlock(&s->lock);
-                free(w);
-                return -EMFILE;
-        }
-        s->watches++;
-        w->txn = t;
-        w->next = t->watches;
-        t->watches = w;
-        pthread_mutex_unlock(&s->lock);
+        r = count_watch(t, w);
+        if (r < 0)
+                return r;
+        t->has_watches = true;
         w->future = s->api->transaction_watch(t->tr, full, fdb_key(s, key, full));
-        *ret = &w->base;
+        *ret = &steal_ptr(w)->base;
         return 0;
 }
 
-/* The callback is set only now: it may come at once, and functions are called at the end of transactions, not
- * in the middle. Lock held, dropped meanwhile. */
-static void settle(struct fdb_watch *w, int err)
-{
-        struct fdb_store *s = w->s;
-
-        w->refs++;
-        if (err == 0) {
-                w->state = ARMED;
-                pthread_mutex_unlock(&s->lock);
-                if (s->api->future_set_callback(w->future, on_fired, w) == 0) {
-                        pthread_mutex_lock(&s->lock);
-                        return;
-                }
-                err = -EIO;
-                pthread_mutex_lock(&s->lock);
-        }
-        fire(w, err);
-        unref_and_unlock(w);
-        pthread_mutex_lock(&s->lock);
-}
-
-void fdb_watches_settle(struct fdb_txn *t, int err)
+static struct fdb_watch *take_pending(struct fdb_txn *t)
 {
         struct fdb_store *s = fdb_store_of(t);
+        struct fdb_watch *w;
 
-        if (!t->watches)
-                return;
-        pthread_mutex_lock(&s->lock);
-        while (t->watches) {
-                struct fdb_watch *w = t->watches;
-
-                t->watches = w->next;
-                w->txn = NULL;
-                settle(w, err);
-        }
-        pthread_mutex_unlock(&s->lock);
+        LOCK_GUARD(&s->lock);
+        if (list_empty(&t->watches))
+                return NULL;
+        w = list_entry(t->watches.next, struct fdb_watch, link);
+        list_remove(&w->link);
+        w->refs++;
+        w->state = ARMED;
+        return w;
 }
 
-/* Lock held. */
-static void forget(struct fdb_txn *t, struct fdb_watch *w)
+/* Callbacks are set only here: they may be called at once, and the contract calls functions when a transaction
+ * ends, not in the middle of it. */
+void fdb_watches_settle(struct fdb_txn *t, int err)
 {
-        struct fdb_watch **p = &t->watches;
+        const struct fdb_api *api = fdb_api_of(t);
+        struct fdb_watch *w;
 
-        while (*p != w)
-                p = &(*p)->next;
-        *p = w->next;
+        if (!t->has_watches)
+                return;
+        while ((w = take_pending(t))) {
+                if (err == 0 && api->future_set_callback(w->future, on_fired, w) == 0)
+                        continue;
+                fire(w, err < 0 ? err : -EIO);
+                unref(w);
+        }
 }
 
 void fdb_unwatch(struct kv_watch *watch)
@@ -150,18 +144,15 @@ void fdb_unwatch(struct kv_watch *watch)
         struct fdb_store *s = w->s;
         bool armed;
 
-        pthread_mutex_lock(&s->lock);
-        if (w->txn)
-                forget(w->txn, w);
-        w->dropped = true;
+        lock_acquire(&s->lock);
+        list_remove(&w->link);
+        w->unwatched = true;
         while (w->state == FIRING)
-                pthread_cond_wait(&s->quiet, &s->lock);
+                lock_wait(&s->lock, &s->changed);
         armed = w->state == ARMED;
-        if (armed) {
-                /* The owner's reference keeps the future for the call. */
-                pthread_mutex_unlock(&s->lock);
+        lock_release(&s->lock);
+        /* The owner's reference keeps the future until then. */
+        if (armed)
                 s->api->future_cancel(w->future);
-                pthread_mutex_lock(&s->lock);
-        }
-        unref_and_unlock(w);
+        unref(w);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes and conflicts: all but a few errors are told by the commit. */
+/* Writes and conflicts. The client reports most errors of writes in the commit. */
 #include "kv/fdb/internal.h"
 
 #include <stdlib.h>
@@ -16,8 +16,8 @@ void fdb_flush_reserved(struct fdb_txn *t)
         free(data);
 }
 
-/* What every write begins with. */
-static struct fdb_txn *writing(struct kv_txn *txn)
+/* Every write begins with this. */
+static struct fdb_txn *begin_write(struct kv_txn *txn)
 {
         struct fdb_txn *t = (struct fdb_txn *)txn;
 
@@ -28,7 +28,7 @@ static struct fdb_txn *writing(struct kv_txn *txn)
 
 int fdb_set(struct kv_txn *txn, struct slice key, struct slice value)
 {
-        struct fdb_txn *t = writing(txn);
+        struct fdb_txn *t = begin_write(txn);
         uint8_t full[FDB_KEY_MAX];
 
         fdb_api_of(t)->transaction_set(t->tr, full, fdb_key(fdb_store_of(t), key, full), value.data,
@@ -38,7 +38,7 @@ int fdb_set(struct kv_txn *txn, struct slice key, struct slice value)
 
 int fdb_set_reserve(struct kv_txn *txn, struct slice key, size_t len, void **ret)
 {
-        struct fdb_txn *t = writing(txn);
+        struct fdb_txn *t = begin_write(txn);
 
         t->reserved = malloc(FDB_KEY_MAX + len);
         if (!t->reserved)
@@ -51,7 +51,7 @@ int fdb_set_reserve(struct kv_txn *txn, struct slice key, size_t len, void **ret
 
 int fdb_clear(struct kv_txn *txn, struct slice key)
 {
-        struct fdb_txn *t = writing(txn);
+        struct fdb_txn *t = begin_write(txn);
         uint8_t full[FDB_KEY_MAX];
 
         fdb_api_of(t)->transaction_clear(t->tr, full, fdb_key(fdb_store_of(t), key, full));
@@ -60,7 +60,7 @@ int fdb_clear(struct kv_txn *txn, struct slice key)
 
 int fdb_clear_range(struct kv_txn *txn, struct slice begin, struct slice end)
 {
-        struct fdb_txn *t = writing(txn);
+        struct fdb_txn *t = begin_write(txn);
         const struct fdb_store *s = fdb_store_of(t);
         uint8_t full_begin[FDB_KEY_MAX], full_end[FDB_KEY_MAX];
         int begin_len = fdb_key(s, begin, full_begin), end_len = fdb_key(s, end, full_end);
@@ -69,10 +69,10 @@ int fdb_clear_range(struct kv_txn *txn, struct slice begin, struct slice end)
         return 0;
 }
 
-/* FoundationDB's operations are the contract's, to the byte: see kv.h. */
+/* FoundationDB's operations give exactly the bytes that kv.h defines. */
 int fdb_atomic(struct kv_txn *txn, enum kv_atomic_op op, struct slice key, struct slice operand)
 {
-        struct fdb_txn *t = writing(txn);
+        struct fdb_txn *t = begin_write(txn);
         uint8_t full[FDB_KEY_MAX];
 
         fdb_api_of(t)->transaction_atomic_op(t->tr, full, fdb_key(fdb_store_of(t), key, full), operand.data,
@@ -90,7 +90,7 @@ int fdb_conflict_range(struct kv_txn *txn, enum kv_conflict kind, struct slice b
 
         fdb_flush_reserved(t);
         if (kind == KV_CONFLICT_READ && !(txn->flags & KV_WRITE))
-                return 0; /* what only reads does not conflict */
+                return 0; /* transactions that only read never conflict */
         if (kind == KV_CONFLICT_WRITE)
                 t->writes = true;
         return fdb_failed(t, s->api->transaction_add_conflict_range(t->tr, full_begin, begin_len, full_end,
