@@ -170,7 +170,7 @@ void fs_drop_read_ahead(struct fs *fs, uint64_t ino);
 enum fs_write_flags {
         FS_WRITE_KILL_PRIV = 1 << 0,  /* as FS_SET_KILL_PRIV */
         FS_WRITE_APPEND = 1 << 1,     /* at the end of the file, chosen in the transaction */
-        FS_WRITE_KEEP_TIMES = 1 << 2, /* the kernel's writeback cache owns mtime and ctime */
+        FS_WRITE_KEEP_TIMES = 1 << 2, /* the kernel sends the times later: mtime stays, ctime is set */
 };
 
 /* Writes all of it, or as much as was done before an error (> 0), or the error. Each block is atomic.

@@ -73,15 +73,38 @@ static void test_write_read(void **state)
         assert_fails(get(f, 987654321, 0, buf, 1), ENOENT);
 }
 
-static void test_keep_times(void **state)
+/* A write sets mtime and ctime. The kernel may keep mtime to itself; ctime shows that the file changed. */
+static void test_times_of_write(void **state)
 {
         struct fixture *f = *state;
         uint64_t file = new_file(f, ROOT, "file");
-        struct timespec made = now(f);
+        struct timespec written;
 
         tick(f);
-        assert_int_equal(fs_write(f->fs, file, 0, str("x"), FS_WRITE_KEEP_TIMES), 1);
-        assert_times(attr(f, file).mtime, made);
+        written = now(f);
+        assert_int_equal(fs_write(f->fs, file, 0, str("x"), 0), 1);
+        assert_times(attr(f, file).mtime, written);
+        assert_times(attr(f, file).ctime, written);
+        tick(f);
+        assert_int_equal(fs_write(f->fs, file, 0, str("y"), FS_WRITE_KEEP_TIMES), 1);
+        assert_times(attr(f, file).mtime, written);
+        assert_times(attr(f, file).ctime, now(f));
+}
+
+/* What changed the inode later, by the clock of another mount or of the kernel, stays. */
+static void test_ctime_never_goes_back(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t file = new_file(f, ROOT, "file");
+        struct fs_setattr set = { .set = FS_SET_CTIME };
+        struct fs_attr a;
+
+        set.ctime = now(f);
+        set.ctime.tv_sec += 5;
+        assert_ok(fs_setattr(f->fs, file, &set, &a));
+        put(f, file, 0, "x");
+        assert_times(attr(f, file).mtime, now(f));
+        assert_times(attr(f, file).ctime, set.ctime);
 }
 
 static void test_append(void **state)
@@ -325,12 +348,19 @@ static void test_zeros(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                FIXTURE_TEST(test_write_read),     FIXTURE_TEST(test_keep_times),
-                FIXTURE_TEST(test_append),         FIXTURE_TEST(test_alignments),
-                FIXTURE_TEST(test_large),          FIXTURE_TEST(test_stale_bytes),
-                FIXTURE_TEST(test_sparse),         FIXTURE_TEST(test_huge),
-                FIXTURE_TEST(test_write_at_limit), FIXTURE_TEST(test_truncate_many_blocks),
-                FIXTURE_TEST(test_fallocate),      FIXTURE_TEST(test_zeros),
+                FIXTURE_TEST(test_write_read),
+                FIXTURE_TEST(test_times_of_write),
+                FIXTURE_TEST(test_ctime_never_goes_back),
+                FIXTURE_TEST(test_append),
+                FIXTURE_TEST(test_alignments),
+                FIXTURE_TEST(test_large),
+                FIXTURE_TEST(test_stale_bytes),
+                FIXTURE_TEST(test_sparse),
+                FIXTURE_TEST(test_huge),
+                FIXTURE_TEST(test_write_at_limit),
+                FIXTURE_TEST(test_truncate_many_blocks),
+                FIXTURE_TEST(test_fallocate),
+                FIXTURE_TEST(test_zeros),
         };
 
         if (argc > 1)

@@ -242,6 +242,48 @@ static void test_seen_at_once(void **state)
         close_pair(&p);
 }
 
+static void assert_file_times(struct fixture *f, uint64_t ino, struct timespec mtime, struct timespec ctime)
+{
+        struct fs_attr a = attr(f, ino);
+
+        assert_times(a.mtime, mtime);
+        assert_times(a.ctime, ctime);
+}
+
+/* As without the cache: the times are those of the write, and what was changed between write and flush is
+ * later. */
+static void test_times(void **state)
+{
+        struct pair p;
+
+        open_pair(&p, "mem+remote", &lazy);
+        for (size_t blocks = 1; blocks < 200; blocks += 100) {
+                uint64_t ino = new_file(&p.a, ROOT, blocks == 1 ? "small" : "large");
+                struct timespec written, changed, kept;
+
+                tick(&p.a);
+                written = now(&p.a);
+                write_at(&p.a, ino, 0, big, blocks * BLOCK);
+                assert_file_times(&p.a, ino, written, written);
+                tick(&p.a);
+                changed = now(&p.a);
+                assert_ok(chmod_to(&p.b, ino, 0600));
+                tick(&p.a);
+                assert_file_times(&p.a, ino, written, changed);
+                assert_ok(fs_flush(p.a.fs, ino));
+                assert_file_times(&p.b, ino, written, changed);
+
+                kept = now(&p.a);
+                assert_int_equal(fs_write(p.a.fs, ino, 1, slice_of(big, blocks * BLOCK), FS_WRITE_KEEP_TIMES),
+                                 blocks * BLOCK);
+                tick(&p.a);
+                assert_file_times(&p.a, ino, written, kept);
+                assert_ok(fs_flush(p.a.fs, ino));
+                assert_file_times(&p.b, ino, written, kept);
+        }
+        close_pair(&p);
+}
+
 static void test_errors_of_write(void **state)
 {
         struct pair p;
@@ -948,6 +990,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_large_file),
                 cmocka_unit_test(test_fill_hole),
                 cmocka_unit_test(test_seen_at_once),
+                cmocka_unit_test(test_times),
                 cmocka_unit_test(test_errors_of_write),
                 cmocka_unit_test(test_timer),
                 cmocka_unit_test(test_sync_is_over),

@@ -78,7 +78,7 @@ static int add_piece(struct dirty_block *b, uint32_t from, uint32_t to)
                         to = b->pieces[last - 1].to;
         }
         memmove(&b->pieces[first + 1], &b->pieces[last], (b->n - last) * sizeof(b->pieces[0]));
-        b->pieces[first] = (struct writeback_piece){ from, to };
+        b->pieces[first] = (struct extent_part){ from, to };
         b->n = b->n - (last - first) + 1;
         return 0;
 }
@@ -102,7 +102,7 @@ int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t off
                 return -ENOMEM;
         block->offset = begin;
         block->n = 1;
-        block->pieces[0] = (struct writeback_piece){ from, to };
+        block->pieces[0] = (struct extent_part){ from, to };
         memset(block->data, 0, from);
         memcpy(block->data + from, data.data, data.len);
         memset(block->data + to, 0, block_size - to);
@@ -147,7 +147,7 @@ static bool cut_block(struct dirty_block *b, uint64_t end)
                 return false;
         keep = end - b->offset < UINT32_MAX ? (uint32_t)(end - b->offset) : UINT32_MAX;
         while (b->n > 0 && b->pieces[b->n - 1].to > keep) {
-                struct writeback_piece *p = &b->pieces[b->n - 1];
+                struct extent_part *p = &b->pieces[b->n - 1];
                 uint32_t from = p->from > keep ? p->from : keep;
 
                 memset(b->data + from, 0, p->to - from);

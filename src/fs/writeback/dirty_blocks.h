@@ -4,20 +4,17 @@
 #define FS_WRITEBACK_DIRTY_BLOCKS_H
 
 #include "base/slice.h"
+#include "fs/extent/extent.h"
 
 #include <stdbool.h>
 
 /* Separate pieces of one block; who writes one more than that must wait until they are in the store. */
 #define WRITEBACK_PIECES 32u
 
-struct writeback_piece {
-        uint32_t from, to;
-};
-
 struct dirty_block {
         uint64_t offset; /* of the block in its file */
         unsigned n;      /* pieces, sorted, with gaps between */
-        struct writeback_piece pieces[WRITEBACK_PIECES];
+        struct extent_part pieces[WRITEBACK_PIECES];
         uint8_t data[]; /* a block long; zeros between the pieces */
 };
 

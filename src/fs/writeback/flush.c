@@ -43,7 +43,7 @@ static void blocks_retire(struct writeback *g, struct writeback_entry *e, struct
 static void batch_end(struct flush_batch *b)
 {
         dirty_blocks_free(&b->blocks);
-        b->change = (struct writeback_change){ .times = false };
+        b->change = (struct extent_change){ .written = false };
 }
 
 static void batch_retire(struct writeback *g, struct writeback_entry *e, struct flush_batch *b)
@@ -119,11 +119,7 @@ static int freeze(struct writeback_entry *e, size_t n)
         } else if (dirty_blocks_move(frozen, dirty, n) < 0) {
                 return -ENOMEM;
         }
-        if (e->dirty.change.times) {
-                e->frozen.change.times = true;
-                e->frozen.change.time = e->dirty.change.time;
-        }
-        e->frozen.change.kill_priv |= e->dirty.change.kill_priv;
+        extent_change_merge(&e->frozen.change, &e->dirty.change);
         if (dirty->count == 0) {
                 batch_end(&e->dirty);
                 e->freezes++;
@@ -150,7 +146,7 @@ static size_t wanted_by_flush(const struct writeback_entry *e, bool waited_for)
         if (dirty->count == 0 || dirty->at[0]->offset <= dirty_blocks_last(&e->frozen.blocks)->offset ||
             (e->dirty.change.kill_priv && !e->frozen.change.kill_priv))
                 return 0;
-        return waited_for || n >= flush_part_max(e->writeback->fs) ? n : 0;
+        return waited_for || n >= extent_max_blocks(e->writeback->fs) ? n : 0;
 }
 
 /* Under E's lock. */

@@ -88,7 +88,7 @@ int writeback_announce(struct kv_txn *t, void *arg)
                 fs_priv_start(t, &priv_read, c->ino);
         r = rec_inode_wait(t, &inode_read, &inode);
         if (r >= 0)
-                r = writeback_check_file(&inode);
+                r = extent_check_file(&inode);
         if (r >= 0)
                 r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r >= 0)
@@ -145,21 +145,21 @@ static int load_record(struct kv_txn *t, const struct flush_commit *c, struct re
 int writeback_write_inside(struct kv_txn *t, struct flush_part *p)
 {
         struct flush_commit *c = p->c;
-        uint64_t end = p->at[p->count - 1]->offset + c->fs->block_size, allocated = 0;
+        uint64_t end = flush_part_blocks_end(p), allocated = 0;
         struct rec_inode inode;
         int r = depend(t, c);
 
         if (r < 0)
                 return r;
-        flush_part_start(p, t, p->count);
+        extent_start_blocks(&p->write, t, p->write.count);
         r = load_record(t, c, &inode);
         if (r < 0)
                 return r;
         if (end > inode.rec.size)
                 return WRITEBACK_DISTURBED;
-        r = flush_part_wait(p, t, p->count);
+        r = extent_wait_blocks(&p->write, t, p->write.count);
         if (r >= 0)
-                r = flush_part_put(p, t, &allocated);
+                r = extent_put_blocks(&p->write, t, &allocated);
         if (r >= 0 && allocated != 0)
                 r = rec_inode_add(t, c->ino, FMT_ATTR_BLOCKS, (int64_t)allocated);
         return r < 0 ? r : rec_inode_add(t, c->ino, FMT_ATTR_CHANGE, 1);
@@ -188,7 +188,7 @@ static int look_outside(struct kv_txn *t, const struct flush_part *p, uint64_t b
 int writeback_write_outside(struct kv_txn *t, struct flush_part *p)
 {
         struct flush_commit *c = p->c;
-        uint64_t begin = p->at[0]->offset, end = p->at[p->count - 1]->offset + c->fs->block_size;
+        uint64_t begin = p->blocks[0].offset, end = flush_part_blocks_end(p);
         uint64_t allocated = 0, counted = 0;
         int r = depend(t, c);
 
@@ -197,9 +197,9 @@ int writeback_write_outside(struct kv_txn *t, struct flush_part *p)
                                    : look_outside(t, p, begin, end, &counted);
         if (r != 0)
                 return r;
-        r = flush_part_wait(p, t, 0);
+        r = extent_wait_blocks(&p->write, t, 0);
         if (r >= 0)
-                r = flush_part_put(p, t, &allocated);
+                r = extent_put_blocks(&p->write, t, &allocated);
         if (r >= 0 && allocated != counted)
                 r = rec_inode_add(t, c->ino, FMT_ATTR_BLOCKS, (int64_t)(allocated - counted));
         *(uint64_t *)p->arg = allocated;
@@ -252,7 +252,7 @@ static int step_begin(struct kv_txn *t, struct flush_part *p, struct rec_inode *
                 counted_start(t, &counted, c->ino);
         if (step->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
-        flush_part_start(p, t, p->count);
+        extent_start_blocks(&p->write, t, p->write.count);
         r = rec_inode_wait(t, &inode_read, inode);
         if (r < 0)
                 return r;
@@ -260,7 +260,7 @@ static int step_begin(struct kv_txn *t, struct flush_part *p, struct rec_inode *
                 return WRITEBACK_DISTURBED;
         if (c->announced && is_done(c, step, inode))
                 return STEP_IS_DONE;
-        r = flush_part_wait(p, t, p->count);
+        r = extent_wait_blocks(&p->write, t, p->write.count);
         if (r >= 0 && step->last)
                 r = counted_wait(t, &counted);
         if (r >= 0 && step->change.kill_priv)
@@ -281,11 +281,10 @@ static int step_begin_blind(struct kv_txn *t, struct flush_part *p, struct rec_i
         struct writeback_step *step = p->arg;
         int r = rec_inode_depend_record(t, c->ino);
 
-        if (r >= 0 && p->count > 0)
-                r = rec_block_depend(t, c->ino, p->at[0]->offset,
-                                     p->at[p->count - 1]->offset + c->fs->block_size);
+        if (r >= 0 && p->write.count > 0)
+                r = rec_block_depend(t, c->ino, p->blocks[0].offset, flush_part_blocks_end(p));
         if (r >= 0)
-                r = flush_part_wait(p, t, 0);
+                r = extent_wait_blocks(&p->write, t, 0);
         if (r < 0)
                 return r;
         inode->ino = c->ino;
@@ -315,7 +314,7 @@ int writeback_write_step(struct kv_txn *t, struct flush_part *p)
                 keep_record(c, &inode, step);
         if (r != 0)
                 return r == STEP_IS_DONE ? 0 : r;
-        r = flush_part_put(p, t, &inode.rec.allocated);
+        r = extent_put_blocks(&p->write, t, &inode.rec.allocated);
         if (!step->last)
                 inode.rec.trim_from = rec_block_up(c->fs->block_size, step->end);
         else if (r >= 0 && c->announced)
@@ -323,8 +322,8 @@ int writeback_write_step(struct kv_txn *t, struct flush_part *p)
         if (r >= 0)
                 r = be_met_by_evictors(t, c);
         if (r >= 0)
-                r = writeback_store_inode(t, &step->change, &inode,
-                                          c->announced || p->count > 0 ? step->end : 0);
+                r = extent_store_inode(t, &step->change, &inode,
+                                       c->announced || p->write.count > 0 ? step->end : 0);
         keep_record(c, &inode, step);
         return r;
 }

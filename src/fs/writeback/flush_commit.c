@@ -21,44 +21,20 @@
 /* Data, size and times. */
 static int write_in_order(struct kv_txn *t, struct flush_part *p)
 {
-        struct flush_commit *c = p->c;
-        struct rec_inode_read inode_read;
-        struct fs_priv_read priv_read;
         struct rec_inode inode;
-        /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
-         * exist. */
-        bool ahead = c->fs->limits->remote;
-        unsigned live;
         int r;
 
-        rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
-        if (c->change.kill_priv)
-                fs_priv_start(t, &priv_read, c->ino);
-        if (ahead)
-                flush_part_start(p, t, p->count);
-        r = rec_inode_wait(t, &inode_read, &inode);
-        if (r >= 0)
-                r = writeback_check_file(&inode);
-        if (r < 0)
-                return r;
-        if (fs_trim_blocks(&inode, flush_part_end(p)))
-                return FS_TRIM_FIRST;
-        live = flush_part_below(p, rec_block_up(c->fs->block_size, inode.rec.size));
-        if (!ahead)
-                flush_part_start(p, t, live);
-        r = flush_part_wait(p, t, live);
-        if (r >= 0 && c->change.kill_priv)
-                r = fs_priv_wait_clear(t, &priv_read);
-        if (r >= 0)
-                r = flush_part_put(p, t, &inode.rec.allocated);
-        return r < 0 ? r : writeback_store_inode(t, &c->change, &inode, flush_part_end(p));
+        p->write.change = &p->c->change;
+        extent_begin(&p->write, t);
+        r = extent_load(&p->write, t, &inode);
+        return r < 0 ? r : extent_finish(&p->write, t, &inode);
 }
 
 /* KV_IDEMPOTENT: as long as a flush has not returned, it is in any order with whatever others do, so that
  * it may happen a second time behind them. */
 static int commit_in_order(struct flush_commit *c)
 {
-        size_t max = flush_part_max(c->fs), n = c->batch->blocks.count;
+        size_t max = extent_max_blocks(c->fs), n = c->batch->blocks.count;
 
         for (size_t first = 0; first < n;) {
                 size_t count = n - first < max ? n - first : max;
@@ -77,7 +53,7 @@ static int commit_in_order(struct flush_commit *c)
 
 bool writeback_is_small(const struct fs *fs, const struct flush_batch *batch)
 {
-        return batch->blocks.count <= PARTS_IN_ORDER * flush_part_max(fs);
+        return batch->blocks.count <= PARTS_IN_ORDER * extent_max_blocks(fs);
 }
 
 int flush_commit(struct fs *fs, struct pool *workers, uint64_t ino, const struct flush_batch *batch,

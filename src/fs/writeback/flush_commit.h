@@ -8,17 +8,10 @@
 #include "fs/state.h"
 #include "fs/writeback/dirty_blocks.h"
 
-/* What writes change beside the data. */
-struct writeback_change {
-        bool times;           /* set mtime and ctime to TIME */
-        bool kill_priv;       /* as FS_WRITE_KILL_PRIV */
-        struct timespec time; /* of the last write */
-};
-
 /* What one flush commits. */
 struct flush_batch {
         struct dirty_blocks blocks;
-        struct writeback_change change;
+        struct extent_change change;
 };
 
 struct writeback_entry;
@@ -39,9 +32,6 @@ struct writeback_writer {
         uint8_t pid[FMT_PID_SIZE];
         uint64_t writing; /* number of this write: never used before by that pid */
 };
-
-/* As many blocks as one transaction is planned to commit. */
-size_t flush_part_max(const struct fs *fs);
 
 /* Whether BATCH is committed by transactions of the caller's thread alone. */
 bool writeback_is_small(const struct fs *fs, const struct flush_batch *batch);

@@ -21,7 +21,7 @@ struct piece {
         bool inside, done;
         uint64_t allocated; /* if it is not inside */
         size_t count;
-        struct dirty_block *at[WRITEBACK_PART_BLOCKS];
+        struct dirty_block *at[EXTENT_BLOCKS];
 };
 
 struct flush {
@@ -61,7 +61,7 @@ static struct piece *begin_piece(struct flush *f)
 {
         const struct flush_commit *c = f->c;
         const struct dirty_blocks *blocks = &c->batch->blocks;
-        size_t max = flush_part_max(c->fs), end;
+        size_t max = extent_max_blocks(c->fs), end;
         struct piece *p;
 
         if (f->begun == c->inside_end)

@@ -7,9 +7,6 @@
 #include "record/block.h"
 #include "record/inode.h"
 
-/* Blocks in one transaction at most. */
-#define WRITEBACK_PART_BLOCKS 80u
-
 /* What a body returns that found the announcement gone, or blocks beyond the size. */
 #define WRITEBACK_DISTURBED 2
 
@@ -21,7 +18,7 @@ struct flush_commit {
         const struct flush_batch *batch;
         const struct writeback_feed *feed;
         const struct writeback_writer *writer;
-        struct writeback_change change; /* the batch's, as of when it last changed */
+        struct extent_change change; /* the batch's, as of when it last changed */
         /* Found by the first transaction of those in parallel. */
         bool announced;
         /* Blocks within the size, and from the first block behind it on; what is between, the block with the
@@ -38,15 +35,15 @@ struct flush_commit {
 struct flush_part {
         struct flush_commit *c;
         void *arg; /* of its function */
-        struct dirty_block **at;
-        unsigned count;
-        struct rec_block_read reads[WRITEBACK_PART_BLOCKS];
-        bool existed[WRITEBACK_PART_BLOCKS];
-        size_t old_len[WRITEBACK_PART_BLOCKS];
-        uint8_t *merged; /* room for those that are put together with their old bytes */
-        const uint8_t *data[WRITEBACK_PART_BLOCKS];
-        size_t len[WRITEBACK_PART_BLOCKS];
+        struct extent_block blocks[EXTENT_BLOCKS];
+        struct extent_write write; /* of them, without an inode */
 };
+
+/* Where the last block ends. */
+static inline uint64_t flush_part_blocks_end(const struct flush_part *p)
+{
+        return p->blocks[p->write.count - 1].offset + p->c->fs->block_size;
+}
 
 /* What a transaction does with its part: a kv_body. */
 typedef int (*flush_part_fn)(struct kv_txn *t, struct flush_part *p);
@@ -54,25 +51,6 @@ typedef int (*flush_part_fn)(struct kv_txn *t, struct flush_part *p);
 /* Runs FN with the COUNT blocks at AT. FLAGS: KV_IDEMPOTENT or 0. VERSION: as kv_run_since; NULL: none. */
 int flush_part_run(struct flush_commit *c, struct dirty_block **at, size_t count, unsigned flags,
                    kv_version *version, flush_part_fn fn, void *arg);
-
-/* Starts reading the first N blocks as they are in the store. */
-void flush_part_start(struct flush_part *p, struct kv_txn *t, unsigned n);
-/* Waits for the first N, of which the other blocks have nothing in the store. What was read is gone when the
- * transaction writes, so this puts together what is to be written. */
-int flush_part_wait(struct flush_part *p, struct kv_txn *t, unsigned n);
-/* Writes all, and adds what they take to *ALLOCATED. */
-int flush_part_put(const struct flush_part *p, struct kv_txn *t, uint64_t *allocated);
-
-/* Where the bytes of the last block end. */
-uint64_t flush_part_end(const struct flush_part *p);
-/* How many of the blocks lie below END. */
-unsigned flush_part_below(const struct flush_part *p, uint64_t end);
-
-/* 0, EISDIR or EINVAL. */
-int writeback_check_file(const struct rec_inode *inode);
-/* Puts size, times and privileges into the record, as they are when [.., END) is written. */
-int writeback_store_inode(struct kv_txn *t, const struct writeback_change *change, struct rec_inode *inode,
-                          uint64_t end);
 
 /* Of what does not fit into a few transactions (writeback_parallel.c): 0, WRITEBACK_DISTURBED or an error. */
 int flush_commit_in_parallel(struct flush_commit *c);
@@ -83,7 +61,7 @@ int flush_commit_in_parallel(struct flush_commit *c);
 /* A step: the size follows over blocks that are committed. */
 struct writeback_step {
         uint64_t end; /* of them */
-        struct writeback_change change;
+        struct extent_change change;
         bool last;          /* nothing is under way any more: takes the announcement out */
         uint64_t allocated; /* what they take, which was counted beside the record and is taken over into it;
                              * if it is the last one and looks, all that is counted there */

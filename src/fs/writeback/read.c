@@ -27,7 +27,6 @@ static uint64_t blocks_behind(const struct fs *fs, const struct writeback_entry 
 static void attr_over(const struct fs *fs, const struct writeback_entry *e, struct fs_attr *a)
 {
         uint64_t end = dirty_blocks_end(&e->frozen.blocks), dirty_end = dirty_blocks_end(&e->dirty.blocks);
-        const struct writeback_change *c = e->dirty.change.times ? &e->dirty.change : &e->frozen.change;
 
         a->blocks += blocks_behind(fs, e, a->size);
         if (dirty_end > end)
@@ -36,11 +35,8 @@ static void attr_over(const struct fs *fs, const struct writeback_entry *e, stru
                 a->size = end;
         if (e->frozen.change.kill_priv || e->dirty.change.kill_priv)
                 (void)fs_priv_kill_mode(&a->mode);
-        if (c->times) {
-                a->mtime = c->time;
-                if (time_before(a->ctime, c->time))
-                        a->ctime = c->time;
-        }
+        extent_change_times(&e->frozen.change, &a->mtime, &a->ctime);
+        extent_change_times(&e->dirty.change, &a->mtime, &a->ctime);
 }
 
 int fs_writeback_attr(struct fs *fs, fs_writeback_mark mark, struct fs_attr *attr)

@@ -72,6 +72,7 @@ static int write_pieces(struct writeback *g, struct writeback_entry *e, uint64_t
                         unsigned flags, size_t *ret_done)
 {
         struct fs *fs = g->fs;
+        struct timespec now = fs_now(fs);
         int r = 0;
 
         while (r >= 0 && *ret_done < data.len) {
@@ -85,12 +86,7 @@ static int write_pieces(struct writeback *g, struct writeback_entry *e, uint64_t
                         break;
                 *ret_done += len;
                 /* With each block, because the lock may have been released for a flush. */
-                if (!(flags & FS_WRITE_KEEP_TIMES)) {
-                        e->dirty.change.times = true;
-                        e->dirty.change.time = fs_now(fs);
-                }
-                if (flags & FS_WRITE_KILL_PRIV)
-                        e->dirty.change.kill_priv = true;
+                extent_change_add(&e->dirty.change, flags, now);
         }
         return r;
 }
