@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scope-bound cleanup, after the habit of systemd: destructors take NULL and half-built objects. */
+/* Cleanup at the end of a scope, as in systemd. Destructors take NULL and partly initialized objects. */
 #ifndef BASE_CLEANUP_H
 #define BASE_CLEANUP_H
 
@@ -38,7 +38,7 @@ static inline void fclose_ptr(FILE **f)
 #define _cleanup_close_  _cleanup_(close_ptr)
 #define _cleanup_fclose_ _cleanup_(fclose_ptr)
 
-/* Hands the value out of a variable with a cleanup: `*ret = steal_ptr(x);`. */
+/* Moves the value out of a variable that has a cleanup: `*ret = steal_ptr(x);`. */
 #define steal_ptr(p)                      \
         ({                                \
                 __typeof__(p) *p_ = &(p); \

@@ -6,8 +6,8 @@ static struct timespec system_now(const struct clock *c)
         struct timespec t;
 
         (void)c;
-        /* The fine clock: two changes within one tick of the coarse one would leave the same mtime,
-         * and make(1) and git look at nanoseconds. */
+        /* Not CLOCK_REALTIME_COARSE: two changes within one of its ticks would get the same mtime, and
+         * make(1) and git compare nanoseconds. */
         clock_gettime(CLOCK_REALTIME, &t);
         return t;
 }

@@ -10,8 +10,8 @@
 struct clock {
         /* Wall-clock time, for time stamps of files. Any thread. */
         struct timespec (*now)(const struct clock *c);
-        /* Nanoseconds since some fixed point; never goes back, counts suspended time
-         * (CLOCK_BOOTTIME). Any thread. */
+        /* Nanoseconds since a fixed point in time. Never goes back; includes time in which the machine was
+         * suspended (CLOCK_BOOTTIME). Any thread. */
         uint64_t (*monotonic_ns)(const struct clock *c);
 };
 
@@ -20,7 +20,7 @@ static inline bool time_before(struct timespec a, struct timespec b)
         return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
 
-/* The machine's clocks. `now` is CLOCK_REALTIME_COARSE's resolution or better. */
+/* The clocks of the machine. */
 extern const struct clock clock_system;
 
 #endif

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread sleeps on one word (a futex) for everything that may wake it: the event that it waits for, and the
- * cancellation. Each sets a bit, so neither can be missed between the check and the sleep.
- */
+/* A thread sleeps on one futex for everything that may wake it: the event that it waits for, and
+ * cancellation. Each sets a bit of the word, so neither is missed between the check and the sleep. */
 #include "base/deadline.h"
 
+#include "base/futex.h"
+#include "base/thread.h"
+
 #include <assert.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #define WOKEN     1u
 #define CANCELLED 2u
@@ -20,64 +17,55 @@
 /* The calling thread's deadline. */
 static _Thread_local struct deadline *mine;
 
-static uint64_t now_ns(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-/* Sleeps until WORD is no longer VALUE, it was woken, or UNTIL_NS (0: no end). May return for nothing. */
-static void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
+/* UNTIL_NS 0: no end. */
+static void sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
 {
         const struct timespec until = { .tv_sec = (time_t)(until_ns / NS_PER_S),
                                         .tv_nsec = (long)(until_ns % NS_PER_S) };
 
-        syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until_ns > 0 ? &until : NULL, NULL,
-                FUTEX_BITSET_MATCH_ANY);
+        futex_wait(word, value, until_ns > 0 ? &until : NULL);
 }
 
 static void set_bit_and_wake(_Atomic uint32_t *word, uint32_t bit)
 {
         atomic_fetch_or(word, bit);
-        /* Who woke up by himself may have freed the word already; then this wakes nobody, or somebody who
-         * looks again. */
-        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        /* A thread that saw the bit without sleeping may have freed the word already. Waking then has no
+         * effect, or is a spurious wake-up of whatever uses the address now. */
+        futex_wake(word);
 }
 
-void deadline_begin(struct deadline *p, unsigned timeout_ms)
+void deadline_begin(struct deadline *d, unsigned timeout_ms)
 {
         assert(!mine);
-        p->until_ns = timeout_ms > 0 ? now_ns() + timeout_ms * UINT64_C(1000000) : 0;
-        p->cancel_masked = false;
-        atomic_store(&p->word, 0);
-        mine = p;
+        d->until_ns = timeout_ms > 0 ? thread_now_ns() + timeout_ms * UINT64_C(1000000) : 0;
+        d->cancel_masked = false;
+        atomic_store(&d->word, 0);
+        mine = d;
 }
 
-void deadline_end(struct deadline *p)
+void deadline_end(struct deadline *d)
 {
-        assert(mine == p);
+        assert(mine == d);
         mine = NULL;
 }
 
-void deadline_cancel(struct deadline *p)
+void deadline_cancel(struct deadline *d)
 {
-        set_bit_and_wake(&p->word, CANCELLED);
+        set_bit_and_wake(&d->word, CANCELLED);
 }
 
-struct deadline *deadline_swap(struct deadline *p)
+struct deadline *deadline_swap(struct deadline *d)
 {
         struct deadline *before = mine;
 
-        mine = p;
+        mine = d;
         return before;
 }
 
-void deadline_mask_cancel(bool cancel_masked)
+void deadline_mask_cancel(bool masked)
 {
         if (mine)
-                mine->cancel_masked = cancel_masked;
+                mine->cancel_masked = masked;
 }
 
 void waiter_init(struct waiter *w)
@@ -91,18 +79,18 @@ void waiter_wake(struct waiter *w)
         set_bit_and_wake(w->word, WOKEN);
 }
 
-/* Why a wait should end that ends with UNTIL_NS: 0 if it should not. */
-static int reason_to_end(uint32_t bits, bool hears, uint64_t until_ns)
+/* EINTR or ERR_AWAY if a wait must end, 0 if it may go on. UNTIL_NS 0: it never expires. */
+static int check_wait(uint32_t bits, bool cancellable, uint64_t until_ns)
 {
-        if (hears && (bits & CANCELLED))
+        if (cancellable && (bits & CANCELLED))
                 return -EINTR;
-        return until_ns > 0 && now_ns() >= until_ns ? -ERR_AWAY : 0;
+        return until_ns > 0 && thread_now_ns() >= until_ns ? -ERR_AWAY : 0;
 }
 
-int waiter_wait(struct waiter *w, enum wait_mode until)
+int waiter_wait(struct waiter *w, enum wait_mode mode)
 {
-        uint64_t until_ns = mine && until != WAIT_UNCONDITIONAL ? mine->until_ns : 0;
-        bool hears = mine && until == WAIT_CANCELLABLE && !mine->cancel_masked;
+        uint64_t until_ns = mine && mode != WAIT_UNCONDITIONAL ? mine->until_ns : 0;
+        bool cancellable = mine && mode == WAIT_CANCELLABLE && !mine->cancel_masked;
 
         for (;;) {
                 uint32_t bits = atomic_load(w->word);
@@ -112,10 +100,10 @@ int waiter_wait(struct waiter *w, enum wait_mode until)
                         atomic_fetch_and(w->word, ~WOKEN);
                         return 0;
                 }
-                r = reason_to_end(bits, hears, until_ns);
+                r = check_wait(bits, cancellable, until_ns);
                 if (r < 0)
                         return r;
-                futex_wait(w->word, bits, until_ns);
+                sleep_while(w->word, bits, until_ns);
         }
 }
 
@@ -126,23 +114,23 @@ bool deadline_is_set(void)
 
 int deadline_check(void)
 {
-        return mine ? reason_to_end(atomic_load(&mine->word), !mine->cancel_masked, mine->until_ns) : 0;
+        return mine ? check_wait(atomic_load(&mine->word), !mine->cancel_masked, mine->until_ns) : 0;
 }
 
 int deadline_sleep(uint64_t ns)
 {
-        uint64_t end_ns = now_ns() + ns, until_ns = mine ? mine->until_ns : 0;
+        uint64_t end_ns = thread_now_ns() + ns, until_ns = mine ? mine->until_ns : 0;
         uint64_t wake_ns = until_ns > 0 && until_ns < end_ns ? until_ns : end_ns;
-        _Atomic uint32_t nothing = 0, *word = mine ? &mine->word : &nothing;
+        _Atomic uint32_t never_set = 0, *word = mine ? &mine->word : &never_set;
 
         for (;;) {
                 uint32_t bits = atomic_load(word);
-                int r = reason_to_end(bits, mine && !mine->cancel_masked, until_ns);
+                int r = check_wait(bits, mine && !mine->cancel_masked, until_ns);
 
                 if (r < 0)
                         return r;
-                if (now_ns() >= end_ns)
+                if (thread_now_ns() >= end_ns)
                         return 0;
-                futex_wait(word, bits, wake_ns);
+                sleep_while(word, bits, wake_ns);
         }
 }

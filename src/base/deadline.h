@@ -24,7 +24,7 @@
 struct deadline {
         uint64_t until_ns;     /* CLOCK_MONOTONIC; 0: never expires */
         bool cancel_masked;    /* cancellation is ignored for now */
-        _Atomic uint32_t word; /* the futex that the thread sleeps on */
+        _Atomic uint32_t word; /* the futex on which the thread sleeps */
 };
 
 /* Puts D in force for the calling thread, until deadline_end. TIMEOUT_MS 0: never expires, but can be

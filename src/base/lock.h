@@ -39,9 +39,10 @@ struct lock {
 void lock_init(struct lock *l);
 void lock_destroy(struct lock *l);
 
-/* Waiting for a condition with the lock released meanwhile; spurious wake-ups occur, as with pthread. */
+/* Waits for COND with L released meanwhile. Spurious wake-ups occur, as with pthread. */
 void lock_wait(struct lock *l, pthread_cond_t *cond);
-/* The same until UNTIL, of thread_deadline. False: the time is over. */
+/* The same until UNTIL, which thread_deadline gives for a COND of thread_cond_init. False: the time is
+ * over. */
 bool lock_wait_until(struct lock *l, pthread_cond_t *cond, const struct timespec *until);
 
 #ifndef NDEBUG
@@ -72,7 +73,7 @@ static inline void lock_acquire(struct lock *l)
         lock_set_owner_(l, &lock_thread_);
 }
 
-/* False: another thread has it. */
+/* False: another thread holds L. */
 static inline bool lock_try_acquire(struct lock *l)
 {
         lock_assert_not_held(l);

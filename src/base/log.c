@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <syslog.h>
 
-/* The one piece of process-wide state: set before threads exist, read only afterwards. */
+/* Process-wide state: set before threads exist, only read afterwards. */
 static enum log_target log_to = LOG_TARGET_STDERR;
 static enum log_level log_max = LOG_LEVEL_INFO;
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/pool.h"
 
+#include "base/lock.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
 
-/* One pool_each, on its caller's stack. Linked while calls of it are left to be begun. */
-struct batch {
-        struct batch *next;
+/* One call of pool_each, on its caller's stack; linked while it has calls that are not begun. */
+struct each {
+        struct list_link link;
         int (*fn)(void *arg, size_t i);
         void *arg;
         size_t n, begun, running;
@@ -18,186 +19,172 @@ struct batch {
 struct pool {
         unsigned count;
         pthread_t *threads;
-        pthread_mutex_t lock; /* protects what follows */
+
+        struct lock lock; /* protects what follows */
         pthread_cond_t wake;
-        unsigned started, idle; /* idle: not counting those that were called */
-        unsigned calls;         /* to idle threads, not heard yet */
-        struct batch *batches;
-        struct pool_job *first, **last;
+        unsigned started;
+        unsigned idle;    /* threads that wait and were not signalled */
+        unsigned signals; /* sent to idle threads and not yet received */
+        struct list_link eaches;
+        struct list_link jobs;
         bool stop;
 };
 
-/* Runs one call of B. Under the lock, which is released meanwhile. */
-static void run_one(struct pool *w, struct batch *b)
+/* Begins no more calls of E. */
+static void each_close_locked(struct pool *p, struct each *e)
 {
-        size_t i = b->begun++;
-        int r;
-
-        if (b->begun == b->n) {
-                struct batch **at = &w->batches;
-
-                while (*at != b)
-                        at = &(*at)->next;
-                *at = b->next;
-        }
-        b->running++;
-        pthread_mutex_unlock(&w->lock);
-        r = b->fn(b->arg, i);
-        pthread_mutex_lock(&w->lock);
-        b->running--;
-        if (r < 0 && b->result >= 0)
-                b->result = r;
-        if (b->running == 0)
-                pthread_cond_signal(&b->done);
+        lock_assert_held(&p->lock);
+        list_remove(&e->link);
+        e->begun = e->n;
 }
 
-static void run_job(struct pool *w)
+/* Runs the next call of E, with the lock released meanwhile. */
+static void each_run_one_locked(struct pool *p, struct each *e)
 {
-        struct pool_job *job = w->first;
+        size_t i = e->begun++;
+        int r;
 
-        w->first = job->next;
-        if (!w->first)
-                w->last = &w->first;
-        pthread_mutex_unlock(&w->lock);
-        job->fn(job);
-        pthread_mutex_lock(&w->lock);
+        lock_assert_held(&p->lock);
+        if (e->begun == e->n)
+                each_close_locked(p, e);
+        e->running++;
+        lock_release(&p->lock);
+        r = e->fn(e->arg, i);
+        lock_acquire(&p->lock);
+        e->running--;
+        if (r < 0 && e->result >= 0)
+                e->result = r;
+        if (e->running == 0)
+                pthread_cond_signal(&e->done);
+}
+
+static void wait_for_work_locked(struct pool *p)
+{
+        p->idle++;
+        while (p->signals == 0 && !p->stop)
+                lock_wait(&p->lock, &p->wake);
+        if (p->signals > 0)
+                p->signals--;
+        else
+                p->idle--;
 }
 
 static void *worker_main(void *arg)
 {
-        struct pool *w = arg;
+        struct pool *p = arg;
+        LOCK_GUARD(&p->lock);
 
-        pthread_mutex_lock(&w->lock);
         for (;;) {
-                /* Parts of what somebody waits for come before what is still to be begun. */
-                if (w->batches) {
-                        struct batch *b = w->batches;
+                /* A thread waits for the calls of pool_each: they come before jobs. */
+                struct each *e = list_first(&p->eaches, struct each, link);
+                struct pool_job *job = e ? NULL : list_pop(&p->jobs, struct pool_job, link);
 
-                        if (b->result >= 0) {
-                                run_one(w, b);
-                        } else {
-                                w->batches = b->next;
-                                b->begun = b->n;
-                        }
-                } else if (w->first) {
-                        run_job(w);
-                } else if (w->stop) {
-                        break;
+                if (e && e->result < 0) {
+                        each_close_locked(p, e);
+                } else if (e) {
+                        each_run_one_locked(p, e);
+                } else if (job) {
+                        lock_release(&p->lock);
+                        job->fn(job);
+                        lock_acquire(&p->lock);
+                } else if (p->stop) {
+                        return NULL;
                 } else {
-                        w->idle++;
-                        while (w->calls == 0 && !w->stop)
-                                pthread_cond_wait(&w->wake, &w->lock);
-                        if (w->calls > 0)
-                                w->calls--;
-                        else
-                                w->idle--;
+                        wait_for_work_locked(p);
                 }
         }
-        pthread_mutex_unlock(&w->lock);
-        return NULL;
 }
 
-/* Under the lock: N more things are to be done. */
-static void wake(struct pool *w, size_t n)
+/* Wakes or starts threads for N pieces of work. If no thread can be started, those that run do the work. */
+static void wake_locked(struct pool *p, size_t n)
 {
-        for (; n > 0 && w->idle > 0; n--) {
-                w->idle--;
-                w->calls++;
-                pthread_cond_signal(&w->wake);
+        lock_assert_held(&p->lock);
+        for (; n > 0 && p->idle > 0; n--) {
+                p->idle--;
+                p->signals++;
+                pthread_cond_signal(&p->wake);
         }
-        /* Where no more can be started, those that are there do it. */
-        for (; n > 0 && w->started < w->count; n--, w->started++)
-                if (thread_start(&w->threads[w->started], worker_main, w) < 0)
+        for (; n > 0 && p->started < p->count; n--, p->started++)
+                if (thread_start(&p->threads[p->started], worker_main, p) < 0)
                         return;
 }
 
-int pool_each(struct pool *w, size_t n, int (*fn)(void *arg, size_t i), void *arg)
+int pool_each(struct pool *p, size_t n, int (*fn)(void *arg, size_t i), void *arg)
 {
-        struct batch b = { .fn = fn, .arg = arg, .n = n };
+        struct each e = { .fn = fn, .arg = arg, .n = n };
 
         if (n == 0)
                 return 0;
         if (n == 1)
                 return fn(arg, 0);
-        pthread_cond_init(&b.done, NULL);
-        pthread_mutex_lock(&w->lock);
-        b.next = w->batches;
-        w->batches = &b;
-        wake(w, n - 1);
-        while (b.begun < b.n && b.result >= 0)
-                run_one(w, &b);
-        if (b.begun < b.n) {
-                struct batch **at = &w->batches;
-
-                while (*at != &b)
-                        at = &(*at)->next;
-                *at = b.next;
-                b.begun = b.n;
-        }
-        while (b.running > 0)
-                pthread_cond_wait(&b.done, &w->lock);
-        pthread_mutex_unlock(&w->lock);
-        pthread_cond_destroy(&b.done);
-        return b.result;
+        pthread_cond_init(&e.done, NULL);
+        lock_acquire(&p->lock);
+        list_prepend(&p->eaches, &e.link);
+        wake_locked(p, n - 1);
+        while (e.begun < e.n && e.result >= 0)
+                each_run_one_locked(p, &e);
+        if (e.begun < e.n)
+                each_close_locked(p, &e);
+        while (e.running > 0)
+                lock_wait(&p->lock, &e.done);
+        lock_release(&p->lock);
+        pthread_cond_destroy(&e.done);
+        return e.result;
 }
 
-void pool_submit(struct pool *w, struct pool_job *job)
+void pool_submit(struct pool *p, struct pool_job *job)
 {
-        pthread_mutex_lock(&w->lock);
-        job->next = NULL;
-        *w->last = job;
-        w->last = &job->next;
-        wake(w, 1);
-        pthread_mutex_unlock(&w->lock);
+        LOCK_GUARD(&p->lock);
+
+        list_append(&p->jobs, &job->link);
+        wake_locked(p, 1);
 }
 
-bool pool_has_queued(struct pool *w)
+bool pool_has_queued(struct pool *p)
 {
-        bool wanted;
+        LOCK_GUARD(&p->lock);
 
-        pthread_mutex_lock(&w->lock);
-        wanted = w->first != NULL;
-        pthread_mutex_unlock(&w->lock);
-        return wanted;
+        return !list_empty(&p->jobs);
 }
 
-void pool_free(struct pool *w)
+void pool_free(struct pool *p)
 {
-        if (!w)
+        if (!p)
                 return;
-        pthread_mutex_lock(&w->lock);
-        w->stop = true;
-        pthread_cond_broadcast(&w->wake);
-        pthread_mutex_unlock(&w->lock);
-        for (unsigned i = 0; i < w->started; i++)
-                pthread_join(w->threads[i], NULL);
-        pthread_cond_destroy(&w->wake);
-        pthread_mutex_destroy(&w->lock);
-        free(w->threads);
-        free(w);
+        lock_acquire(&p->lock);
+        p->stop = true;
+        pthread_cond_broadcast(&p->wake);
+        lock_release(&p->lock);
+        for (unsigned i = 0; i < p->started; i++)
+                pthread_join(p->threads[i], NULL);
+        pthread_cond_destroy(&p->wake);
+        lock_destroy(&p->lock);
+        free(p->threads);
+        free(p);
 }
 
 struct pool *pool_new(unsigned count)
 {
-        struct pool *w = calloc(1, sizeof(*w));
+        struct pool *p = calloc(1, sizeof(*p));
 
-        if (!w)
+        if (!p)
                 return NULL;
-        w->count = count;
-        w->threads = calloc(count, sizeof(*w->threads));
-        if (!w->threads) {
-                free(w);
-                return NULL;
-        }
-        pthread_mutex_init(&w->lock, NULL);
-        pthread_cond_init(&w->wake, NULL);
-        w->last = &w->first;
-        pthread_mutex_lock(&w->lock);
-        wake(w, 1);
-        pthread_mutex_unlock(&w->lock);
-        if (w->started == 0) {
-                pool_free(w);
+        p->count = count;
+        p->threads = calloc(count, sizeof(*p->threads));
+        if (!p->threads) {
+                free(p);
                 return NULL;
         }
-        return w;
+        lock_init(&p->lock);
+        pthread_cond_init(&p->wake, NULL);
+        list_init(&p->eaches);
+        list_init(&p->jobs);
+        lock_acquire(&p->lock);
+        wake_locked(p, 1);
+        lock_release(&p->lock);
+        if (p->started == 0) {
+                pool_free(p);
+                return NULL;
+        }
+        return p;
 }

@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that run transactions beside the caller's, because kv_run waits for each: several in flight are
- * what makes a store behind a network fast. */
+/* A pool of threads for work that waits: kv_run waits for each of its transactions, so several threads keep
+ * several transactions in flight, which hides the latency of a remote store. All functions: any thread. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
+
+#include "base/list.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct pool;
 
-/* COUNT threads, of which all but the first begin when there is something for them to do. NULL: no memory,
- * or not even one thread. */
+/* A pool of at most COUNT threads. One starts at once, the others when there is work for them. NULL: no
+ * memory, or no thread could be started. */
 struct pool *pool_new(unsigned count);
-/* Runs what was submitted, ends the threads. Takes NULL. */
-void pool_free(struct pool *w);
+/* Runs the jobs that are queued, then ends the threads. Takes NULL. */
+void pool_free(struct pool *p);
 
-/* Runs FN(ARG, I) for all I below N, on the caller's thread and those that are idle, and returns when all
- * have returned: 0, or the first negative result, after which no more are begun. May be called by a job or
- * from within another such call: who waits only waits for what is already running. */
-int pool_each(struct pool *w, size_t n, int (*fn)(void *arg, size_t i), void *arg);
+/* Runs FN(ARG, I) for each I below N, on the caller's thread and on idle threads of the pool, and returns
+ * when all calls have returned. 0, or the first negative result; after that no more calls are begun. May be
+ * called from a job or from FN: it waits only for calls that are running already, so it cannot deadlock. */
+int pool_each(struct pool *p, size_t n, int (*fn)(void *arg, size_t i), void *arg);
 
-/* Something to be done on another thread: part of a struct of the caller's, who keeps it until FN is
+/* A job for one thread of the pool: embedded in a struct of the caller's, which stays valid until FN is
  * called. */
 struct pool_job {
         void (*fn)(struct pool_job *job);
-        struct pool_job *next;
+        struct list_link link; /* private */
 };
 
-void pool_submit(struct pool *w, struct pool_job *job);
-/* Whether a job waits for a thread: who could go on for ever should come to an end. */
-bool pool_has_queued(struct pool *w);
+void pool_submit(struct pool *p, struct pool_job *job);
+/* Whether a job waits for a thread. A job that runs for long should then return. */
+bool pool_has_queued(struct pool *p);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The length, or a negative errno. */
+/* Returns the length or a negative errno. */
 static ssize_t read_text(const char *path, char *text, size_t cap)
 {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -29,8 +29,8 @@ struct stat_line {
         uint64_t threads, start_time;
 };
 
-/* /proc/PID/stat: field 2 is a name in parentheses that may hold anything, so the fields are counted from
- * its end: 3 is the state, 20 the number of threads, 22 the start. */
+/* Field 2 of /proc/PID/stat is a name in parentheses that may contain any byte, so fields are counted from
+ * its end: 3 is the state, 20 the number of threads, 22 the start time. */
 static int read_stat(const char *path, struct stat_line *ret)
 {
         char text[2048], *at;
@@ -74,14 +74,14 @@ bool process_is_gone(uint64_t pid, uint64_t start_time)
                 return false;
         snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
         r = read_stat(path, &line);
-        /* A process that dies while it is read gives ESRCH. That there is none says nothing where /proc is
-         * missing or hides others' processes. */
+        /* A process that ends during the read gives ESRCH. An absent entry proves nothing where /proc is
+         * missing or hides the processes of others. */
         if (r == -ENOENT || r == -ESRCH)
                 return access("/proc/1/stat", R_OK) == 0;
         if (r < 0)
                 return false;
         if (line.start_time != start_time)
                 return true;
-        /* A zombie's other threads may still run. */
+        /* Other threads of a zombie may still run. */
         return (line.state == 'Z' || line.state == 'X') && line.threads <= 1;
 }

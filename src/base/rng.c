@@ -42,7 +42,7 @@ uint64_t rng_next(struct rng *r)
 
 uint64_t rng_below(struct rng *r, uint64_t bound)
 {
-        /* Multiply-shift; the bias of 2^-64 * bound does not matter to tests or back-off. */
+        /* Multiply-shift; a bias of BOUND / 2^64 does not matter to tests or back-off. */
         return (uint64_t)(((unsigned __int128)rng_next(r) * bound) >> 64);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Random numbers: a seeded generator that replays (xoshiro256**), and the system's entropy. */
+/* Random numbers: a seeded generator whose sequence can be replayed (xoshiro256**), and the system's
+ * entropy. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 
@@ -17,7 +18,7 @@ uint64_t rng_next(struct rng *r);
 uint64_t rng_below(struct rng *r, uint64_t bound);
 void rng_fill(struct rng *r, void *data, size_t len);
 
-/* Bytes from the kernel's entropy pool (getrandom). Aborts if the kernel has none. Any thread. */
+/* Fills DATA from the kernel's entropy pool (getrandom); aborts if that fails. Any thread. */
 void rng_system(void *data, size_t len);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of short strings, so that nobody can choose
- * names that collide. Any thread. */
+/* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of short strings. Without the key, colliding
+ * inputs cannot be chosen. Any thread. */
 #ifndef BASE_SIPHASH_H
 #define BASE_SIPHASH_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A borrowed run of bytes. Whoever hands one out says how long it stays valid. */
+/* A borrowed sequence of bytes. The function that returns one documents how long it stays valid. */
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
 
@@ -23,8 +23,8 @@ static inline struct slice slice_str(const char *s)
         return slice_of(s, strlen(s));
 }
 
-/* Bytewise order; of two slices of which one begins with the other the shorter sorts first. This is
- * the order of keys in every store. Returns <0, 0, >0. */
+/* Compares bytewise; a prefix sorts before the longer slice. This is the order of keys in every store.
+ * Returns <0, 0 or >0. */
 static inline int slice_cmp(struct slice a, struct slice b)
 {
         size_t n = a.len < b.len ? a.len : b.len;

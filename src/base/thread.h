@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of the libraries' own, and conditions that are waited for with a deadline. */
+/* Threads of the libraries, and conditions that are waited for until a point in time. */
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H
 
@@ -7,16 +7,17 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Starts a thread that gets no signals: these are for the program's own threads. 0 or the error. */
+/* Starts a thread that blocks all signals: these are handled by the program's own threads. 0 or a negative
+ * errno. */
 int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg);
 
-/* A condition whose deadlines are of thread_deadline. */
+/* Initializes a condition whose waits end at times of thread_deadline. */
 void thread_cond_init(pthread_cond_t *cond);
 
-/* CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC, in nanoseconds. */
 uint64_t thread_now_ns(void);
 
-/* In NS nanoseconds, by CLOCK_MONOTONIC. */
+/* The time NS nanoseconds from now (CLOCK_MONOTONIC). */
 struct timespec thread_deadline(uint64_t ns);
 
 #endif

@@ -15,8 +15,8 @@ struct waitlist {
         struct waitlist_entry *first;
 };
 
-/* Waits until woken, with LOCK released meanwhile. 0: woken; EINTR, ERR_AWAY: cancelled or expired. Never wakes
- * spuriously. */
+/* Waits until woken, with LOCK released meanwhile. 0: woken; EINTR, ERR_AWAY: cancelled or expired. Never
+ * wakes spuriously. */
 int waitlist_wait(struct waitlist *l, struct lock *lock);
 /* Wakes all threads that wait. */
 void waitlist_wake_all(struct waitlist *l);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The front door: checks what callers promise and keeps what is common to all stores. */
-#include "kv/engine.h"
+/* The front door: asserts the rules for callers and keeps what is common to all stores. */
+#include "kv/fence.h"
+#include "kv/marker.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -19,7 +20,7 @@ static void check_write(const struct kv_txn *t)
         assert(t->open_ranges == 0);
 }
 
-/* Counts a write: KEYS keys, BYTES of keys and values, and a value of VALUE bytes. */
+/* Counts a write of KEYS keys and of BYTES bytes of keys and values, with a value of VALUE bytes. */
 static void count_write(struct kv_txn *t, size_t keys, size_t bytes, size_t value)
 {
         t->written_keys += keys;
@@ -30,15 +31,18 @@ static void count_write(struct kv_txn *t, size_t keys, size_t bytes, size_t valu
 
 int kv_close(struct kv_store *s)
 {
-        struct kv_session *session;
+        struct kv_fence *fence;
+        struct kv_markers *markers;
         int r;
 
         if (!s)
                 return 0;
         assert(atomic_load(&s->open_txns) == 0);
-        session = s->session;
+        fence = s->fence;
+        markers = s->markers;
         r = s->ops->close(s);
-        kv_session_free(session);
+        kv_fence_free(fence);
+        kv_markers_free(markers);
         return r;
 }
 
@@ -86,7 +90,7 @@ int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         t->committed = false;
         t->version = 0;
         t->written_bytes = t->written_keys = t->largest_value = 0;
-        t->fence = NULL;
+        t->fence_read = NULL;
         atomic_fetch_add_explicit(&s->open_txns, 1, memory_order_relaxed);
         *ret = t;
         return 0;
@@ -199,8 +203,8 @@ int kv_set_reserve(struct kv_txn *t, struct slice key, size_t len, void **ret)
 static int patch_by_copy(struct kv_txn *t, struct slice key, size_t at, struct slice data)
 {
         struct slice old;
+        _cleanup_free_ uint8_t *copy = NULL;
         size_t len;
-        uint8_t *copy;
         int r = kv_get(t, key, 0, &old);
 
         if (r == -ENOENT)
@@ -215,9 +219,7 @@ static int patch_by_copy(struct kv_txn *t, struct slice key, size_t at, struct s
                 memcpy(copy, old.data, old.len);
         if (data.len > 0)
                 memcpy(copy + at, data.data, data.len);
-        r = t->store->ops->set(t, key, slice_of(copy, len));
-        free(copy);
-        return r;
+        return t->store->ops->set(t, key, slice_of(copy, len));
 }
 
 int kv_patch(struct kv_txn *t, struct slice key, size_t at, struct slice data)

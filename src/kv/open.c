@@ -15,8 +15,8 @@ static const struct {
         { "lmdb", kv_lmdb_open },
 };
 
-/* The length of a URL's scheme before its colon, 0 for a plain path. A path that contains a colon can
- * be written with a slash in front of it. */
+/* The length of a URL's scheme before its colon; 0 for a plain path. A path that looks like a URL can be
+ * written with "./" in front of it. */
 static size_t scheme_len(const char *url)
 {
         size_t n = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How open.c opens each engine. REST is the URL after its scheme. */
+/* How each engine is opened. REST is the URL behind its scheme. */
 #ifndef KV_OPEN_H
 #define KV_OPEN_H
 

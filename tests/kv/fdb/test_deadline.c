@@ -178,7 +178,7 @@ static void test_unknown_is_not_cancelled(void **state)
 
 /* ---- markers ------------------------------------------------------------------------------------- */
 
-#define SLOTS 64u /* of markers, in run.c */
+#define SLOTS 64u /* of markers, in marker.c */
 
 static void *write_one(void *store)
 {
