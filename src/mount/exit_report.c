@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "mount/exit_report.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
@@ -12,15 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Those who may call before the end; more are turned away. */
-#define CALLERS_MAX 64
+/* How many programs may be connected; more are refused. */
+#define PEERS_MAX 64
 
-/* A mount of the same store at the same place that just ends may have the name for a moment. */
+/* A mount of the same store at the same place that is ending may still have the name. */
 #define LISTEN_TRIES    50
 #define LISTEN_PAUSE_MS 10
 
-/* Paths are longer than a socket's name: FNV-1a of them. Two mounts with the same name would only have the
- * second one do without. */
+/* FNV-1a, because paths are longer than the name of a socket. After a collision the second mount has no socket. */
 static uint64_t hash(uint64_t h, const char *s)
 {
         do
@@ -29,7 +30,7 @@ static uint64_t hash(uint64_t h, const char *s)
         return h;
 }
 
-/* A name of the abstract kind: the first byte is zero. */
+/* Makes a name in the abstract namespace: the first byte is zero. Returns the length. */
 static socklen_t address(const char *url, const char *dir, struct sockaddr_un *ret)
 {
         uint64_t h = hash(hash(UINT64_C(0xcbf29ce484222325), url), dir);
@@ -61,7 +62,7 @@ int exit_report_listen(const char *url, const char *dir, int *ret)
                         break;
                 nanosleep(&(struct timespec){ .tv_nsec = LISTEN_PAUSE_MS * 1000000 }, NULL);
         }
-        if (r >= 0 && listen(fd, CALLERS_MAX) < 0)
+        if (r >= 0 && listen(fd, PEERS_MAX) < 0)
                 r = -errno;
         if (r < 0) {
                 close(fd);
@@ -77,20 +78,17 @@ void exit_report_send(int fd, const char *text)
                 return;
         for (;;) {
                 struct pollfd waiting = { .fd = fd, .events = POLLIN };
-                int caller;
+                int peer;
 
                 if (poll(&waiting, 1, 0) <= 0)
                         break;
-                caller = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-                if (caller < 0)
+                peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                if (peer < 0)
                         break;
-                /* A zero byte, or the text without one: it fits into the socket's buffer. One who is
-                 * gone does not matter. */
-                if (send(caller, text ? text : "", text ? strlen(text) : 1, MSG_NOSIGNAL) < 0) {
-                        close(caller);
-                        continue;
-                }
-                close(caller);
+                /* A zero byte, or the text without one; it fits into the socket's buffer. */
+                if (send(peer, text ? text : "", text ? strlen(text) : 1, MSG_NOSIGNAL) < 0)
+                        log_debug("a report was not received: %s", err_str(errno));
+                close(peer);
         }
         close(fd);
 }
@@ -100,7 +98,7 @@ int exit_report_connect(const char *url, const char *dir, uid_t owner, int *ret)
         struct sockaddr_un name;
         socklen_t len = address(url, dir, &name), peer_len = sizeof(struct ucred);
         struct ucred peer;
-        int fd = open_socket(SOCK_NONBLOCK), r = 0; /* who is turned away would wait otherwise */
+        int fd = open_socket(SOCK_NONBLOCK), r = 0; /* fails if the queue is full, does not wait */
 
         if (fd < 0)
                 return fd;
@@ -108,7 +106,7 @@ int exit_report_connect(const char *url, const char *dir, uid_t owner, int *ret)
             getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) < 0)
                 r = -errno;
         else if (peer.uid != owner && peer.uid != 0)
-                r = -EPERM; /* anybody may take a name */
+                r = -EPERM; /* any user may take a name */
         if (r < 0) {
                 close(fd);
                 return r;

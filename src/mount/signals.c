@@ -2,6 +2,7 @@
 #include "mount/signals.h"
 
 #include "base/clock.h"
+#include "base/lock.h"
 #include "base/log.h"
 #include "fuse/mountpoint/mountpoint.h"
 
@@ -16,28 +17,32 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* How long programs may keep files open after a signal. */
 #define GRACE_S 5
 
-/* How long the store is silent before anybody is told, or before a signal counts as meant for that. */
+/* How long the store does not answer before that is logged, and before a signal means to give it up. */
 #define QUIET_NS (UINT64_C(3) * 1000000000)
-/* How often to look, once the end has begun. */
-#define LOOK_MS 100
+/* Interval at which the store is checked, once the end has begun. */
+#define CHECK_MS 100
 
 enum phase { SERVING, ENDING, OVER };
 
 struct mount_signals {
         struct mount_signals_opts o;
-        int signals, wake; /* descriptors: of the signals, and for a new phase */
+        int signals, wake; /* a signalfd, and an eventfd for a new phase */
         pthread_t thread, unmounter;
-        _Atomic uint64_t unmounted_ns; /* when UNMOUNTER was done; 0: not yet */
+        _Atomic uint64_t unmounted_ns; /* when UNMOUNTER ended; 0: not yet */
 
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects what follows */
         enum phase phase;
         bool unmounting; /* UNMOUNTER was started */
 
-        /* The thread's own. */
-        uint64_t began_ns; /* the end, by a signal or by itself; 0: not yet */
-        bool stopped, said, told, given_up;
+        /* Of the thread alone. */
+        uint64_t began_ns; /* when the end began, by a signal or by itself; 0: not yet */
+        bool stopped;      /* fuse_stop was called */
+        bool warned;       /* the log says that the store does not answer */
+        bool asked;        /* a signal asks to give it up */
+        bool given_up;
 };
 
 static uint64_t now_ns(void)
@@ -65,7 +70,7 @@ void mount_signals_block(void)
 
 /* ---- unmounting ---------------------------------------------------------------------------------- */
 
-/* Pages that were changed through mmap(2) reach us only when the kernel writes them back. */
+/* Pages changed through mmap(2) reach this process only when the kernel writes them back. */
 static void flush_pages(const char *dir)
 {
         int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -76,7 +81,7 @@ static void flush_pages(const char *dir)
         close(fd);
 }
 
-/* A thread of its own, because the kernel may wait here for answers that we owe it. */
+/* Runs in a thread of its own, because the kernel may wait for answers of this process. */
 static void *unmount(void *arg)
 {
         struct mount_signals *x = arg;
@@ -113,10 +118,10 @@ static void begin_to_unmount(struct mount_signals *x, unsigned sig)
         if (r == 0)
                 return;
         log_warning("cannot start a thread: %s", err_str(r));
-        stop_serving(x); /* whoever serves unmounts then */
+        stop_serving(x); /* mount_serve unmounts then */
 }
 
-/* ---- a store that is silent ---------------------------------------------------------------------- */
+/* ---- a store that does not answer ------------------------------------------------------------------- */
 
 static void give_up(struct mount_signals *x)
 {
@@ -125,8 +130,7 @@ static void give_up(struct mount_signals *x)
         x->given_up = true;
 }
 
-/* What it is silent about counts from the begin of the end on: before that, requests wait as long as they
- * like. */
+/* How long the store has not answered, not counting the time before the end, when waits are not bounded. */
 static uint64_t silent_ns(const struct mount_signals *x, uint64_t now)
 {
         uint64_t waiting = kv_waiting_ns(x->o.store), since = now - x->began_ns;
@@ -134,16 +138,16 @@ static uint64_t silent_ns(const struct mount_signals *x, uint64_t now)
         return waiting < since ? waiting : since;
 }
 
-static void look_at_store(struct mount_signals *x, uint64_t silent)
+static void check_store(struct mount_signals *x, uint64_t silent)
 {
         uint64_t timeout_ns = x->o.timeout_ms * UINT64_C(1000000);
 
         if (x->given_up)
                 return;
-        if (silent >= timeout_ns || (x->told && silent >= QUIET_NS)) {
+        if (silent >= timeout_ns || (x->asked && silent >= QUIET_NS)) {
                 give_up(x);
-        } else if (silent >= QUIET_NS && !x->said) {
-                x->said = true;
+        } else if (silent >= QUIET_NS && !x->warned) {
+                x->warned = true;
                 log_warning("%s does not answer: waiting for %u more seconds, or until the next signal (kill "
                             "%ld); then what is not written is lost",
                             x->o.url, (unsigned)((timeout_ns - silent) / 1000000000) + 1, (long)getpid());
@@ -152,7 +156,7 @@ static void look_at_store(struct mount_signals *x, uint64_t silent)
 
 /* ---- the thread ---------------------------------------------------------------------------------- */
 
-/* Waits for a signal, a new phase or, once the end has begun, for a moment. The signal; 0: none. */
+/* Waits for a signal, a new phase or, once the end has begun, CHECK_MS. Returns the signal; 0: none. */
 static unsigned wait_for_signal(struct mount_signals *x)
 {
         struct pollfd fds[] = {
@@ -162,7 +166,7 @@ static unsigned wait_for_signal(struct mount_signals *x)
         struct signalfd_siginfo info;
         uint64_t unused;
 
-        if (poll(fds, 2, x->began_ns > 0 ? LOOK_MS : -1) <= 0)
+        if (poll(fds, 2, x->began_ns > 0 ? CHECK_MS : -1) <= 0)
                 return 0;
         if (fds[1].revents && read(x->wake, &unused, sizeof(unused)) < 0)
                 return 0;
@@ -171,62 +175,67 @@ static unsigned wait_for_signal(struct mount_signals *x)
         return info.ssi_signo;
 }
 
-/* Lock held, as in all that follows up to the thread itself. */
-static void on_signal(struct mount_signals *x, unsigned sig, uint64_t silent)
+static void on_signal_locked(struct mount_signals *x, unsigned sig, uint64_t silent)
 {
         bool serving = x->phase == SERVING;
 
+        lock_assert_held(&x->lock);
         if (serving && !x->unmounting && !x->stopped) {
                 begin_to_unmount(x, sig);
                 return;
         }
         if (!serving || silent >= QUIET_NS)
-                x->told = true;
+                x->asked = true;
         if (serving)
                 stop_serving(x);
 }
 
-/* After an unmount fuse_serve returns by itself, unless somebody still has files open, or a copy of the mount
- * lives on in another namespace. */
-static bool grace_is_over(const struct mount_signals *x, uint64_t now)
+/* After an unmount fuse_serve returns by itself, unless files are still open, or another mount namespace has a copy
+ * of the mount. */
+static bool grace_is_over_locked(const struct mount_signals *x, uint64_t now)
 {
         uint64_t unmounted_ns = atomic_load(&x->unmounted_ns);
 
+        lock_assert_held(&x->lock);
         return x->phase == SERVING && unmounted_ns > 0 &&
                now - unmounted_ns >= GRACE_S * UINT64_C(1000000000);
 }
 
-/* What a look brings, perhaps with a signal. */
-static void look(struct mount_signals *x, unsigned sig)
+/* Checks everything once. SIG: a signal that has arrived; 0: none. */
+static void check_locked(struct mount_signals *x, unsigned sig)
 {
         uint64_t now = now_ns(), silent;
 
+        lock_assert_held(&x->lock);
         if (x->began_ns == 0 && sig == 0 && x->phase == SERVING)
                 return;
         if (x->began_ns == 0)
                 x->began_ns = now;
         silent = silent_ns(x, now);
         if (sig > 0)
-                on_signal(x, sig, silent);
-        look_at_store(x, silent);
-        if (grace_is_over(x, now))
+                on_signal_locked(x, sig, silent);
+        check_store(x, silent);
+        if (grace_is_over_locked(x, now))
                 stop_serving(x);
+}
+
+/* Returns false when the thread is to end. */
+static bool check(struct mount_signals *x, unsigned sig)
+{
+        LOCK_GUARD(&x->lock);
+
+        if (x->phase == OVER)
+                return false;
+        check_locked(x, sig);
+        return true;
 }
 
 static void *watch(void *arg)
 {
         struct mount_signals *x = arg;
-        bool over;
 
-        do {
-                unsigned sig = wait_for_signal(x);
-
-                pthread_mutex_lock(&x->lock);
-                over = x->phase == OVER;
-                if (!over)
-                        look(x, sig);
-                pthread_mutex_unlock(&x->lock);
-        } while (!over);
+        while (check(x, wait_for_signal(x)))
+                ;
         return NULL;
 }
 
@@ -234,11 +243,11 @@ static void enter(struct mount_signals *x, enum phase phase)
 {
         const uint64_t one = 1;
 
-        pthread_mutex_lock(&x->lock);
+        lock_acquire(&x->lock);
         x->phase = phase;
-        pthread_mutex_unlock(&x->lock);
+        lock_release(&x->lock);
         if (write(x->wake, &one, sizeof(one)) < 0)
-                return; /* it is full: the thread is awake */
+                return; /* the counter is full: the thread is awake */
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */
@@ -249,7 +258,7 @@ static void signals_free(struct mount_signals *x)
                 close(x->signals);
         if (x->wake >= 0)
                 close(x->wake);
-        pthread_mutex_destroy(&x->lock);
+        lock_destroy(&x->lock);
         free(x);
 }
 
@@ -264,7 +273,7 @@ int mount_signals_start(const struct mount_signals_opts *opts, struct mount_sign
         x->o = *opts;
         x->phase = opts->server ? SERVING : ENDING;
         x->began_ns = opts->server ? 0 : now_ns();
-        pthread_mutex_init(&x->lock, NULL);
+        lock_init(&x->lock);
         signals_handled(&set);
         x->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         x->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -287,7 +296,7 @@ void mount_signals_leave(struct mount_signals *x)
 {
         if (!x)
                 return;
-        mount_signals_ending(x); /* from here on nothing begins */
+        mount_signals_ending(x); /* a signal does not begin to unmount any more */
         if (x->unmounting)
                 pthread_join(x->unmounter, NULL);
         x->unmounting = false;

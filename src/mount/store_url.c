@@ -16,7 +16,7 @@ static const char *lmdb_path(const char *store)
 
         if (strncmp(store, LMDB, strlen(LMDB)) == 0)
                 return store + strlen(LMDB);
-        /* A colon behind a slash is a part of a plain path, as in kv_open(). */
+        /* A colon behind a slash belongs to a plain path, as in kv_open(). */
         return colon && (!slash || colon < slash) ? NULL : store;
 }
 
@@ -25,7 +25,7 @@ bool store_url_is_local(const char *store)
         return lmdb_path(store);
 }
 
-/* A cluster is named by its file: by its path, whoever chose it. */
+/* A cluster is named by the path of its file, also if that comes from the environment or is the default. */
 static char *fdb_absolute(const char *rest)
 {
         size_t len = strcspn(rest, "?");

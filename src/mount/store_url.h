@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The name of a store that still means the same from another directory, and in another process's table
- * of mounts. */
+/* Names of stores that mean the same in any directory and any process. */
 #ifndef MOUNT_STORE_URL_H
 #define MOUNT_STORE_URL_H
 
 #include <stdbool.h>
 
-/* STORE as "lmdb:" and an absolute path without symlinks, or as "fdb:", its cluster file in the same way
- * (also where FDB_CLUSTER_FILE or nobody named it) and its prefix; of another kind, or not there: as it is.
- * Free it; NULL: no memory. */
+/* Returns STORE as "lmdb:" and an absolute path without symlinks, or as "fdb:", the path of its cluster file (also
+ * of the default one) and its prefix; unchanged if it is of another kind or does not exist. To be freed; NULL: no
+ * memory. */
 char *store_url_absolute(const char *store);
 
 /* Whether STORE lies on this machine and can be locked by one process. */

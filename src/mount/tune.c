@@ -12,19 +12,17 @@
 
 #define READAHEAD_KIB 2048
 
-/* Blocks come and go through the overlay by the megabyte. By default malloc gives such memory back at
- * once and takes it again, with a page fault for each page: 20 to 30 percent of the daemon's time in
- * bulk writes. The overlay is bounded, so what is kept is bounded too; few arenas, so that it is not
- * kept several times. */
+/* The write-behind overlay allocates and frees megabytes all the time. By default malloc returns such memory to the
+ * kernel at once and takes it again, with a page fault for each page: 20 to 30 percent of the time of bulk writes.
+ * The overlay is bounded, and so is the memory that is kept; with few arenas it is not kept several times. */
 #define MALLOC_KEEP_BYTES (64 << 20)
 #define MALLOC_MMAP_BYTES (32 << 20)
 #define MALLOC_ARENAS     2
 
 void tune_process(void)
 {
-        /* The kernel may wait for us to write pages back in order to free memory: then our own
-         * allocations must not wait for that in turn. Needs CAP_SYS_RESOURCE; without it we are as other
-         * processes. */
+        /* To free memory, the kernel may wait until this process has written pages back; the allocations of this
+         * process must not wait for that in turn. Needs CAP_SYS_RESOURCE. */
         prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
         mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
         mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES);

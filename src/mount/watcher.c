@@ -14,7 +14,7 @@
 #define DEATH_POLLS   100
 #define DEATH_POLL_MS 50
 
-static void leave_everything(int keep)
+static void detach(int keep)
 {
         int null = open("/dev/null", O_RDWR);
 
@@ -25,15 +25,15 @@ static void leave_everything(int keep)
         setsid();
         if (chdir("/") < 0)
                 _exit(1);
-        /* What ends the mount process is not meant for us: we are needed just then. */
+        /* A signal to all processes of the mount must not end the watcher before the mount process. */
         signal(SIGTERM, SIG_IGN);
         signal(SIGINT, SIG_IGN);
         signal(SIGHUP, SIG_IGN);
         prctl(PR_SET_NAME, "mount-watcher");
 }
 
-/* The connection breaks when the last descriptor of the dead process is closed, which may be a moment
- * later than ours. A mount point that answers is somebody else's. */
+/* The connection to the kernel ends when the last descriptor of the dead process is closed, which may be later than
+ * the end of the pipe. A mount point that answers is another mount. */
 static void unmount_if_dead(const char *dir)
 {
         struct timespec pause = { .tv_nsec = DEATH_POLL_MS * 1000000L };
@@ -50,7 +50,7 @@ static void watch(const char *dir, int fd)
         char byte;
         ssize_t n;
 
-        leave_everything(fd);
+        detach(fd);
         do
                 n = read(3, &byte, 1);
         while (n < 0 && errno == EINTR);
@@ -90,6 +90,6 @@ void watcher_dismiss(int fd)
         if (fd < 0)
                 return;
         n = write(fd, "", 1);
-        (void)n; /* if it is gone already, so be it */
+        (void)n; /* it may be gone */
         close(fd);
 }
