@@ -82,7 +82,7 @@ static int check_id(const struct args *a)
 static int evict(struct kv_store *store, const struct mount_row *row, const uint64_t *seen,
                  struct err_text *text)
 {
-        int r = rec_evict(store, row->pid, seen);
+        int r = rec_session_evict(store, row->pid, seen);
 
         if (r == -ENOENT || (r == -EBUSY && seen))
                 return 0; /* it ended by itself, or is alive */

@@ -24,7 +24,7 @@ static void copy_text(char *out, size_t cap, struct slice text)
         out[n] = '\0';
 }
 
-static enum mount_state state_of(const struct reading *g, const struct rec_mount *m)
+static enum mount_state state_of(const struct reading *g, const struct rec_session *m)
 {
         const struct process_id *self = &g->self;
         const struct fmt_process *e = &m->entry;
@@ -41,7 +41,7 @@ static enum mount_state state_of(const struct reading *g, const struct rec_mount
         return MOUNT_UNKNOWN;
 }
 
-static int add_row(const struct rec_mount *m, void *arg)
+static int add_row(const struct rec_session *m, void *arg)
 {
         struct reading *g = arg;
         struct mount_table *t = g->table;
@@ -77,7 +77,7 @@ int mount_table_read(struct kv_store *store, struct mount_table *ret)
 
         *ret = (struct mount_table){ .n = 0 };
         process_self(&g.self);
-        return rec_mounts(store, add_row, &g);
+        return rec_session_each(store, add_row, &g);
 }
 
 void mount_table_clear(struct mount_table *t)

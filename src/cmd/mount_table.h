@@ -3,7 +3,7 @@
 #ifndef CMD_MOUNT_TABLE_H
 #define CMD_MOUNT_TABLE_H
 
-#include "record/session.h"
+#include "record/session_table.h"
 
 #include <stdbool.h>
 

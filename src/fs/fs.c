@@ -7,6 +7,7 @@
 #include "fs/run.h"
 #include "fs/session/session.h"
 #include "fs/writeback/writeback.h"
+#include "record/counter.h"
 #include "record/inode.h"
 #include "record/super.h"
 
@@ -150,17 +151,11 @@ int fs_flush(struct fs *fs, uint64_t ino)
 static int inodes_body(struct kv_txn *t, void *arg)
 {
         int64_t *ret = arg;
-        struct slice value;
-        struct fmt_key k;
-        int r;
+        int r = rec_counter_get(t, FMT_COUNTER_INODES, KV_SNAPSHOT, ret);
 
-        fmt_key_meta_counter(&k, FMT_COUNTER_INODES);
-        r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &value);
-        if (r >= 0)
-                r = fmt_counter_decode(value, ret);
-        if (r == -ENOENT || (r >= 0 && *ret < 0))
-                r = -ERR_CORRUPT;
-        return r;
+        if (r < 0)
+                return r == -ENOENT ? -ERR_CORRUPT : r;
+        return *ret < 0 ? -ERR_CORRUPT : 0;
 }
 
 int fs_statfs(struct fs *fs, struct fs_statfs *ret)

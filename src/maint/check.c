@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "maint/check_internal.h"
 #include "maint/maint.h"
+#include "record/super.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -163,23 +164,18 @@ struct meta_read {
 static int meta_body(struct kv_txn *t, void *arg)
 {
         struct meta_read *m = arg;
-        struct slice value;
         struct fmt_meta meta;
-        struct fmt_key key;
-        int r;
+        int r = rec_super_read(t, KV_SNAPSHOT, &m->check->scratch, &meta);
 
-        fmt_key_meta(&key);
-        r = kv_get(t, fmt_slice(&key), KV_SNAPSHOT, &value);
-        if (r == -ENOENT)
+        if (r == -ERR_NO_FS)
                 return err_set(m->text, ERR_NO_FS, "there is no ashlar file system in this store");
-        if (r < 0)
-                return r;
-        r = fmt_meta_decode(value, &m->check->scratch, &meta);
         if (r == -ERR_NEWER)
                 return err_set(m->text, ERR_NEWER,
                                "the file system has version %" PRIu32 " and features %#" PRIx64
                                ", which are newer than this program",
                                meta.version, meta.features);
+        if (r < 0 && r != -ERR_CORRUPT)
+                return r;
         m->damaged = r < 0;
         m->check->block_size = r < 0 ? 0 : meta.block_size;
         return 0;

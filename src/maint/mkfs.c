@@ -2,8 +2,10 @@
 /* Making a file system: the metadata block, the counters and the root directory. */
 #include "base/rng.h"
 #include "maint/maint.h"
+#include "record/counter.h"
 #include "record/inode.h"
 #include "record/session.h"
+#include "record/super.h"
 
 /* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
  * fills eight pages of LMDB. */
@@ -14,23 +16,27 @@
 static const struct slice all_begin = { .data = (const uint8_t *)"", .len = 0 };
 static const struct slice all_end = { .data = (const uint8_t *)"\xff", .len = 1 };
 
-/* What is in the store already: 0 nothing, 1 a file system, 2 something else. */
+struct contents {
+        struct fmt_scratch scratch;
+        struct fmt_meta meta;
+};
+
+/* What the store holds: 0 nothing, 1 a file system (also a damaged one), 2 something else. */
 static int look_body(struct kv_txn *t, void *arg)
 {
+        struct contents *c = arg;
+        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         struct slice key, value;
-        struct kv_range range;
-        struct fmt_key meta;
-        int r;
+        int r = rec_super_read(t, KV_SNAPSHOT, &c->scratch, &c->meta);
 
-        fmt_key_meta(&meta);
-        r = kv_get(t, fmt_slice(&meta), KV_SNAPSHOT, &value);
-        if (r != -ENOENT)
-                return r < 0 ? r : 1;
+        if (r == 0 || r == -ERR_NEWER || r == -ERR_CORRUPT)
+                return 1;
+        if (r != -ERR_NO_FS)
+                return r;
         kv_range_start(t, &range,
                        &(struct kv_range_opts){
                                .begin = all_begin, .end = all_end, .limit = 1, .snapshot = true });
         r = kv_range_next(&range, &key, &value);
-        kv_range_end(&range);
         return r > 0 ? 2 : r;
 }
 
@@ -39,13 +45,14 @@ struct erase {
         bool remote;
 };
 
-/* EBUSY if somebody is registered, with a conflict against whoever registers meanwhile. */
+/* EBUSY if a mount is registered; otherwise the transaction conflicts with registrations. */
 static int check_not_mounted(struct kv_txn *t)
 {
-        static const uint8_t nobody[FMT_PID_SIZE];
-        int r = rec_registry_alone(t, nobody);
+        int r = rec_session_is_only(t, NULL);
 
-        return r < 0 ? r : r > 0 ? 0 : -EBUSY;
+        if (r < 0)
+                return r;
+        return r > 0 ? 0 : -EBUSY;
 }
 
 /* Clears as many keys as one transaction may: 1 if more remain. The metadata block goes first, because
@@ -98,31 +105,20 @@ struct make {
         struct fmt_inode root;
 };
 
-static int set_counter(struct kv_txn *t, enum fmt_counter which, int64_t n)
-{
-        uint8_t value[8];
-        struct fmt_key k;
-
-        fmt_key_meta_counter(&k, which);
-        fmt_counter_encode(n, value);
-        return kv_set(t, fmt_slice(&k), slice_of(value, sizeof(value)));
-}
-
 static int make_body(struct kv_txn *t, void *arg)
 {
         const struct make *m = arg;
-        uint8_t value[FMT_SMALL_MAX];
-        struct fmt_key k;
-        int r;
+        int r = rec_super_set(t, &m->meta);
 
-        fmt_key_meta(&k);
-        r = kv_set(t, fmt_slice(&k), slice_of(value, fmt_meta_encode(&m->meta, value)));
-        if (r >= 0)
-                r = set_counter(t, FMT_COUNTER_NEXT_INO, FMT_ROOT_INO + 1);
-        if (r >= 0)
-                r = set_counter(t, FMT_COUNTER_INODES, 1);
-        if (r >= 0)
-                r = set_counter(t, FMT_COUNTER_EPOCH, 0);
+        if (r < 0)
+                return r;
+        r = rec_counter_set(t, FMT_COUNTER_NEXT_INO, FMT_ROOT_INO + 1);
+        if (r < 0)
+                return r;
+        r = rec_counter_set(t, FMT_COUNTER_INODES, 1);
+        if (r < 0)
+                return r;
+        r = rec_counter_set(t, FMT_COUNTER_EPOCH, 0);
         return r < 0 ? r : rec_inode_store_new(t, FMT_ROOT_INO, &m->root);
 }
 
@@ -136,10 +132,11 @@ static int check_options(const struct maint_mkfs_opts *opts, struct err_text *te
         return 0;
 }
 
-/* Makes sure that the store is empty, and empties it if that is wanted. */
+/* Checks that the store is empty; with FORCE, empties it. */
 static int prepare(struct kv_store *store, bool force, struct err_text *text)
 {
-        int r = kv_run(store, KV_READ, look_body, NULL);
+        struct contents contents;
+        int r = kv_run(store, KV_READ, look_body, &contents);
 
         if (r > 0 && !force)
                 return err_set(text, EEXIST, "the store already holds %s; --force erases it",
@@ -177,8 +174,9 @@ int maint_mkfs(struct kv_store *store, const struct maint_mkfs_opts *opts, const
         };
         int r = check_options(opts, text);
 
-        if (r >= 0)
-                r = prepare(store, opts->force, text);
+        if (r < 0)
+                return r;
+        r = prepare(store, opts->force, text);
         if (r < 0)
                 return r;
         rng_system(m.meta.uuid, sizeof(m.meta.uuid));

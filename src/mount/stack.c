@@ -8,6 +8,7 @@
 #include "kv/layer/layer.h"
 #include "mount/serve.h"
 #include "mount/store_url.h"
+#include "record/session_table.h"
 
 #include <limits.h>
 #include <string.h>
@@ -138,7 +139,7 @@ static int open_writebehind(struct mount_stack *s)
         }
         if (s->store != s->bottom) {
                 /* Over the cache, which does not have the fence of the store at the bottom. */
-                fmt_key_process(&entry, fs_session_pid(s->session));
+                fs_session_fence_key(s->session, &entry);
                 opts.fence = fmt_slice(&entry);
         }
         return kv_writebehind_open(s->store, &opts, &s->store);
@@ -192,7 +193,7 @@ int mount_stack_open(const struct mount_job *job, struct mount_stack *s, struct 
                 return r;
         /* With the lock there is no other mount: registrations are left by shared mounts that died. */
         if (takes_lock(s) && !is_rdonly(s))
-                (void)rec_registry_clear(s->store);
+                (void)rec_session_clear_all(s->store);
         return 0;
 }
 

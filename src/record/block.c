@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading, replacing and clearing blocks. */
 #include "record/block.h"
 
 #include <assert.h>
@@ -30,7 +29,7 @@ int rec_block_wait(struct kv_txn *t, uint32_t block_size, struct rec_block_read 
         return ret->len > block_size ? -ERR_CORRUPT : 1;
 }
 
-/* What a block of LEN stored bytes counts in st_blocks. */
+/* Bytes that a block of LEN stored bytes counts in st_blocks. */
 static uint64_t allocation(size_t len)
 {
         return (len + 511) / 512 * 512;
@@ -46,7 +45,7 @@ static struct slice tail(struct slice s, size_t from)
         return s.len <= from ? slice_of(NULL, 0) : slice_of(s.data + from, s.len - from);
 }
 
-/* The length of the changed block without trailing zeros, found without putting it together. */
+/* The length of the changed block without trailing zeros, computed without assembling it. */
 static size_t stored_len(const struct rec_block_edit *e)
 {
         size_t end = e->from + e->data.len, n;
@@ -61,7 +60,7 @@ static size_t stored_len(const struct rec_block_edit *e)
         return fmt_block_trim(before.data, before.len);
 }
 
-/* Copies the part of PIECE, which lies at AT, that lies below LEN. */
+/* Copies PIECE to offset AT, cut at LEN. */
 static void fill(uint8_t *out, size_t len, size_t at, struct slice piece)
 {
         if (piece.len > 0 && at < len)
@@ -121,40 +120,60 @@ int rec_block_patch(struct kv_txn *t, uint64_t ino, const struct rec_block_edit 
         }
         if (end <= e->from)
                 return 0;
-        if (end > e->old_len) {
+        if (end > e->old_len)
                 *allocated += allocation(end) - allocation(e->old_len);
-        }
         fmt_key_block(&k, ino, e->offset);
         return kv_patch(t, fmt_slice(&k), e->from, slice_of(e->data.data, end - e->from));
+}
+
+void rec_blocks_start(struct kv_txn *t, struct rec_blocks *r, uint64_t ino, uint64_t begin, uint64_t end,
+                      const struct kv_range_opts *how)
+{
+        struct kv_range_opts opts = *how;
+
+        fmt_key_block(&r->begin, ino, begin);
+        fmt_key_block(&r->end, ino, end);
+        opts.begin = fmt_slice(&r->begin);
+        opts.end = fmt_slice(&r->end);
+        kv_range_start(t, &r->range, &opts);
+}
+
+int rec_blocks_next(struct rec_blocks *r, uint64_t *ret_offset, struct slice *ret_data)
+{
+        struct fmt_parsed_key parsed;
+        struct slice key;
+        int q = kv_range_next(&r->range, &key, ret_data);
+
+        if (q <= 0)
+                return q;
+        q = fmt_key_parse(key, &parsed);
+        if (q < 0)
+                return q;
+        *ret_offset = parsed.offset;
+        return 1;
+}
+
+void rec_blocks_end(struct rec_blocks *r)
+{
+        kv_range_end(&r->range);
 }
 
 int rec_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse, unsigned limit,
                    struct rec_block_found *ret)
 {
-        struct fmt_key begin_key, end_key;
-        struct fmt_parsed_key parsed;
-        struct slice key, value;
-        struct kv_range range;
+        const struct kv_range_opts how = { .limit = limit, .reverse = reverse, .mode = KV_ALL };
+        _cleanup_blocks_ struct rec_blocks blocks;
+        struct slice data;
+        uint64_t offset;
         int r;
 
         *ret = (struct rec_block_found){ .count = 0 };
-        fmt_key_block(&begin_key, ino, begin);
-        fmt_key_block(&end_key, ino, end);
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){ .begin = fmt_slice(&begin_key),
-                                                .end = fmt_slice(&end_key),
-                                                .limit = limit,
-                                                .reverse = reverse,
-                                                .mode = KV_ALL });
-        while ((r = kv_range_next(&range, &key, &value)) > 0) {
-                r = fmt_key_parse(key, &parsed);
-                if (r < 0)
-                        break;
-                ret->last = parsed.offset;
-                ret->allocated += allocation(value.len);
+        rec_blocks_start(t, &blocks, ino, begin, end, &how);
+        while ((r = rec_blocks_next(&blocks, &offset, &data)) > 0) {
+                ret->last = offset;
+                ret->allocated += allocation(data.len);
                 ret->count++;
         }
-        kv_range_end(&range);
         return r;
 }
 
@@ -182,9 +201,17 @@ int rec_block_clear(struct kv_txn *t, uint32_t block_size, uint64_t ino, uint64_
         return kv_clear_range(t, fmt_slice(&begin_key), fmt_slice(&end_key));
 }
 
+int rec_block_clear_one(struct kv_txn *t, uint64_t ino, uint64_t offset)
+{
+        struct fmt_key k;
+
+        fmt_key_block(&k, ino, offset);
+        return kv_clear(t, fmt_slice(&k));
+}
+
 unsigned rec_block_step(const struct kv_limits *limits)
 {
-        /* Counting fetches the values, which on a cluster travel. */
+        /* Counting fetches the values, which on a cluster cross the network. */
         size_t step = limits->remote ? 64 : 512;
 
         return (unsigned)(step < limits->clear_keys ? step : limits->clear_keys);

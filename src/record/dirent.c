@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "record/dirent.h"
-#include "record/inode.h"
 
 void rec_dirent_start(struct kv_txn *t, struct rec_dirent_read *r, uint64_t dir, struct slice name)
 {
@@ -34,6 +33,43 @@ int rec_dirent_clear(struct kv_txn *t, uint64_t dir, struct slice name)
         return kv_clear(t, fmt_slice(&k));
 }
 
+void rec_dirents_start(struct kv_txn *t, struct rec_dirents *r, uint64_t dir, struct slice after)
+{
+        if (after.len > 0)
+                fmt_key_dirent_after(&r->begin, dir, after);
+        else
+                fmt_key_dirent(&r->begin, dir, after);
+        fmt_key_dir_end(&r->end, dir);
+        kv_range_start(t, &r->range,
+                       &(struct kv_range_opts){
+                               .begin = fmt_slice(&r->begin), .end = fmt_slice(&r->end), .snapshot = true });
+}
+
+int rec_dirents_next(struct rec_dirents *r, struct slice *ret_name, struct fmt_dirent *ret)
+{
+        struct fmt_parsed_key parsed;
+        struct slice key, value;
+        int q = kv_range_next(&r->range, &key, &value);
+
+        if (q <= 0)
+                return q;
+        q = fmt_key_parse(key, &parsed);
+        if (q < 0)
+                return q;
+        q = fmt_dirent_decode(value, ret);
+        if (q < 0)
+                return q;
+        *ret_name = parsed.name;
+        return 1;
+}
+
+void rec_dirents_end(struct rec_dirents *r)
+{
+        kv_range_end(&r->range);
+}
+
+/* ---- the directory itself ------------------------------------------------------------------------ */
+
 int rec_dirent_missing_wait(struct kv_txn *t, struct rec_inode_read *dir)
 {
         struct rec_inode inode;
@@ -54,9 +90,9 @@ int rec_dirent_missing(struct kv_txn *t, uint64_t dir)
 
 int rec_dir_check_empty(struct kv_txn *t, uint64_t dir)
 {
+        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         struct fmt_key begin, end;
         struct slice key, value;
-        struct kv_range range;
         int r;
 
         fmt_key_dirent(&begin, dir, slice_of(NULL, 0));
@@ -65,11 +101,8 @@ int rec_dir_check_empty(struct kv_txn *t, uint64_t dir)
                        &(struct kv_range_opts){
                                .begin = fmt_slice(&begin), .end = fmt_slice(&end), .limit = 1 });
         r = kv_range_next(&range, &key, &value);
-        kv_range_end(&range);
         return r > 0 ? -ENOTEMPTY : r;
 }
-
-/* ---- the directory itself ------------------------------------------------------------------------ */
 
 int rec_parent_start(struct kv_txn *t, struct rec_inode_read *r, uint64_t dir)
 {
@@ -100,7 +133,12 @@ int rec_dir_touch(struct kv_txn *t, uint64_t dir, struct timespec now, int subdi
         fmt_time_encode(now, time);
         fmt_key_attr(&k, dir, FMT_ATTR_TIMES);
         r = kv_atomic(t, KV_BYTE_MAX, fmt_slice(&k), slice_of(time, sizeof(time)));
-        if (r >= 0 && subdirs != 0)
+        if (r < 0)
+                return r;
+        if (subdirs != 0) {
                 r = rec_inode_add(t, dir, FMT_ATTR_NLINK, subdirs);
-        return r < 0 ? r : rec_inode_add(t, dir, FMT_ATTR_CHANGE, 1);
+                if (r < 0)
+                        return r;
+        }
+        return rec_inode_add(t, dir, FMT_ATTR_CHANGE, 1);
 }

@@ -13,12 +13,13 @@ int rec_epoch_wait(struct kv_txn *t, struct rec_epoch_read *r, uint64_t *ret)
         int64_t epoch = 0;
         int q = kv_get_wait(t, &r->read, &value);
 
-        if (q == 0)
-                q = fmt_counter_decode(value, &epoch);
-        else if (q == -ENOENT)
-                q = 0; /* no collector has advanced it yet */
-        if (q < 0)
+        if (q < 0 && q != -ENOENT)
                 return q;
+        if (q == 0) {
+                q = fmt_counter_decode(value, &epoch);
+                if (q < 0)
+                        return q;
+        }
         if (epoch < 0)
                 return -ERR_CORRUPT;
         *ret = (uint64_t)epoch;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading and storing inodes. */
 #include "record/inode.h"
 
 #include "base/clock.h"
 
 #include <assert.h>
 
-/* The reads of many inodes are kept at once, so their keys are small copies. */
+/* Many reads are in flight at once, so each keeps small copies of its keys. */
 static struct slice small_key(const struct fmt_key *k, uint8_t out[REC_INODE_KEY_MAX])
 {
         assert(k->len <= REC_INODE_KEY_MAX);
@@ -36,23 +35,22 @@ void rec_inode_start(struct kv_txn *t, struct rec_inode_read *r, uint64_t ino, e
         r->extras = false;
         fmt_key_inode(&k, ino);
         kv_get_start(t, &r->record, small_key(&k, r->record_key), flags);
-        /* Where a read costs a round trip, two needless ones at the same time are cheaper than to wait for
-         * the type. */
+        /* Where a read costs a round trip, two unneeded ones at the same time are cheaper than waiting for the
+         * type. */
         if (want == REC_INODE_DIR || (want == REC_INODE_ATTR && kv_txn_limits(t)->remote))
                 start_extras(t, r);
 }
 
-/* Times under \xfe override: they are cleared whenever the record gets others. The ctime only grows. */
+/* Times under \xfe override those of the record: storing the record clears them. The ctime only grows. */
 static int wait_times(struct kv_txn *t, struct rec_inode_read *r, struct rec_inode *inode)
 {
         struct timespec time;
         struct slice value;
         int q = kv_get_wait(t, &r->times, &value);
 
-        if (q == -ENOENT)
-                return 0;
-        if (q == 0)
-                q = fmt_time_decode(value, &time);
+        if (q < 0)
+                return q == -ENOENT ? 0 : q;
+        q = fmt_time_decode(value, &time);
         if (q < 0)
                 return q;
         inode->dir_times = true;
@@ -68,10 +66,9 @@ static int wait_subdirs(struct kv_txn *t, struct rec_inode_read *r, struct rec_i
         int64_t n;
         int q = kv_get_wait(t, &r->subdirs, &value);
 
-        if (q == -ENOENT)
-                return 0;
-        if (q == 0)
-                q = fmt_counter_decode(value, &n);
+        if (q < 0)
+                return q == -ENOENT ? 0 : q;
+        q = fmt_counter_decode(value, &n);
         if (q < 0)
                 return q;
         if (n < 0 || n > UINT32_MAX - 2)
@@ -85,20 +82,21 @@ int rec_inode_wait(struct kv_txn *t, struct rec_inode_read *r, struct rec_inode 
         struct slice value;
         int q = kv_get_wait(t, &r->record, &value);
 
-        /* No inode has the number 0: it means "none" all over. */
-        if (q == 0 && r->ino == 0)
-                q = -ENOENT;
         if (q < 0)
                 return q;
+        if (r->ino == 0)
+                return -ENOENT; /* 0 means "none" wherever a number is stored */
         ret->ino = r->ino;
         ret->dir_times = false;
         ret->subdirs = 0;
         ret->scratch.used = 0;
         q = fmt_inode_decode(value, &ret->scratch, &ret->rec);
-        if (q >= 0 && ret->rec.size > FMT_FILE_SIZE_MAX)
-                q = -ERR_CORRUPT;
-        if (q < 0 || r->want == REC_INODE_RECORD || !S_ISDIR(ret->rec.mode))
+        if (q < 0)
                 return q;
+        if (ret->rec.size > FMT_FILE_SIZE_MAX)
+                return -ERR_CORRUPT;
+        if (r->want == REC_INODE_RECORD || !S_ISDIR(ret->rec.mode))
+                return 0;
         if (!r->extras)
                 start_extras(t, r);
         q = wait_times(t, r, ret);
@@ -184,11 +182,51 @@ int rec_inode_store(struct kv_txn *t, const struct rec_inode *inode, unsigned ch
         for (size_t i = 0; r >= 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
                 if (changed & keys[i].changed)
                         r = conflict(t, KV_CONFLICT_WRITE, inode->ino, keys[i].attr);
-        if (r >= 0 && inode->dir_times) {
+        if (r < 0)
+                return r;
+        if (inode->dir_times) {
                 struct fmt_key k;
 
                 fmt_key_attr(&k, inode->ino, FMT_ATTR_TIMES);
                 r = kv_clear(t, fmt_slice(&k));
+                if (r < 0)
+                        return r;
         }
-        return r < 0 ? r : rec_inode_add(t, inode->ino, FMT_ATTR_CHANGE, 1);
+        return rec_inode_add(t, inode->ino, FMT_ATTR_CHANGE, 1);
+}
+
+int rec_inode_clear(struct kv_txn *t, uint64_t ino)
+{
+        struct fmt_key begin, end;
+
+        fmt_key_inode(&begin, ino);
+        fmt_key_inode_end(&end, ino);
+        return kv_clear_range(t, fmt_slice(&begin), fmt_slice(&end));
+}
+
+/* ---- allocated bytes beside the record ----------------------------------------------------------- */
+
+void rec_allocated_start(struct kv_txn *t, struct rec_allocated_read *r, uint64_t ino)
+{
+        fmt_key_attr(&r->key, ino, FMT_ATTR_BLOCKS);
+        kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
+}
+
+int rec_allocated_wait(struct kv_txn *t, struct rec_allocated_read *r)
+{
+        struct slice value;
+        int q = kv_get_wait(t, &r->read, &value);
+
+        r->exists = q == 0;
+        if (q < 0)
+                return q == -ENOENT ? 0 : q;
+        return fmt_counter_decode(value, &r->n);
+}
+
+int rec_allocated_fold(struct kv_txn *t, const struct rec_allocated_read *r, struct fmt_inode *rec)
+{
+        if (!r->exists)
+                return 0;
+        rec->allocated += (uint64_t)r->n;
+        return kv_clear(t, fmt_slice(&r->key));
 }

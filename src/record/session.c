@@ -1,12 +1,113 @@
 /* SPDX-License-Identifier: MIT */
 #include "record/session.h"
 
-#include "base/cleanup.h"
-#include "record/counter.h"
+/* Behind kv_run's markers, which have smaller numbers. */
+#define BATCH_MARKER 0xff
 
-#include <string.h>
+/* ---- one mount ---------------------------------------------------------------------------------- */
 
-void rec_registry_start(struct kv_txn *t, struct rec_registry_read *r, bool snapshot)
+int rec_session_set(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE], const struct fmt_process *entry)
+{
+        uint8_t value[FMT_SMALL_MAX];
+        struct fmt_key k;
+
+        fmt_key_process(&k, pid);
+        return kv_set(t, fmt_slice(&k), slice_of(value, fmt_process_encode(entry, value)));
+}
+
+int rec_session_exists(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE], unsigned flags)
+{
+        struct slice value;
+        struct fmt_key k;
+        int r;
+
+        fmt_key_process(&k, pid);
+        r = kv_get(t, fmt_slice(&k), flags, &value);
+        if (r == -ENOENT)
+                return 0;
+        return r < 0 ? r : 1;
+}
+
+int rec_session_clear(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE])
+{
+        struct fmt_key entry, status, end;
+        int r;
+
+        fmt_key_process(&entry, pid);
+        r = kv_clear(t, fmt_slice(&entry));
+        if (r < 0)
+                return r;
+        fmt_key_status(&status, pid);
+        fmt_key_status_end(&end, pid);
+        return kv_clear_range(t, fmt_slice(&status), fmt_slice(&end));
+}
+
+int rec_session_watch(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE], kv_watch_fn fn, void *arg,
+                      struct kv_watch **ret)
+{
+        struct fmt_key k;
+
+        fmt_key_process(&k, pid);
+        return kv_watch(t, fmt_slice(&k), fn, arg, ret);
+}
+
+int rec_status_set(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE], const struct fmt_status *status)
+{
+        uint8_t value[FMT_SMALL_MAX];
+        struct fmt_key k;
+
+        fmt_key_status(&k, pid);
+        return kv_set(t, fmt_slice(&k), slice_of(value, fmt_status_encode(status, value)));
+}
+
+int rec_status_get(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE], struct fmt_status *ret)
+{
+        struct slice value;
+        struct fmt_key k;
+        int r;
+
+        fmt_key_status(&k, pid);
+        r = kv_get(t, fmt_slice(&k), 0, &value);
+        return r < 0 ? r : fmt_status_decode(value, ret);
+}
+
+int rec_status_disturb(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE])
+{
+        struct fmt_key k;
+
+        fmt_key_status(&k, pid);
+        return kv_conflict_key(t, KV_CONFLICT_WRITE, fmt_slice(&k));
+}
+
+/* ---- keys that a store uses itself -------------------------------------------------------------- */
+
+int rec_session_fence(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE])
+{
+        struct fmt_key entry, status;
+        int r;
+
+        fmt_key_process(&entry, pid);
+        r = kv_set_fence(store, fmt_slice(&entry));
+        if (r < 0)
+                return r;
+        fmt_key_status(&status, pid);
+        return kv_set_markers(store, fmt_slice(&status));
+}
+
+void rec_session_fence_key(const uint8_t pid[FMT_PID_SIZE], struct fmt_key *ret)
+{
+        fmt_key_process(ret, pid);
+}
+
+void rec_session_batch_key(const uint8_t pid[FMT_PID_SIZE], struct fmt_key *ret)
+{
+        fmt_key_status(ret, pid);
+        ret->data[ret->len++] = BATCH_MARKER;
+}
+
+/* ---- all mounts --------------------------------------------------------------------------------- */
+
+void rec_sessions_start(struct kv_txn *t, struct rec_sessions *r, bool snapshot)
 {
         r->half = 0;
         for (unsigned i = 0; i < 2; i++) {
@@ -19,7 +120,7 @@ void rec_registry_start(struct kv_txn *t, struct rec_registry_read *r, bool snap
         }
 }
 
-int rec_registry_next(struct rec_registry_read *r, struct fmt_scratch *scratch, struct rec_mount *ret)
+int rec_sessions_next(struct rec_sessions *r, struct fmt_scratch *scratch, struct rec_session *ret)
 {
         struct fmt_parsed_key parsed;
         struct slice key, value;
@@ -34,8 +135,8 @@ int rec_registry_next(struct rec_registry_read *r, struct fmt_scratch *scratch, 
                         continue;
                 }
                 if (fmt_key_parse(key, &parsed) < 0)
-                        continue; /* nobody's: left to fsck */
-                *ret = (struct rec_mount){ .damaged = false };
+                        continue; /* not an entry: left to fsck */
+                *ret = (struct rec_session){ .damaged = false };
                 memcpy(ret->pid, parsed.pid, FMT_PID_SIZE);
                 if (fmt_process_decode(value, scratch, &ret->entry) < 0) {
                         ret->damaged = true;
@@ -46,211 +147,22 @@ int rec_registry_next(struct rec_registry_read *r, struct fmt_scratch *scratch, 
         return 0;
 }
 
-void rec_registry_end(struct rec_registry_read *r)
+void rec_sessions_end(struct rec_sessions *r)
 {
         kv_range_end(&r->range[0]);
         kv_range_end(&r->range[1]);
 }
 
-int rec_registry_alone(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE])
+int rec_session_is_only(struct kv_txn *t, const uint8_t *pid)
 {
-        struct rec_registry_read read;
+        _cleanup_sessions_ struct rec_sessions sessions;
         struct fmt_scratch scratch;
-        struct rec_mount m;
-        bool alone = true;
+        struct rec_session s;
         int r;
 
-        rec_registry_start(t, &read, false);
-        while (alone && (r = rec_registry_next(&read, &scratch, &m)) > 0)
-                alone = memcmp(m.pid, pid, FMT_PID_SIZE) == 0;
-        rec_registry_end(&read);
-        return alone && r < 0 ? r : alone;
-}
-
-/* ---- listing ------------------------------------------------------------------------------------ */
-
-/* Mounts are collected first: a callback must not be called twice for one because the transaction ran
- * again. */
-struct listed {
-        struct rec_mount mount;
-        uint8_t value[FMT_SMALL_MAX];
-        size_t len;
-};
-
-struct list {
-        struct listed *items;
-        size_t n, cap;
-};
-
-static int list_add(struct list *l, const struct rec_mount *m)
-{
-        struct listed *more, *item;
-
-        if (l->n == l->cap) {
-                size_t cap = l->cap > 0 ? 2 * l->cap : 8;
-
-                more = reallocarray(l->items, cap, sizeof(*more));
-                if (!more)
-                        return -ENOMEM;
-                l->items = more;
-                l->cap = cap;
-        }
-        item = &l->items[l->n++];
-        item->mount = *m;
-        item->len = m->damaged ? 0 : fmt_process_encode(&m->entry, item->value);
-        return 0;
-}
-
-/* Absent or damaged ones count as 0: there is nothing to wait for then. */
-static int read_heartbeat(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE], uint64_t *ret)
-{
-        struct fmt_status status;
-        struct slice value;
-        struct fmt_key key;
-        int r;
-
-        *ret = 0;
-        fmt_key_status(&key, pid);
-        r = kv_get(t, fmt_slice(&key), 0, &value);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        if (fmt_status_decode(value, &status) >= 0)
-                *ret = status.heartbeat;
-        return 0;
-}
-
-static int list_body(struct kv_txn *t, void *arg)
-{
-        struct list *l = arg;
-        struct rec_registry_read read;
-        struct fmt_scratch scratch;
-        struct rec_mount m;
-        int r;
-
-        l->n = 0;
-        rec_registry_start(t, &read, false);
-        while ((r = rec_registry_next(&read, &scratch, &m)) > 0) {
-                r = list_add(l, &m);
-                if (r < 0)
-                        break;
-        }
-        rec_registry_end(&read);
-        for (size_t i = 0; r >= 0 && i < l->n; i++)
-                r = read_heartbeat(t, l->items[i].mount.pid, &l->items[i].mount.heartbeat);
-        return r;
-}
-
-int rec_mounts(struct kv_store *store, rec_mount_fn fn, void *arg)
-{
-        struct list l = { 0 };
-        int r = kv_run(store, KV_READ, list_body, &l);
-
-        for (size_t i = 0; r == 0 && i < l.n; i++) {
-                struct listed *item = &l.items[i];
-                struct fmt_scratch scratch;
-
-                if (!item->mount.damaged)
-                        r = fmt_process_decode(slice_of(item->value, item->len), &scratch,
-                                               &item->mount.entry);
-                if (r == 0)
-                        r = fn(&item->mount, arg);
-        }
-        free(l.items);
-        return r;
-}
-
-/* ---- evicting ----------------------------------------------------------------------------------- */
-
-struct evict {
-        const uint8_t *pid;
-        const uint64_t *seen;
-        bool tried; /* an earlier run may have committed */
-};
-
-/* The entry is read with conflict, and every transaction of the mount reads it too: theirs come before
- * this one, or not at all. */
-static int evict_body(struct kv_txn *t, void *arg)
-{
-        struct evict *e = arg;
-        struct fmt_key entry, status, status_end;
-        struct slice value;
-        uint64_t heartbeat;
-        bool absent;
-        int r;
-
-        fmt_key_process(&entry, e->pid);
-        fmt_key_status(&status, e->pid);
-        fmt_key_status_end(&status_end, e->pid);
-        r = kv_get(t, fmt_slice(&entry), 0, &value);
-        if (r < 0 && r != -ENOENT)
-                return r;
-        absent = r == -ENOENT;
-        r = read_heartbeat(t, e->pid, &heartbeat);
-        if (r < 0)
-                return r;
-        if (!absent && e->seen && heartbeat != *e->seen)
-                return -EBUSY;
-        r = kv_clear(t, fmt_slice(&entry));
-        if (r >= 0)
-                r = kv_clear_range(t, fmt_slice(&status), fmt_slice(&status_end));
-        if (r < 0)
-                return r;
-        if (absent)
-                return e->tried ? 0 : 1;
-        e->tried = true;
-        return 0;
-}
-
-int rec_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint64_t *seen)
-{
-        struct evict e = { .pid = pid, .seen = seen };
-        int r = kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, evict_body, &e);
-
-        return r > 0 ? -ENOENT : r;
-}
-
-static int probe_body(struct kv_txn *t, void *arg)
-{
-        return rec_counter_add(t, FMT_COUNTER_INODES, 0);
-}
-
-int rec_probe_write(struct kv_store *store)
-{
-        return kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, probe_body, NULL);
-}
-
-/* ---- clearing ----------------------------------------------------------------------------------- */
-
-static int any_body(struct kv_txn *t, void *arg)
-{
-        const struct kv_range_opts *opts = arg;
-        struct slice key, value;
-        struct kv_range range;
-        int r;
-
-        kv_range_start(t, &range, opts);
-        r = kv_range_next(&range, &key, &value);
-        kv_range_end(&range);
-        return r;
-}
-
-static int clear_body(struct kv_txn *t, void *arg)
-{
-        const struct kv_range_opts *opts = arg;
-
-        return kv_clear_range(t, opts->begin, opts->end);
-}
-
-int rec_registry_clear(struct kv_store *store)
-{
-        struct fmt_key first[2], last[2];
-        struct kv_range_opts opts = { .limit = 1 };
-        int r;
-
-        fmt_key_processes(0, &first[0], &last[0]);
-        fmt_key_processes(1, &first[1], &last[1]);
-        opts.begin = fmt_slice(&first[0]);
-        opts.end = fmt_slice(&last[1]);
-        r = kv_run(store, KV_READ, any_body, &opts);
-        return r > 0 ? kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, clear_body, &opts) : r;
+        rec_sessions_start(t, &sessions, false);
+        while ((r = rec_sessions_next(&sessions, &scratch, &s)) > 0)
+                if (!pid || memcmp(s.pid, pid, FMT_PID_SIZE) != 0)
+                        return 0;
+        return r < 0 ? r : 1;
 }

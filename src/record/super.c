@@ -14,6 +14,15 @@ int rec_super_read(struct kv_txn *t, unsigned flags, struct fmt_scratch *scratch
         return fmt_meta_decode(value, scratch, ret);
 }
 
+int rec_super_set(struct kv_txn *t, const struct fmt_meta *meta)
+{
+        uint8_t value[FMT_SMALL_MAX];
+        struct fmt_key k;
+
+        fmt_key_meta(&k);
+        return kv_set(t, fmt_slice(&k), slice_of(value, fmt_meta_encode(meta, value)));
+}
+
 int rec_super_error(int r, const struct fmt_meta *meta, const char *what, struct err_text *text)
 {
         switch (r) {

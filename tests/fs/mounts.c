@@ -198,7 +198,7 @@ static int open_fs(struct mount *m, const struct mount_opts *o, struct err_text 
         return fs_open(m->store, &opts, &m->fs, text);
 }
 
-static int find_heartbeat(const struct rec_mount *found, void *arg)
+static int find_heartbeat(const struct rec_session *found, void *arg)
 {
         const struct mount *m = arg;
 
@@ -208,7 +208,7 @@ static int find_heartbeat(const struct rec_mount *found, void *arg)
 /* The first heartbeat comes by itself: afterwards the store stands still. */
 static void wait_for_heartbeat(struct mount *m)
 {
-        while (rec_mounts(m->site->bottom, find_heartbeat, m) != 1)
+        while (rec_session_each(m->site->bottom, find_heartbeat, m) != 1)
                 usleep(500);
 }
 

@@ -8,6 +8,7 @@
 #include "fs/session/session.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
+#include "record/session_table.h"
 
 struct site {
         struct kv_store *bottom; /* what they share */

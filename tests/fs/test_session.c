@@ -24,7 +24,7 @@ static int teardown(void **state)
         return 0;
 }
 
-static int count_one(const struct rec_mount *m, void *arg)
+static int count_one(const struct rec_session *m, void *arg)
 {
         ++*(unsigned *)arg;
         return 0;
@@ -34,7 +34,7 @@ static unsigned count_mounts(void)
 {
         unsigned n = 0;
 
-        assert_ok(rec_mounts(site.bottom, count_one, &n));
+        assert_ok(rec_session_each(site.bottom, count_one, &n));
         return n;
 }
 
@@ -48,7 +48,7 @@ static void make(struct mount *m, const char *name)
 
 /* ---- what the table says ------------------------------------------------------------------------ */
 
-static int check_entry(const struct rec_mount *m, void *arg)
+static int check_entry(const struct rec_session *m, void *arg)
 {
         const struct mount *mounted = arg;
 
@@ -74,7 +74,7 @@ static void test_entry(void **state)
 
         assert_int_equal(count_mounts(), 0);
         mount_open(&m, &site, &(struct mount_opts){ .mountpoint = "/some/where", .unix_pid = 4242 });
-        assert_int_equal(rec_mounts(site.bottom, check_entry, &m), 1);
+        assert_int_equal(rec_session_each(site.bottom, check_entry, &m), 1);
         assert_int_equal(count_mounts(), 1);
         make(&m, "file");
         mount_close(&m);
@@ -102,7 +102,7 @@ static void test_numbers(void **state)
         }
 }
 
-static int get_heartbeat(const struct rec_mount *m, void *arg)
+static int get_heartbeat(const struct rec_session *m, void *arg)
 {
         *(uint64_t *)arg = m->heartbeat;
         return 0;
@@ -115,7 +115,7 @@ static void test_heartbeat(void **state)
 
         mount_open(&m, &site, &(struct mount_opts){ .heartbeat_ms = 1 });
         while (seen < 3) {
-                assert_ok(rec_mounts(site.bottom, get_heartbeat, &seen));
+                assert_ok(rec_session_each(site.bottom, get_heartbeat, &seen));
                 usleep(1000);
         }
         mount_close(&m);
@@ -213,7 +213,7 @@ static void test_damaged_entry(void **state)
                 assert_fails(mount_open(&m, &site, &opts), EBUSY);
                 assert_non_null(strstr(text.text, "ashlar evict STORE ab736f6d65"));
         }
-        assert_ok(rec_evict(site.bottom, pid, NULL));
+        assert_ok(rec_session_evict(site.bottom, pid, NULL));
         mount_open(&m, &site, &(struct mount_opts){ 0 });
         mount_close(&m);
 }
@@ -329,10 +329,10 @@ static void test_evict(void **state)
         mount_open(&victim, &site, &(struct mount_opts){ 0 });
         mount_open(&other, &site, &(struct mount_opts){ 0 });
         make(&victim, "file");
-        assert_fails(rec_evict(site.bottom, fs_session_pid(victim.session), &seen), EBUSY);
+        assert_fails(rec_session_evict(site.bottom, fs_session_pid(victim.session), &seen), EBUSY);
         assert_int_equal(count_mounts(), 2);
-        assert_ok(rec_evict(site.bottom, fs_session_pid(victim.session), NULL));
-        assert_fails(rec_evict(site.bottom, fs_session_pid(victim.session), NULL), ENOENT);
+        assert_ok(rec_session_evict(site.bottom, fs_session_pid(victim.session), NULL));
+        assert_fails(rec_session_evict(site.bottom, fs_session_pid(victim.session), NULL), ENOENT);
         assert_int_equal(count_mounts(), 1);
         sum = site_sum(&site);
         assert_fails(fs_getattr(victim.fs, ROOT, &a), ERR_FENCED);
@@ -352,7 +352,7 @@ static void test_evict_idle(void **state)
         struct mount victim;
 
         mount_open(&victim, &site, &(struct mount_opts){ 0 });
-        assert_ok(rec_evict(site.bottom, fs_session_pid(victim.session), NULL));
+        assert_ok(rec_session_evict(site.bottom, fs_session_pid(victim.session), NULL));
         while (!fs_session_lost(victim.session))
                 usleep(1000);
         mount_close(&victim);
@@ -409,7 +409,7 @@ static void evict_under_load(bool exclusive)
                         assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
                 }
                 usleep((useconds_t)(faults.seed * 7919 % 30000));
-                assert_ok(rec_evict(site.bottom, fs_session_pid(victim.session), NULL));
+                assert_ok(rec_session_evict(site.bottom, fs_session_pid(victim.session), NULL));
                 sum = site_sum(&site);
                 for (unsigned i = 0; i < 3; i++) {
                         pthread_join(threads[i], NULL);
@@ -443,7 +443,7 @@ static int paused_body(struct kv_txn *t, void *arg)
         int r = kv_set(t, str("z"), str("written by the dead"));
 
         if (p->runs++ == 0)
-                assert_ok(rec_evict(site.bottom, fs_session_pid(p->victim->session), NULL));
+                assert_ok(rec_session_evict(site.bottom, fs_session_pid(p->victim->session), NULL));
         return r;
 }
 

@@ -198,7 +198,7 @@ static void replace_one(struct turns *t, unsigned i)
 
                 memcpy(pid, fs_session_pid(m->session), FMT_PID_SIZE);
                 mount_crash(m);
-                assert_ok(rec_evict(t->site.bottom, pid, NULL));
+                assert_ok(rec_session_evict(t->site.bottom, pid, NULL));
         }
         mount_open(m, &t->site, &(struct mount_opts){ .faults = faulty(rng_next(&t->rng)).faults });
 }
@@ -352,7 +352,7 @@ static void test_one_dies(void **state)
                 mount_crash(&mounts[0]);
                 site_check(&site, NULL);
                 mount_close(&mounts[1]);
-                assert_ok(rec_evict(site.bottom, pid, NULL));
+                assert_ok(rec_session_evict(site.bottom, pid, NULL));
                 site_check(&site, NULL);
                 mount_open(&mounts[0], &site, &(struct mount_opts){ 0 });
                 drain(&site);

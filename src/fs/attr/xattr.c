@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Extended attributes: a key each, beside the inode's record. */
+#include "record/xattr.h"
 #include "fs/inode/inode.h"
 #include "fs/run.h"
 #include "record/inode.h"
 
 #include <sys/xattr.h>
 
-/* What listxattr(2) can return: the kernel's XATTR_LIST_MAX. */
+/* The longest result of listxattr(2): the kernel's XATTR_LIST_MAX. */
 #define LIST_MAX 65536u
 
 static int check_name(struct slice name)
@@ -31,20 +32,18 @@ static int change_body(struct kv_txn *t, void *arg)
 {
         struct change *c = arg;
         struct rec_inode_read inode_read;
+        struct rec_xattr_read xattr_read;
         struct rec_inode inode;
-        struct kv_read read;
         struct slice former;
-        struct fmt_key k;
         bool exists;
         int r;
 
         rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
-        fmt_key_xattr(&k, c->ino, c->name);
-        kv_get_start(t, &read, fmt_slice(&k), 0);
+        rec_xattr_start(t, &xattr_read, c->ino, c->name, 0);
         r = rec_inode_wait(t, &inode_read, &inode);
         if (r < 0)
                 return r;
-        r = kv_get_wait(t, &read, &former);
+        r = rec_xattr_wait(t, &xattr_read, &former);
         if (r < 0 && r != -ENOENT)
                 return r;
         exists = r == 0;
@@ -53,9 +52,11 @@ static int change_body(struct kv_txn *t, void *arg)
         if (!exists && (c->remove || (c->flags & XATTR_REPLACE)))
                 return -ENODATA;
 
-        r = c->remove ? kv_clear(t, fmt_slice(&k)) : kv_set(t, fmt_slice(&k), c->value);
+        r = c->remove ? rec_xattr_clear(t, c->ino, c->name) : rec_xattr_set(t, c->ino, c->name, c->value);
+        if (r < 0)
+                return r;
         inode.rec.ctime = c->now;
-        return r < 0 ? r : rec_inode_store(t, &inode, 0);
+        return rec_inode_store(t, &inode, 0);
 }
 
 int fs_setxattr(struct fs *fs, uint64_t ino, struct slice name, struct slice value, int flags)
@@ -80,8 +81,9 @@ int fs_removexattr(struct fs *fs, uint64_t ino, struct slice name)
         struct change c = { .fs = fs, .ino = ino, .name = name, .remove = true, .now = fs_now(fs) };
         int r = check_name(name);
 
-        if (r >= 0)
-                r = fs_run_write(fs, KV_RESERVE, change_body, &c);
+        if (r < 0)
+                return r;
+        r = fs_run_write(fs, KV_RESERVE, change_body, &c);
         return r < 0 ? r : 0;
 }
 
@@ -99,18 +101,16 @@ static int get_body(struct kv_txn *t, void *arg)
 {
         struct get *g = arg;
         struct rec_inode_read inode_read;
+        struct rec_xattr_read xattr_read;
         struct rec_inode inode;
-        struct kv_read read;
         struct slice value;
-        struct fmt_key k;
         int r;
 
-        /* Only an inode that exists can lack an attribute, and most attributes that are asked for are
-         * lacking (security.capability, with each first write): read both at once. */
+        /* Only an absent attribute needs the inode, but most attributes that are asked for are absent
+         * (security.capability, with each first write): both reads start at once. */
         rec_inode_start(t, &inode_read, g->ino, REC_INODE_RECORD, KV_SNAPSHOT);
-        fmt_key_xattr(&k, g->ino, g->name);
-        kv_get_start(t, &read, fmt_slice(&k), KV_SNAPSHOT);
-        r = kv_get_wait(t, &read, &value);
+        rec_xattr_start(t, &xattr_read, g->ino, g->name, KV_SNAPSHOT);
+        r = rec_xattr_wait(t, &xattr_read, &value);
         if (r == -ENOENT) {
                 r = rec_inode_wait(t, &inode_read, &inode);
                 return r < 0 ? r : -ENODATA;
@@ -144,56 +144,41 @@ struct list {
         size_t cap, len;
 };
 
-/* Appends a name and its zero byte. */
-static int list_one(struct list *l, struct slice key)
+/* Appends NAME and its zero byte. */
+static int list_one(struct list *l, struct slice name)
 {
-        struct fmt_parsed_key parsed;
-        int r = fmt_key_parse(key, &parsed);
-
-        if (r < 0)
-                return r;
-        if (parsed.kind != FMT_XATTR)
-                return -ERR_CORRUPT;
-        if (parsed.name.len + 1 > LIST_MAX - l->len)
+        if (name.len + 1 > LIST_MAX - l->len)
                 return -E2BIG;
         if (l->cap > 0) {
-                if (parsed.name.len + 1 > l->cap - l->len)
+                if (name.len + 1 > l->cap - l->len)
                         return -ERANGE;
-                memcpy(l->buf + l->len, parsed.name.data, parsed.name.len);
-                l->buf[l->len + parsed.name.len] = '\0';
+                memcpy(l->buf + l->len, name.data, name.len);
+                l->buf[l->len + name.len] = '\0';
         }
-        l->len += parsed.name.len + 1;
+        l->len += name.len + 1;
         return 0;
 }
 
 static int list_body(struct kv_txn *t, void *arg)
 {
         struct list *l = arg;
+        _cleanup_xattrs_ struct rec_xattrs names;
         struct rec_inode_read inode_read;
         struct rec_inode inode;
-        struct fmt_key begin, end;
-        struct slice key, value;
-        struct kv_range range;
+        struct slice name;
         int r;
 
         l->len = 0;
         rec_inode_start(t, &inode_read, l->ino, REC_INODE_RECORD, KV_SNAPSHOT);
-        fmt_key_xattr(&begin, l->ino, slice_of(NULL, 0));
-        end = begin;
-        end.data[end.len - 1]++; /* what follows \x02 */
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
-                                                .end = fmt_slice(&end),
-                                                .snapshot = true,
-                                                .mode = KV_ALL });
-        while ((r = kv_range_next(&range, &key, &value)) > 0) {
-                r = list_one(l, key);
+        rec_xattrs_start(t, &names, l->ino);
+        while ((r = rec_xattrs_next(&names, &name)) > 0) {
+                r = list_one(l, name);
                 if (r < 0)
-                        break;
+                        return r;
         }
-        kv_range_end(&range);
-        if (r >= 0)
-                r = rec_inode_wait(t, &inode_read, &inode);
+        if (r < 0)
+                return r;
+        r = rec_inode_wait(t, &inode_read, &inode);
         return r < 0 ? r : (int)l->len;
 }
 

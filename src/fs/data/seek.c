@@ -35,29 +35,21 @@ static int seek_block(struct seek *s, uint64_t block)
 
 static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
 {
-        struct fmt_key begin, end;
-        struct fmt_parsed_key parsed;
-        struct slice key, value;
-        struct kv_range range;
+        const struct kv_range_opts how = { .limit = SEEK_BLOCKS, .snapshot = true };
+        _cleanup_blocks_ struct rec_blocks blocks;
+        struct slice data;
+        uint64_t block;
         size_t n = 0;
         int r;
 
-        fmt_key_block(&begin, s->ino, rec_block_down(s->fs->block_size, s->at));
-        fmt_key_block(&end, s->ino, rec_block_up(s->fs->block_size, size));
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
-                                                .end = fmt_slice(&end),
-                                                .limit = SEEK_BLOCKS,
-                                                .snapshot = true });
-        while ((r = kv_range_next(&range, &key, &value)) > 0) {
+        rec_blocks_start(t, &blocks, s->ino, rec_block_down(s->fs->block_size, s->at),
+                         rec_block_up(s->fs->block_size, size), &how);
+        while ((r = rec_blocks_next(&blocks, &block, &data)) > 0) {
                 n++;
-                r = fmt_key_parse(key, &parsed);
-                if (r >= 0)
-                        r = seek_block(s, parsed.offset);
+                r = seek_block(s, block);
                 if (r <= 0)
                         break;
         }
-        kv_range_end(&range);
         if (r >= 0 && !s->found && n < SEEK_BLOCKS) {
                 /* No more blocks: from here on it is all one hole. */
                 if (s->whence == SEEK_DATA)

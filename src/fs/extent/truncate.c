@@ -4,6 +4,7 @@
 #include "fs/run.h"
 #include "record/garbage.h"
 #include "record/inode.h"
+#include "record/session.h"
 
 #include "fs/gc/gc.h"
 #include "record/block.h"
@@ -116,13 +117,7 @@ struct trim {
 /* Whether the mount that is writing the blocks is still registered. */
 static int writer_lives(struct kv_txn *t, const struct rec_inode *inode)
 {
-        struct slice unused;
-        struct fmt_key k;
-        int r;
-
-        fmt_key_process(&k, inode->rec.writer.data);
-        r = kv_get(t, fmt_slice(&k), KV_SNAPSHOT, &unused);
-        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+        return rec_session_exists(t, inode->rec.writer.data, KV_SNAPSHOT);
 }
 
 static int trim_body(struct kv_txn *t, void *arg)
@@ -132,7 +127,6 @@ static int trim_body(struct kv_txn *t, void *arg)
         unsigned step = rec_block_step(fs->limits);
         struct rec_block_found found;
         struct rec_inode inode;
-        struct fmt_key garbage;
         uint64_t begin;
         int r = rec_inode_load(t, trim->ino, REC_INODE_RECORD, 0, &inode);
 
@@ -167,9 +161,8 @@ static int trim_body(struct kv_txn *t, void *arg)
         if (r >= 0 && found.count < step) {
                 inode.rec.trim_from = 0;
                 /* That of an unlinked inode stays: it is still to be collected. */
-                fmt_key_garbage(&garbage, trim->ino);
                 if (inode.rec.nlink > 0)
-                        r = kv_clear(t, fmt_slice(&garbage));
+                        r = rec_garbage_clear(t, trim->ino);
         }
         if (r >= 0)
                 r = rec_inode_store(t, &inode, 0);

@@ -6,6 +6,7 @@
 #include "record/counter.h"
 #include "record/garbage.h"
 #include "record/inode.h"
+#include "record/session.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -54,7 +55,7 @@ struct batch {
  * meanwhile conflicts; and who registers later finds no name that leads to what is being cleared. */
 static int look_for_others(const struct fs *fs, struct kv_txn *t, bool *ret_alone)
 {
-        int r = fs->shared ? rec_registry_alone(t, fs_session_pid(fs->session)) : 1;
+        int r = fs->shared ? rec_session_is_only(t, fs_session_pid(fs->session)) : 1;
 
         *ret_alone = r > 0;
         return r < 0 ? r : 0;
@@ -115,25 +116,18 @@ static int clear_blocks(struct fs *fs, struct kv_txn *t, uint64_t ino, unsigned 
 /* 'g' and 'i' go with the last block, so that an interrupted collection is taken up again. */
 static int clear_inode(struct fs *fs, struct kv_txn *t, struct job *job, unsigned *budget)
 {
-        struct fmt_key key, end;
         int r = 0;
 
         if (job->one_block && !job->no_blocks) {
-                fmt_key_block(&key, job->ino, 0);
-                r = kv_clear(t, fmt_slice(&key));
+                r = rec_block_clear_one(t, job->ino, 0);
         } else if (!job->no_blocks) {
                 r = clear_blocks(fs, t, job->ino, budget);
         }
         job->more = r > 0;
         if (r != 0)
                 return r;
-        fmt_key_inode(&key, job->ino);
-        fmt_key_inode_end(&end, job->ino);
-        r = kv_clear_range(t, fmt_slice(&key), fmt_slice(&end));
-        if (r < 0)
-                return r;
-        fmt_key_garbage(&key, job->ino);
-        return kv_clear(t, fmt_slice(&key));
+        r = rec_inode_clear(t, job->ino);
+        return r < 0 ? r : rec_garbage_clear(t, job->ino);
 }
 
 static int collect_body(struct kv_txn *t, void *arg)
@@ -151,14 +145,12 @@ static int collect_body(struct kv_txn *t, void *arg)
                 r = judge(b, t, &reads[i], &b->jobs[i]);
         for (unsigned i = 0; r >= 0 && i < b->count; i++) {
                 struct job *job = &b->jobs[i];
-                struct fmt_key key;
 
                 if (job->verdict == JOB_CLEAR) {
                         r = clear_inode(b->fs, t, job, &budget);
                         cleared += r == 0;
                 } else if (job->verdict == JOB_STALE) {
-                        fmt_key_garbage(&key, job->ino);
-                        r = kv_clear(t, fmt_slice(&key));
+                        r = rec_garbage_clear(t, job->ino);
                 }
         }
         if (r >= 0 && cleared > 0)
@@ -277,7 +269,7 @@ static int alone_body(struct kv_txn *t, void *arg)
 {
         const struct fs *fs = arg;
 
-        return rec_registry_alone(t, fs_session_pid(fs->session));
+        return rec_session_is_only(t, fs_session_pid(fs->session));
 }
 
 static bool is_alone(struct fs_gc *c)

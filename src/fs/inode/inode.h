@@ -8,6 +8,7 @@
 #include "fs/state.h"
 #include "record/dirent.h"
 #include "record/inode.h"
+#include "record/xattr.h"
 
 /* ---- attributes (attr.c) ----------------------------------------------------------------------- */
 
@@ -36,14 +37,16 @@ void fs_atime_set(struct fs *fs, uint64_t ino, struct timespec now);
 /* Takes setuid, and setgid where it is one (group-executable), from a MODE. True if that changed it. */
 bool fs_priv_kill_mode(uint32_t *mode);
 
-/* The xattr security.capability, being read. */
+/* A read in flight of the attribute security.capability. */
 struct fs_priv_read {
-        struct fmt_key key;
-        struct kv_read read;
+        uint64_t ino;
+        struct rec_xattr_read xattr;
 };
 
+/* Starts reading the attribute; fs_priv_wait_clear clears it. */
 void fs_priv_start(struct kv_txn *t, struct fs_priv_read *r, uint64_t ino);
-/* Clears it if it is there: 1 if it was, 0 if not. A write, so wait for all other reads first. */
+/* Clears the attribute if it exists: 1 if it did, 0 if not. It writes, so all other reads must be waited for
+ * before. */
 int fs_priv_wait_clear(struct kv_txn *t, struct fs_priv_read *r);
 
 /* ---- references (inuse.c) ---------------------------------------------------------------------- */

@@ -16,18 +16,17 @@ bool fs_priv_kill_mode(uint32_t *mode)
 
 void fs_priv_start(struct kv_txn *t, struct fs_priv_read *r, uint64_t ino)
 {
-        fmt_key_xattr(&r->key, ino, slice_str(CAPABILITY));
-        kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
+        r->ino = ino;
+        rec_xattr_start(t, &r->xattr, ino, slice_str(CAPABILITY), 0);
 }
 
 int fs_priv_wait_clear(struct kv_txn *t, struct fs_priv_read *r)
 {
         struct slice value;
-        int q = kv_get_wait(t, &r->read, &value);
+        int q = rec_xattr_wait(t, &r->xattr, &value);
 
-        if (q == 0)
-                q = kv_clear(t, fmt_slice(&r->key));
-        else if (q == -ENOENT)
-                return 0;
+        if (q < 0)
+                return q == -ENOENT ? 0 : q;
+        q = rec_xattr_clear(t, r->ino, slice_str(CAPABILITY));
         return q < 0 ? q : 1;
 }

@@ -25,12 +25,7 @@ struct link {
  * Whoever names it holds a reference, so it is not being collected. */
 static int revive(struct kv_txn *t, const struct rec_inode *inode)
 {
-        struct fmt_key key;
-
-        if (inode->rec.trim_from != 0)
-                return 0;
-        fmt_key_garbage(&key, inode->ino);
-        return kv_clear(t, fmt_slice(&key));
+        return inode->rec.trim_from != 0 ? 0 : rec_garbage_clear(t, inode->ino);
 }
 
 static int link_body(struct kv_txn *t, void *arg)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Listing directories. Entries are handed out while the transaction that read them is open, and a
- * transaction that has to be run again goes on behind the last entry that was taken. */
+/* Listing directories. Entries are passed to the callback while the transaction that read them is open, and a
+ * transaction that runs again goes on behind the last entry that was taken. */
 #include "fs/gc/gc.h"
 #include "fs/inode/inode.h"
 #include "fs/run.h"
-#include "fs/tree/internal.h"
 #include "fs/writeback/writeback.h"
+#include "record/dirent.h"
 #include "record/inode.h"
 
-/* Entries whose inodes are read together. On a local store this only costs what the caller then has no
- * room for. */
+/* Entries whose inodes are read together. On a local store a large group only costs reads of entries that do not
+ * fit into the reply. */
 #define GROUP_LOCAL  16u
 #define GROUP_REMOTE 64u
 
@@ -24,7 +24,7 @@ struct readdir {
         struct timespec now;
         uint64_t generation;    /* of the collector, from before the transaction */
         fs_writeback_mark mark; /* from before the transaction */
-        bool again;             /* run again: the collector came between */
+        bool again;             /* run again: the collector or a flush came between */
         uint64_t held;          /* an inode with a reference from before the transaction; 0: none */
         bool atime_due;
         bool delivered; /* something was taken */
@@ -40,36 +40,31 @@ struct item {
         struct fs_attr attr;
 };
 
-/* The next entries: their number, 0 at the end. */
-static int fill_group(struct readdir *d, struct kv_range *range, struct item *items, unsigned max)
+/* Reads the next entries into ITEMS; returns their number, 0 at the end. A damaged entry ends the group before it:
+ * its error is the result of the next call. */
+static int fill_group(struct readdir *d, struct rec_dirents *entries, struct item *items, unsigned max)
 {
         unsigned n = 0;
 
         while (n < max) {
-                struct fmt_parsed_key parsed;
-                struct slice key, value;
-                int r = d->broken < 0 ? d->broken : kv_range_next(range, &key, &value);
+                struct slice name;
+                int r = d->broken < 0 ? d->broken : rec_dirents_next(entries, &name, &items[n].dirent);
 
                 if (r == 0)
                         break;
-                if (r > 0)
-                        r = fmt_key_parse(key, &parsed);
-                if (r >= 0)
-                        r = fmt_dirent_decode(value, &items[n].dirent);
                 if (r < 0) {
-                        /* What comes before it can be listed. */
                         d->broken = r;
                         return n > 0 ? (int)n : r;
                 }
-                items[n].name_len = (uint8_t)parsed.name.len;
-                memcpy(items[n].name, parsed.name.data, parsed.name.len);
+                items[n].name_len = (uint8_t)name.len;
+                memcpy(items[n].name, name.data, name.len);
                 items[n].has_attr = false;
                 n++;
         }
         return (int)n;
 }
 
-/* Reads the inodes of a group. One that is missing leaves its name without attributes. */
+/* Reads the inodes of a group. A missing one leaves its name without attributes. */
 static int fill_attrs(struct readdir *d, struct kv_txn *t, struct item *items, unsigned n)
 {
         for (unsigned i = 0; i < n; i++)
@@ -88,8 +83,8 @@ static int fill_attrs(struct readdir *d, struct kv_txn *t, struct item *items, u
         return 0;
 }
 
-/* Takes the reference that goes with an entry's attributes. It counts from the read on if the collector has
- * not looked since (see fs_lookup); otherwise 0: it is held, and the inode to be read again. */
+/* Takes the reference that goes with an entry's attributes. 1: it counts from the read on, because the collector
+ * has not looked at the table since (see fs_lookup). 0: it is held, and the inode must be read again. */
 static int take_reference(struct readdir *d, uint64_t ino)
 {
         int r;
@@ -110,7 +105,7 @@ static int take_reference(struct readdir *d, uint64_t ino)
         return 0;
 }
 
-/* Hands out one entry: 1 if it was taken, 0 to stop. */
+/* Passes one entry to the callback: 1 if it was taken, 0 to stop. */
 static int deliver(struct readdir *d, struct item *item)
 {
         const struct fs_entry entry = { .name = slice_of(item->name, item->name_len),
@@ -140,14 +135,14 @@ static int deliver(struct readdir *d, struct item *item)
         return 1;
 }
 
-static int deliver_all(struct readdir *d, struct kv_txn *t, struct kv_range *range)
+static int deliver_all(struct readdir *d, struct kv_txn *t, struct rec_dirents *entries)
 {
         struct item items[GROUP_REMOTE];
         unsigned max = d->fs->limits->remote ? GROUP_REMOTE : GROUP_LOCAL;
         bool confirmed = false;
 
         for (;;) {
-                int r, n = fill_group(d, range, items, max);
+                int r, n = fill_group(d, entries, items, max);
 
                 if (n <= 0)
                         return n < 0 ? n : 1;
@@ -165,7 +160,7 @@ static int deliver_all(struct readdir *d, struct kv_txn *t, struct kv_range *ran
         }
 }
 
-/* A removed directory is an empty one. Whoever begins to list a directory accesses it. */
+/* A removed directory is an empty one. Listing from the beginning is an access. */
 static int wait_dir(struct readdir *d, struct kv_txn *t, struct rec_inode_read *read)
 {
         struct rec_inode dir;
@@ -183,27 +178,15 @@ static int wait_dir(struct readdir *d, struct kv_txn *t, struct rec_inode_read *
 static int readdir_body(struct kv_txn *t, void *arg)
 {
         struct readdir *d = arg;
-        struct slice after = slice_of(d->after, d->after_len);
+        _cleanup_dirents_ struct rec_dirents entries;
         struct rec_inode_read dir_read;
-        struct fmt_key begin, end;
-        struct kv_range range;
         int r;
 
         d->broken = 0;
         rec_inode_start(t, &dir_read, d->dir, REC_INODE_DIR, KV_SNAPSHOT);
-        if (after.len > 0)
-                fmt_key_dirent_after(&begin, d->dir, after);
-        else
-                fmt_key_dirent(&begin, d->dir, after);
-        fmt_key_dir_end(&end, d->dir);
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){
-                               .begin = fmt_slice(&begin), .end = fmt_slice(&end), .snapshot = true });
+        rec_dirents_start(t, &entries, d->dir, slice_of(d->after, d->after_len));
         r = wait_dir(d, t, &dir_read);
-        if (r >= 0)
-                r = deliver_all(d, t, &range);
-        kv_range_end(&range);
-        return r;
+        return r < 0 ? r : deliver_all(d, t, &entries);
 }
 
 int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, fs_entry_fn fn, void *arg)
@@ -226,7 +209,7 @@ int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, 
         if (d.held != 0)
                 fs_forget(fs, d.held, 1);
         if (r < 0)
-                /* What was handed out stays so; the error comes again with the next call. */
+                /* Entries were already passed to the callback; the error comes again with the next call. */
                 return d.delivered ? 0 : r;
         if (d.atime_due)
                 fs_atime_set(fs, dir, d.now);

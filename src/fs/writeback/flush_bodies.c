@@ -4,6 +4,7 @@
 #include "record/block.h"
 #include "record/garbage.h"
 #include "record/inode.h"
+#include "record/session.h"
 
 #include "fs/extent/extent.h"
 #include "fs/gc/gc.h"
@@ -23,49 +24,12 @@ static bool is_of_others(const struct flush_commit *c, const struct fmt_inode *r
         return rec->writer.len > 0 && !slice_eq(rec->writer, slice_of(c->writer->pid, FMT_PID_SIZE));
 }
 
-/* What is counted beside the record of what blocks take. */
-struct counted_read {
-        struct fmt_key key;
-        struct kv_read read;
-        bool there;
-        int64_t n;
-};
-
-static void counted_start(struct kv_txn *t, struct counted_read *r, uint64_t ino)
-{
-        fmt_key_attr(&r->key, ino, FMT_ATTR_BLOCKS);
-        kv_get_start(t, &r->read, fmt_slice(&r->key), 0);
-}
-
-static int counted_wait(struct kv_txn *t, struct counted_read *r)
-{
-        struct slice value;
-        int q = kv_get_wait(t, &r->read, &value);
-
-        r->there = q == 0;
-        if (q == 0)
-                q = fmt_counter_decode(value, &r->n);
-        return q == -ENOENT ? 0 : q;
-}
-
-/* Takes it over into the record. */
-static int counted_fold(struct kv_txn *t, const struct counted_read *r, struct fmt_inode *rec)
-{
-        if (!r->there)
-                return 0;
-        rec->allocated += (uint64_t)r->n;
-        return kv_clear(t, fmt_slice(&r->key));
-}
-
 /* A blind step that begins with this transaction does not see what others commit at the same moment behind
  * it. The record is written here, so that whoever would write it, too, conflicts; and whoever evicts the
  * mount reads its status. */
 static int be_met_by_evictors(struct kv_txn *t, const struct flush_commit *c)
 {
-        struct fmt_key k;
-
-        fmt_key_status(&k, c->writer->pid);
-        return kv_conflict_key(t, KV_CONFLICT_WRITE, fmt_slice(&k));
+        return rec_status_disturb(t, c->writer->pid);
 }
 
 int writeback_announce(struct kv_txn *t, void *arg)
@@ -75,7 +39,7 @@ int writeback_announce(struct kv_txn *t, void *arg)
         const struct dirty_blocks *blocks = &c->batch->blocks;
         struct rec_inode_read inode_read;
         struct rec_epoch_read epoch_read;
-        struct counted_read counted;
+        struct rec_allocated_read counted;
         struct fs_priv_read priv_read;
         struct rec_inode inode;
         uint64_t epoch, outside;
@@ -83,7 +47,7 @@ int writeback_announce(struct kv_txn *t, void *arg)
 
         rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
         rec_epoch_start(t, &epoch_read);
-        counted_start(t, &counted, c->ino);
+        rec_allocated_start(t, &counted, c->ino);
         if (c->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
         r = rec_inode_wait(t, &inode_read, &inode);
@@ -92,7 +56,7 @@ int writeback_announce(struct kv_txn *t, void *arg)
         if (r >= 0)
                 r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r >= 0)
-                r = counted_wait(t, &counted);
+                r = rec_allocated_wait(t, &counted);
         if (r < 0)
                 return r;
         /* A mark of 0 would mean none, so the first block always goes with the size. */
@@ -109,7 +73,7 @@ int writeback_announce(struct kv_txn *t, void *arg)
         }
         /* What a flush has left that did not come to its end. */
         if (r >= 0 && c->announced)
-                r = counted_fold(t, &counted, &inode.rec);
+                r = rec_allocated_fold(t, &counted, &inode.rec);
         if (r >= 0 && c->announced) {
                 inode.rec.trim_from = outside;
                 inode.rec.writer = slice_of(c->writer->pid, FMT_PID_SIZE);
@@ -210,15 +174,12 @@ int writeback_write_outside(struct kv_txn *t, struct flush_part *p)
 
 static int withdraw(struct kv_txn *t, struct rec_inode *inode)
 {
-        struct fmt_key garbage;
-
         inode->rec.trim_from = 0;
         inode->rec.writer = slice_of(NULL, 0);
         inode->rec.writing = 0;
         if (inode->rec.nlink == 0)
                 return 0; /* that of an unlinked inode stays: it is still to be collected */
-        fmt_key_garbage(&garbage, inode->ino);
-        return kv_clear(t, fmt_slice(&garbage));
+        return rec_garbage_clear(t, inode->ino);
 }
 
 /* A step that is run again because nobody knows what became of it may have been done. */
@@ -243,13 +204,13 @@ static int step_begin(struct kv_txn *t, struct flush_part *p, struct rec_inode *
         struct flush_commit *c = p->c;
         struct writeback_step *step = p->arg;
         struct rec_inode_read inode_read;
-        struct counted_read counted;
+        struct rec_allocated_read counted;
         struct fs_priv_read priv_read;
         int r;
 
         rec_inode_start(t, &inode_read, c->ino, REC_INODE_RECORD, 0);
         if (step->last)
-                counted_start(t, &counted, c->ino);
+                rec_allocated_start(t, &counted, c->ino);
         if (step->change.kill_priv)
                 fs_priv_start(t, &priv_read, c->ino);
         extent_start_blocks(&p->write, t, p->write.count);
@@ -262,13 +223,13 @@ static int step_begin(struct kv_txn *t, struct flush_part *p, struct rec_inode *
                 return STEP_IS_DONE;
         r = extent_wait_blocks(&p->write, t, p->write.count);
         if (r >= 0 && step->last)
-                r = counted_wait(t, &counted);
+                r = rec_allocated_wait(t, &counted);
         if (r >= 0 && step->change.kill_priv)
                 r = fs_priv_wait_clear(t, &priv_read);
         if (r < 0)
                 return r;
         if (step->last)
-                return counted_fold(t, &counted, &inode->rec);
+                return rec_allocated_fold(t, &counted, &inode->rec);
         step->surprised = inode->rec.allocated != c->record.allocated;
         return move_counted(t, inode, step->surprised ? 0 : step->allocated);
 }
