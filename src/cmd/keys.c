@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* ashlar keys: prints keys and values, decoded. */
-#include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/json.h"
 #include "format/format.h"
-#include "fs/fs.h"
+#include "record/walk.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-
-/* Upper bounds of what one transaction reads. If the output is not read (by a pager), a longer one would hold its
- * snapshot for hours, and the store could not reuse any space until then. */
-#define PAGE_PAIRS 512u
-#define PAGE_BYTES (1u << 20)
 
 /* Longest decoded line; longer values are cut by fmt_describe. */
 #define LINE_BYTES 16384u
@@ -21,18 +15,6 @@ struct args {
         bool json, hex;
         uint8_t prefix[KV_KEY_MAX];
         size_t prefix_len;
-};
-
-/* One page of the walk. */
-struct page {
-        const struct args *args;
-        struct slice after; /* where the previous page ended; empty: at the beginning */
-        /* Results; each run of the body writes them anew. */
-        bool more;
-        uint8_t last[KV_KEY_MAX];
-        size_t last_len;
-        char *text;
-        size_t text_len;
 };
 
 static const struct cmd_option options[] = {
@@ -76,21 +58,18 @@ static bool parse_prefix(const char *s, struct args *a)
         return true;
 }
 
-/* Writes the smallest key after all that begin with the prefix to OUT; returns its length. */
-static size_t prefix_end(const struct args *a, uint8_t *out)
+/* The smallest key after all that begin with the prefix; OUT holds it. */
+static struct slice prefix_end(const struct args *a, uint8_t *out)
 {
         size_t n = a->prefix_len;
 
         memcpy(out, a->prefix, n);
         while (n > 0 && out[n - 1] == 0xff)
                 n--;
-        if (n > 0) {
-                out[n - 1]++;
-                return n;
-        }
-        /* No prefix, or nothing but \xff: stores end their key space there. */
-        memset(out, 0xff, 16);
-        return 16;
+        if (n == 0)
+                return rec_keys_end;
+        out[n - 1]++;
+        return slice_of(out, n);
 }
 
 static void print_hex(FILE *f, struct slice s)
@@ -124,71 +103,20 @@ static void print_pair(const struct args *a, FILE *f, struct slice key, struct s
         fputs("}\n", f);
 }
 
-static int print_range(struct kv_txn *t, struct page *p, FILE *f)
-{
-        uint8_t end[KV_KEY_MAX];
-        struct kv_range_opts opts = { .limit = PAGE_PAIRS, .snapshot = true, .mode = KV_ITERATE };
-        struct kv_range range;
-        struct slice key, value;
-        size_t bytes = 0;
-        int r;
-
-        opts.begin = p->after.len > 0 ? p->after : slice_of(p->args->prefix, p->args->prefix_len);
-        opts.end = slice_of(end, prefix_end(p->args, end));
-        kv_range_start(t, &range, &opts);
-        while ((r = kv_range_next(&range, &key, &value)) > 0) {
-                if (key.len > sizeof(p->last)) {
-                        r = -ERR_CORRUPT;
-                        break;
-                }
-                memcpy(p->last, key.data, key.len);
-                p->last_len = key.len;
-                if (p->after.len == 0 || !slice_eq(key, p->after))
-                        print_pair(p->args, f, key, value);
-                bytes += key.len + value.len;
-                p->more = range.returned == PAGE_PAIRS || bytes >= PAGE_BYTES;
-                if (p->more)
-                        break;
-        }
-        kv_range_end(&range);
-        return r < 0 ? r : 0;
-}
-
-/* A kv_body: prints a page into memory, because it may run again. */
-static int read_page(struct kv_txn *t, void *arg)
-{
-        struct page *p = arg;
-        FILE *f;
-        int r;
-
-        free(p->text);
-        p->text = NULL;
-        p->more = false;
-        f = open_memstream(&p->text, &p->text_len);
-        if (!f)
-                return -ENOMEM;
-        r = print_range(t, p, f);
-        if (fclose(f) != 0 && r >= 0)
-                r = -ENOMEM;
-        return r;
-}
-
+/* A snapshot of the whole walk would be held for as long as the output is not read (by a pager), and the store could
+ * not reuse any space until then: it is read in pieces. */
 static int print_keys(struct kv_store *store, const struct args *a)
 {
-        uint8_t after[KV_KEY_MAX];
-        struct page p = { .args = a, .more = true };
-        int r = 0;
+        struct slice key, value, prefix = slice_of(a->prefix, a->prefix_len);
+        uint8_t end[KV_KEY_MAX];
+        _cleanup_walk_ struct rec_walk walk;
+        int r = rec_walk_start(&walk, store, NULL, prefix, prefix_end(a, end));
 
-        while (p.more && !ferror(stdout)) {
-                r = kv_run(store, KV_READ, read_page, &p);
-                if (r < 0)
-                        break;
-                fwrite(p.text, 1, p.text_len, stdout);
-                memcpy(after, p.last, p.last_len);
-                p.after = slice_of(after, p.last_len);
-        }
-        free(p.text);
-        return r;
+        if (r < 0)
+                return r;
+        while (!ferror(stdout) && (r = rec_walk_next(&walk, &key, &value)) > 0)
+                print_pair(a, stdout, key, value);
+        return r < 0 ? r : 0;
 }
 
 /* A damaged file system is what its keys are looked at for; and undecoded, those of a newer version can be

@@ -125,32 +125,33 @@ static void check_other(struct check *c, const struct check_cursor *cur)
                 check_report_pair(c, "damaged value", cur);
 }
 
-/* The gaps between the ranges that the other passes walk: 'd', 'f', 'g' and 'i'. The last end is not quite
- * that of all keys, but behind it begins what stores keep for themselves. */
+static int check_gap(struct check *c, struct slice begin, struct slice end)
+{
+        _cleanup_cursor_ struct check_cursor cur = { 0 };
+        int r = check_cursor_start(c, &cur, begin, end);
+
+        while (r >= 0 && cur.valid) {
+                check_other(c, &cur);
+                r = check_cursor_next(c, &cur);
+        }
+        return r;
+}
+
+/* The gaps between the parts that the other passes walk. */
 static int check_others(struct check *c)
 {
-        static const struct {
-                const char *begin, *end;
-        } gaps[] = {
-                { "", "d" },
-                { "e", "f" },
-                { "h", "i" },
-                { "j", "\xff\xff\xff\xff\xff\xff\xff\xff" },
-        };
+        struct fmt_key after = { .len = 0 }, begin, end;
 
-        for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
-                struct check_cursor cur = { 0 };
-                int r = check_cursor_start(c, &cur, slice_str(gaps[i].begin), slice_str(gaps[i].end));
+        for (unsigned part = 0; part < REC_PARTS; part++) {
+                int r;
 
-                while (r >= 0 && cur.valid) {
-                        check_other(c, &cur);
-                        r = check_cursor_next(c, &cur);
-                }
-                check_cursor_end(&cur);
+                rec_part_keys(part, &begin, &end);
+                r = check_gap(c, fmt_slice(&after), fmt_slice(&begin));
                 if (r < 0)
                         return r;
+                after = end;
         }
-        return 0;
+        return check_gap(c, fmt_slice(&after), rec_keys_end);
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------- */

@@ -23,6 +23,13 @@ struct walk {
         struct check_cursor inodes, blocks, garbage;
 };
 
+static void walk_end(struct walk *w)
+{
+        check_cursor_end(&w->garbage);
+        check_cursor_end(&w->blocks);
+        check_cursor_end(&w->inodes);
+}
+
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
 /* Bytes of the block under CUR without trailing zeros, or a negative number after reporting why not. */
@@ -361,34 +368,33 @@ static int check_inode(struct walk *w)
                              " attributes, locks or counters",
                              s.ino, s.strays);
         r = check_ownerless_blocks(w, &s);
-        if (r >= 0)
-                r = check_ownerless_garbage(w, &s);
+        if (r < 0)
+                return r;
+        r = check_ownerless_garbage(w, &s);
         if (r < 0 || !s.found)
                 return r; /* without a record, its blocks are ownerless for the next inode */
         r = s.damaged ? skip_blocks(w, s.ino) : check_blocks(w, &s);
-        if (r >= 0)
-                r = check_garbage(w, &s);
+        if (r < 0)
+                return r;
+        r = check_garbage(w, &s);
         return r < 0 ? r : remember(w->c, &s);
 }
 
 int check_inodes(struct check *c)
 {
-        struct walk w = { .c = c };
-        int r;
+        _cleanup_(walk_end) struct walk w = { .c = c };
+        int r = check_cursor_start_part(c, &w.inodes, REC_PART_INODES);
 
-        r = check_cursor_start(c, &w.inodes, slice_str("i"), slice_str("j"));
-        if (r >= 0)
-                r = check_cursor_start(c, &w.blocks, slice_str("f"), slice_str("g"));
-        if (r >= 0)
-                r = check_cursor_start(c, &w.garbage, slice_str("g"), slice_str("h"));
+        if (r < 0)
+                return r;
+        r = check_cursor_start_part(c, &w.blocks, REC_PART_BLOCKS);
+        if (r < 0)
+                return r;
+        r = check_cursor_start_part(c, &w.garbage, REC_PART_GARBAGE);
         while (r >= 0 && w.inodes.valid)
                 r = check_inode(&w);
-        if (r >= 0)
-                r = check_ownerless_blocks(&w, NULL);
-        if (r >= 0)
-                r = check_ownerless_garbage(&w, NULL);
-        check_cursor_end(&w.garbage);
-        check_cursor_end(&w.blocks);
-        check_cursor_end(&w.inodes);
-        return r;
+        if (r < 0)
+                return r;
+        r = check_ownerless_blocks(&w, NULL);
+        return r < 0 ? r : check_ownerless_garbage(&w, NULL);
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to the checker (check*.c): what its passes share. */
+/* What the passes of the checker share. Private to check*.c. */
 #ifndef MAINT_CHECK_INTERNAL_H
 #define MAINT_CHECK_INTERNAL_H
 
 #include "format/format.h"
 #include "kv/kv.h"
 #include "maint/maint.h"
+#include "record/walk.h"
 
-/* What is kept of each inode between the passes: 24 bytes, so that 10 million inodes take 240 MB. */
+/* An inode between the passes: 24 bytes, so that 10 million inodes take 240 MB. */
 struct check_node {
         uint64_t ino;
         uint64_t parent; /* directories: by their record */
-        /* What the records promise less what was found, 0 in the end. Directories: subdirectories;
-         * others: names. */
+        /* What the records count less what was found, in the end 0. Directories: subdirectories; others:
+         * names. */
         int32_t missing;
         uint8_t type;  /* st_mode >> 12 */
         uint8_t flags; /* enum check_node_flags */
@@ -21,8 +22,8 @@ struct check_node {
 _Static_assert(sizeof(struct check_node) == 24, "documented in maint_check's memory");
 
 enum check_node_flags {
-        NODE_DAMAGED = 1 << 0,  /* the record cannot be decoded: nothing is promised */
-        NODE_UNLINKED = 1 << 1, /* nlink 0: waits under 'g' */
+        NODE_DAMAGED = 1 << 0,  /* the record cannot be decoded: it counts nothing */
+        NODE_UNLINKED = 1 << 1, /* nlink 0: to be collected */
         NODE_NAMED = 1 << 2,    /* directories: a name was found */
         NODE_ON_PATH = 1 << 3,  /* directories: on the path that is being followed to the root */
         NODE_ROOTED = 1 << 4,   /* directories: the path to the root was followed, or reported */
@@ -49,20 +50,10 @@ struct check {
         uint8_t block[FMT_BLOCK_SIZE_MAX]; /* an unpacked block */
 };
 
-/* Pairs that were read ahead and copied. */
-struct check_chunk {
-        uint8_t *data;
-        size_t used, capacity, at;
-        bool last; /* nothing follows */
-        struct slice end;
-        size_t from_len; /* where the next one begins */
-        uint8_t from[KV_KEY_MAX + 1];
-};
-
-/* A place in a range of keys: the pair there, its key parsed. */
+/* A place in a range of keys: the pair there, its key parsed. Zeros: not started. */
 struct check_cursor {
-        struct kv_range range;
-        struct check_chunk *chunk; /* NULL: RANGE serves */
+        struct rec_walk walk;
+        struct fmt_key begin, end; /* check_cursor_start_part */
         bool valid;                /* there is a pair; false: the end */
         struct slice key, value;
         struct fmt_parsed_key parsed;
@@ -72,12 +63,15 @@ struct check_cursor {
 int check_cursor_start(struct check *c, struct check_cursor *cur, struct slice begin, struct slice end);
 /* Steps to the next pair whose key can be parsed; reports those that cannot. 0 also at the end. */
 int check_cursor_next(struct check *c, struct check_cursor *cur);
-/* Takes a zeroed cursor. */
+/* The same over all keys of PART. */
+int check_cursor_start_part(struct check *c, struct check_cursor *cur, enum rec_part part);
+/* Takes a cursor that was not started. */
 void check_cursor_end(struct check_cursor *cur);
+#define _cleanup_cursor_ _cleanup_(check_cursor_end)
 
-/* One violation. */
+/* Reports a violation. */
 void check_report(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* One violation about the pair under CUR, which is described. */
+/* Reports a violation about the pair under CUR, and describes the pair. */
 void check_report_pair(struct check *c, const char *what, const struct check_cursor *cur);
 
 /* Adds a node behind all others: inode numbers rise. */
@@ -85,8 +79,8 @@ int check_nodes_add(struct check_nodes *nodes, const struct check_node *node);
 /* NULL if there is none. */
 struct check_node *check_nodes_find(const struct check_nodes *nodes, uint64_t ino);
 
-/* The passes. Each returns 0 or an error of the store. */
-int check_inodes(struct check *c); /* 'i', with 'f' and 'g' beside it: fills in the nodes */
-int check_names(struct check *c);  /* 'd', then the tree as a whole: needs the nodes */
+/* The passes after the first one. Each returns 0 or an error of the store. */
+int check_inodes(struct check *c); /* inodes with their blocks and garbage entries: fills in the nodes */
+int check_names(struct check *c);  /* directory entries, then the tree as a whole: needs the nodes */
 
 #endif

@@ -137,11 +137,10 @@ static void check_tree(struct check *c)
 
 int check_names(struct check *c)
 {
-        struct check_cursor cur = { 0 };
+        _cleanup_cursor_ struct check_cursor cur = { 0 };
         struct directory d = { 0 };
-        int r;
+        int r = check_cursor_start_part(c, &cur, REC_PART_DIRENTS);
 
-        r = check_cursor_start(c, &cur, slice_str("d"), slice_str("e"));
         for (bool first = true; r >= 0 && cur.valid; first = false) {
                 if (first || cur.parsed.ino != d.ino) {
                         if (!first)
@@ -151,7 +150,6 @@ int check_names(struct check *c)
                 check_name(c, &d, &cur);
                 r = check_cursor_next(c, &cur);
         }
-        check_cursor_end(&cur);
         if (r < 0)
                 return r;
         directory_leave(c, &d);

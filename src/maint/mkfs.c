@@ -6,15 +6,12 @@
 #include "record/inode.h"
 #include "record/session.h"
 #include "record/super.h"
+#include "record/walk.h"
 
 /* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
  * fills eight pages of LMDB. */
 #define BLOCK_SIZE_LOCAL  32752u
 #define BLOCK_SIZE_REMOTE 32768u
-
-/* Everything that a store holds. */
-static const struct slice all_begin = { .data = (const uint8_t *)"", .len = 0 };
-static const struct slice all_end = { .data = (const uint8_t *)"\xff", .len = 1 };
 
 struct contents {
         struct fmt_scratch scratch;
@@ -35,15 +32,10 @@ static int look_body(struct kv_txn *t, void *arg)
                 return r;
         kv_range_start(t, &range,
                        &(struct kv_range_opts){
-                               .begin = all_begin, .end = all_end, .limit = 1, .snapshot = true });
+                               .begin = rec_keys_begin, .end = rec_keys_end, .limit = 1, .snapshot = true });
         r = kv_range_next(&range, &key, &value);
         return r > 0 ? 2 : r;
 }
-
-struct erase {
-        size_t step;
-        bool remote;
-};
 
 /* EBUSY if a mount is registered; otherwise the transaction conflicts with registrations. */
 static int check_not_mounted(struct kv_txn *t)
@@ -55,47 +47,21 @@ static int check_not_mounted(struct kv_txn *t)
         return r > 0 ? 0 : -EBUSY;
 }
 
-/* Clears as many keys as one transaction may: 1 if more remain. The metadata block goes first, because
- * its key is the lowest of ours: what is half erased is no file system any more. */
+/* The metadata block goes first, because no key of ours is lower: a half erased store has no file system. A local
+ * store needs no look at the sessions, because its lock keeps mounts away. */
 static int erase_body(struct kv_txn *t, void *arg)
 {
-        const struct erase *e = arg;
-        uint8_t last[KV_KEY_MAX];
-        struct slice key, value, end = all_end;
-        struct kv_range range;
-        size_t n = 0, len = 0;
-        int r = e->remote ? check_not_mounted(t) : 0;
+        int r = kv_txn_limits(t)->remote ? check_not_mounted(t) : 0;
 
-        if (r < 0)
-                return r;
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){
-                               .begin = all_begin, .end = all_end, .limit = e->step, .snapshot = true });
-        while ((r = kv_range_next(&range, &key, &value)) > 0) {
-                n++;
-                len = key.len;
-                memcpy(last, key.data, key.len);
-        }
-        kv_range_end(&range);
-        if (r < 0)
-                return r;
-        if (n == e->step)
-                end = slice_of(last, len); /* the last one goes with the next step */
-        r = kv_clear_range(t, all_begin, end);
-        return r < 0 ? r : n == e->step;
+        return r < 0 ? r : rec_walk_clear(t, rec_keys_begin, rec_keys_end);
 }
 
 static int erase(struct kv_store *store)
 {
-        const struct kv_limits *limits = kv_limits(store);
-        struct erase e = { .step = limits->clear_keys < 4096 ? limits->clear_keys : 4096,
-                           .remote = limits->remote };
         int r;
 
-        if (e.step < 2)
-                e.step = 2;
         do
-                r = kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, erase_body, &e);
+                r = kv_run(store, KV_WRITE | KV_IDEMPOTENT | KV_RESERVE, erase_body, NULL);
         while (r > 0);
         return r;
 }
