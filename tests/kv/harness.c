@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
-#include "fdb/standin/standin.h"
 #include "base/cleanup.h"
+#include "fdb/standin/standin.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The part of FoundationDB's C API (version 710) that is used here, declared from its documentation: so neither its
- * headers nor its library are needed to build. library.c loads the client at run time.
+/* The part of FoundationDB's C API (version 710) that is used here, declared from its documentation: so
+ * neither its headers nor its library are needed to build. library.c loads the client at run time.
  */
 #ifndef KV_FDB_CAPI_H
 #define KV_FDB_CAPI_H

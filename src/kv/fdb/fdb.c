@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening, closing and the space of a store in a FoundationDB cluster. internal.h shows the parts.
  *
- * The client's own time and retry limits stay off: a commit that it gave up could still take place. Snapshots are
- * strict (no causal_read_risky).
+ * The client's own time and retry limits stay off: a commit that it gave up could still take place. Snapshots
+ * are strict (no causal_read_risky).
  */
 #include "base/thread.h"
 #include "kv/fdb/internal.h"
@@ -24,9 +24,9 @@
 
 #define CONNECT_MS_DEFAULT 10000u
 
-/* Free space is only in the cluster's status document, which is large and slow to make. So the storage servers
- * estimate the size of this file system, and a constant stands for the free space: a cluster that is full makes
- * writers wait. */
+/* Free space is only in the cluster's status document, which is large and slow to make. So the storage
+ * servers estimate the size of this file system, and a constant stands for the free space: a cluster that is
+ * full makes writers wait. */
 #define FREE_BYTES   (UINT64_C(1) << 50)
 #define SPACE_AGE_NS (UINT64_C(5) * 1000000000)
 
@@ -127,8 +127,8 @@ void fdb_release_idle_locked(struct fdb_store *s)
                 store_free(s);
 }
 
-/* Waits until no callback can come any more, or, after fdb_give_up or the deadline, until only detached commits
- * are left. */
+/* Waits until no callback can come any more, or, after fdb_give_up or the deadline, until only detached
+ * commits are left. */
 static bool wait_until_idle(struct fdb_store *s)
 {
         bool gives_up = false;
@@ -145,8 +145,8 @@ static bool wait_until_idle(struct fdb_store *s)
         return !s->abandoned;
 }
 
-/* A detached commit was never reported as done, so that leaving it alone loses nothing that was acknowledged. All
- * other requests are cancelled and end soon, with or without the cluster. */
+/* A detached commit was never reported as done, so that leaving it alone loses nothing that was acknowledged.
+ * All other requests are cancelled and end soon, with or without the cluster. */
 static int fdb_close(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;
@@ -259,8 +259,8 @@ static int no_answer(const struct fdb_store *s, unsigned waited_ms, struct err_t
                        s->url.cluster_file, (waited_ms + 999) / 1000, (int)strcspn(version, ","), version);
 }
 
-/* Requests a read version until the answer is final: a client that has just learned its cluster's protocol may ask
- * for another attempt. 0 and FoundationDB's error in *RET, or ERR_AWAY. */
+/* Requests a read version until the answer is final: a client that has just learned its cluster's protocol
+ * may ask for another attempt. 0 and FoundationDB's error in *RET, or ERR_AWAY. */
 static int request_version(struct fdb_store *s, FDBTransaction *tr, fdb_error_t *ret)
 {
         for (;;) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for futures. The thread sleeps until a callback wakes it, so that its deadline, or fdb_give_up, can end
- * the wait as well: the client's own blocking wait has no time limit. */
+/* Waiting for futures. The thread sleeps until a callback wakes it, so that its deadline, or fdb_give_up, can
+ * end the wait as well: the client's own blocking wait has no time limit. */
 #include "base/thread.h"
 #include "kv/fdb/internal.h"
 
@@ -186,8 +186,8 @@ uint64_t fdb_waiting_ns(struct kv_store *store)
         return now - oldest;
 }
 
-/* The lock keeps the waiting threads and their futures in place. The client calls back in its own thread, so a
- * callback that takes the lock only waits for this function. */
+/* The lock keeps the waiting threads and their futures in place. The client calls back in its own thread, so
+ * a callback that takes the lock only waits for this function. */
 void fdb_give_up(struct kv_store *store)
 {
         struct fdb_store *s = (struct fdb_store *)store;

@@ -7,9 +7,9 @@
  *     watch.c     watches                          error.c    error codes
  *     future.c    waiting, giving up               version.c  cached read versions
  *
- * The client works in its network thread and returns futures. It calls a future's callback in that thread, or at
- * once in the thread that sets it: callbacks here only store results and wake threads. The store's lock is the only
- * one, and callbacks take it: so it is released for calls of the client that may call back at once.
+ * The client works in its network thread and returns futures. It calls a future's callback in that thread, or
+ * at once in the thread that sets it: callbacks here only store results and wake threads. The store's lock is
+ * the only one, and callbacks take it: so it is released for calls of the client that may call back at once.
  */
 #ifndef KV_FDB_INTERNAL_H
 #define KV_FDB_INTERNAL_H
@@ -42,7 +42,8 @@ struct fdb_store {
         struct fdb_url url;
         bool rdonly;
         atomic_bool given_up;
-        /* Since when every transaction has failed, after FAILING_ATTEMPT attempts; 0: the last one committed. */
+        /* Since when every transaction has failed, after FAILING_ATTEMPT attempts; 0: the last one
+         * committed. */
         _Atomic uint64_t failing_since_ns;
 
         struct lock lock;          /* protects what follows */
@@ -116,11 +117,12 @@ int fdb_failed(struct fdb_txn *t, fdb_error_t e);
 
 /* Waits until F is ready. If MODE or fdb_give_up ends the wait, F is cancelled: EINTR or ERR_AWAY. */
 int fdb_wait(struct fdb_store *s, FDBFuture *f, enum wait_mode mode);
-/* Waits for all started gets of T at once, cancellable: they arrive together, and one wake-up for each would cost
- * more than most of them take. */
+/* Waits for all started gets of T at once, cancellable: they arrive together, and one wake-up for each would
+ * cost more than most of them take. */
 int fdb_wait_gets(struct fdb_txn *t);
 
-/* Registers W, whose FUTURE or WAITER is set, for fdb_waiting_ns and fdb_give_up. ERR_AWAY after fdb_give_up. */
+/* Registers W, whose FUTURE or WAITER is set, for fdb_waiting_ns and fdb_give_up. ERR_AWAY after
+ * fdb_give_up. */
 int fdb_waiting_begin(struct fdb_store *s, struct fdb_waiting *w);
 void fdb_waiting_end_locked(struct fdb_store *s, struct fdb_waiting *w);
 
@@ -129,8 +131,8 @@ void fdb_give_up(struct kv_store *s);
 
 /* ---- fdb.c --------------------------------------------------------------------------------------- */
 
-/* Releases the lock after a count fell: wakes the threads that wait for that, and frees an abandoned store that is
- * idle now. */
+/* Releases the lock after a count fell: wakes the threads that wait for that, and frees an abandoned store
+ * that is idle now. */
 void fdb_release_idle_locked(struct fdb_store *s);
 
 /* ---- txn.c --------------------------------------------------------------------------------------- */

@@ -13,8 +13,8 @@
 
 #define LIBRARY "libfdb_c.so"
 
-/* State of the whole process, the only one there is: the API version can be selected, and the network run, once in
- * the life of a process. */
+/* State of the whole process, the only one there is: the API version can be selected, and the network run,
+ * once in the life of a process. */
 static struct {
         struct lock lock;
         enum { NOT_LOADED, RUNNING, FAILED } state;

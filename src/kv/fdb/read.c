@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Gets and ranges. The slices that they return point into futures, so futures live as long as the transaction. */
+/* Gets and ranges. The slices that they return point into futures, so futures live as long as the
+ * transaction. */
 #include "kv/fdb/internal.h"
 
 #include <limits.h>
@@ -46,9 +47,9 @@ void fdb_get_wait(struct kv_txn *txn, struct kv_read *r)
 
 /* ---- ranges -------------------------------------------------------------------------------------- */
 
-/* A range is read in chunks; while the caller reads one, the next one is on its way. Chunks are read as snapshots
- * (which include the transaction's own writes), and the conflict range is added at the end: it covers what was
- * returned to the caller, not what was read ahead. */
+/* A range is read in chunks; while the caller reads one, the next one is on its way. Chunks are read as
+ * snapshots (which include the transaction's own writes), and the conflict range is added at the end: it
+ * covers what was returned to the caller, not what was read ahead. */
 struct range {
         uint8_t *begin, *end; /* of the part that is not requested yet, with prefix */
         int begin_len, end_len;

@@ -9,8 +9,8 @@
 
 /* ---- begin and end ------------------------------------------------------------------------------- */
 
-/* The contract fixes the snapshot when begin returns. That costs no additional round trip: the first read would
- * wait for the same version. */
+/* The contract fixes the snapshot when begin returns. That costs no additional round trip: the first read
+ * would wait for the same version. */
 static int fix_snapshot(struct fdb_txn *t)
 {
         struct fdb_store *s = fdb_store_of(t);
@@ -55,8 +55,8 @@ void fdb_cache_late_version(struct fdb_txn *t)
         t->late = NULL;
 }
 
-/* Called as late as possible: a transaction that only reads what a layer has cached needs none, and each call of
- * the client wakes its thread. */
+/* Called as late as possible: a transaction that only reads what a layer has cached needs none, and each call
+ * of the client wakes its thread. */
 int fdb_ensure_tr(struct fdb_txn *t)
 {
         const struct fdb_store *s = fdb_store_of(t);
@@ -124,8 +124,8 @@ int fdb_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret)
         return 0;
 }
 
-/* The transaction reads nothing, so the version may be one that the storage servers do not have yet, or have no
- * longer. */
+/* The transaction reads nothing, so the version may be one that the storage servers do not have yet, or have
+ * no longer. */
 int fdb_since(struct kv_txn *txn, kv_version version)
 {
         struct fdb_txn *t = (struct fdb_txn *)txn;
@@ -161,8 +161,8 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get)
 
 /* ---- commit -------------------------------------------------------------------------------------- */
 
-/* A commit that was sent. It is never cancelled: it could still take place. If the deadline of its thread expires
- * first, the commit is detached: the callback takes care of the outcome and frees it. */
+/* A commit that was sent. It is never cancelled: it could still take place. If the deadline of its thread
+ * expires first, the commit is detached: the callback takes care of the outcome and frees it. */
 struct commit {
         struct fdb_store *s;
         FDBTransaction *tr;
@@ -236,7 +236,8 @@ static int commit_wait(struct commit *c)
         int r = waiter_wait(&c->waiter, WAIT_TIMED);
         bool woken, done;
 
-        /* This also waits for the callback to release the lock, so that the store can be closed afterwards. */
+        /* This also waits for the callback to release the lock, so that the store can be closed
+         * afterwards. */
         lock_acquire(&s->lock);
         fdb_waiting_end_locked(s, &c->waiting);
         woken = c->waiting.woken;
@@ -287,7 +288,8 @@ int fdb_commit(struct kv_txn *txn)
         int r;
 
         fdb_flush_reserved(t);
-        /* One that only reads needs no commit, unless it has watches: the client arms them in commit, locally. */
+        /* One that only reads needs no commit, unless it has watches: the client arms them in commit,
+         * locally. */
         if (!t->writes && !t->has_watches) {
                 t->committed = true;
                 s->failing_since_ns = 0;

@@ -18,8 +18,8 @@ struct fdb_url {
         size_t prefix_len;
 };
 
-/* Parses REST. The cluster file is that of the URL, or of $FDB_CLUSTER_FILE, or the system's, in this order. On
- * success *RET is to be cleared with fdb_url_clear. EINVAL or ENOMEM with TEXT. */
+/* Parses REST. The cluster file is that of the URL, or of $FDB_CLUSTER_FILE, or the system's, in this order.
+ * On success *RET is to be cleared with fdb_url_clear. EINVAL or ENOMEM with TEXT. */
 int fdb_url_parse(const char *rest, struct fdb_url *ret, struct err_text *text);
 void fdb_url_clear(struct fdb_url *u);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The version of the last commit, or one that was fetched lately. None of the functions waits long, so callers may
- * hold locks. */
+/* The version of the last commit, or one that was fetched lately. None of the functions waits long, so
+ * callers may hold locks. */
 #include "base/thread.h"
 #include "kv/fdb/internal.h"
 
@@ -99,7 +99,8 @@ void fdb_version_free(struct fdb_store *s)
         v->fetch_tr = NULL;
 }
 
-/* Starts fetching a newer version. The lock is released for the calls of the client, which may call back at once. */
+/* Starts fetching a newer version. The lock is released for the calls of the client, which may call back at
+ * once. */
 static void fetch_locked(struct fdb_store *s)
 {
         struct fdb_versions *v = &s->versions;

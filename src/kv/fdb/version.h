@@ -23,13 +23,13 @@ struct fdb_versions {
         FDBFuture *fetch_future;
 };
 
-/* Returns a version that is not older than the last commit through S; waits a short time for one to be fetched.
- * ERR_RETRY: there is none. Each fdb_version function takes the store's lock. */
+/* Returns a version that is not older than the last commit through S; waits a short time for one to be
+ * fetched. ERR_RETRY: there is none. Each fdb_version function takes the store's lock. */
 int fdb_version_recent(struct fdb_store *s, int64_t *ret);
 /* The same for a writer, without waiting; 0: none. */
 int64_t fdb_version_for_writer(struct fdb_store *s);
-/* A writer with a cached version conflicted: others write the same keys, so that new versions serve better for a
- * short time. */
+/* A writer with a cached version conflicted: others write the same keys, so that new versions serve better
+ * for a short time. */
 void fdb_version_conflicted(struct fdb_store *s);
 /* A transaction committed at VERSION; it was sent after SENT_NS. */
 void fdb_version_committed(struct fdb_store *s, int64_t version, uint64_t sent_ns);

@@ -121,8 +121,8 @@ static struct fdb_watch *take_pending(struct fdb_txn *t)
         return w;
 }
 
-/* Callbacks are set only here: they may be called at once, and the contract calls functions when a transaction
- * ends, not in the middle of it. */
+/* Callbacks are set only here: they may be called at once, and the contract calls functions when a
+ * transaction ends, not in the middle of it. */
 void fdb_watches_settle(struct fdb_txn *t, int err)
 {
         const struct fdb_api *api = fdb_api_of(t);
