@@ -72,7 +72,8 @@ struct kv_open_opts {
  * this interface. On success close *RET with kv_close(). On failure TEXT says why in one line. Open after
  * fork(): a store does not survive it.
  * Errors: EINVAL (URL), ENOENT (no such store), EBUSY (in use; TEXT names the owner), EACCES, ENOTDIR,
- * ERR_CORRUPT, ENOSPC, ERR_AWAY (the cluster does not answer), ENOPKG (no client library), ... */
+ * ERR_CORRUPT, ENOSPC, ERR_AWAY (the cluster does not answer), ENOPKG (no client library), ENOTSUP (a
+ * version of LMDB that is not supported), ... */
 int kv_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret, struct err_text *text);
 
 /* Waits until everything committed is durable and frees the store, and with a layer the store below it. No

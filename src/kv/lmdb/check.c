@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks at the structure of LMDB's file, page by page and without LMDB. LMDB has no checksums: this finds
- * what would make it crash, not every changed byte. The layout is that of LMDB 0.9 on a 64-bit little-endian
- * machine, which is what wrote the file, or its magic number would differ.
+/* Checks the structure of LMDB's file page by page, without LMDB. LMDB has no checksums: the check finds
+ * damage that would make LMDB crash, not every changed byte. The layout is that of LMDB 0.9 on a 64-bit
+ * little-endian machine; a file of another one has another magic number.
  *
- *   page     number u64, pad u16, flags u16, then lower u16 and upper u16 (offsets of its free space) or, for
- *            overflow pages, how many there are u32; then offsets of nodes u16 each
- *   node     data size or child page 32 bits, flags u16 (in branches the child page's bits 32 to 47), key
- *   size u16,
- *            key, data (or the page number of overflow pages)
+ *   page     number u64, pad u16, flags u16; then lower u16 and upper u16 (bounds of its free space), or in
+ *            overflow pages their count u32; then the offset of each node u16
+ *   node     data size or child page 32 bits, flags u16 (in branches: bits 32 to 47 of the child page), key
+ *            size u16; then the key, and the data or the number of its first overflow page
  *   header   pages 0 and 1: a page header, then struct meta
  */
 #include "base/cleanup.h"
@@ -27,12 +26,12 @@
 #define DEPTH_MAX   32u
 #define PAGE_MIN    512u
 #define PAGE_MAX    32768u
-#define VALUE_MAX   (UINT64_C(1) << 30) /* of a bucket, with room to spare */
+#define VALUE_MAX   (UINT64_C(1) << 30) /* above the largest bucket */
 
 enum { P_BRANCH = 0x01, P_LEAF = 0x02, P_OVERFLOW = 0x04, P_META = 0x08 };
 enum { F_BIGDATA = 0x01 };
 enum { TREE_FREE, TREE_MAIN };
-#define TREE_FLAGS 0x7e /* those that say how a tree is ordered; the environment's are stored among them */
+#define TREE_FLAGS 0x7e /* order of a tree; the others belong to the environment */
 #define FREE_FLAGS 0x08 /* MDB_INTEGERKEY */
 
 struct tree {
@@ -50,7 +49,7 @@ struct meta {
 
 _Static_assert(sizeof(struct tree) == 48 && sizeof(struct meta) == 136, "LMDB's layout");
 
-/* A page that is still to be looked at. */
+/* A page that is still to be checked. */
 struct todo {
         uint64_t page;
         unsigned level; /* 0: root */
@@ -63,19 +62,20 @@ struct check {
         uint32_t page_bytes;
         uint64_t file_pages; /* whole pages in the file */
         uint64_t last_page;
-        uint64_t max_pages; /* to read of each tree; 0: all */
+        uint64_t max_pages; /* to be read of each tree; 0: all */
         uint64_t pages;     /* read of this tree */
         uint8_t *seen;      /* a bit per page of the file */
         struct todo *todo;
         size_t todo_n, todo_cap;
-        int tree; /* TREE_* being looked at */
+        int tree; /* TREE_* */
         unsigned depth;
 };
 
 static int damaged(const struct check *c, uint64_t page, const char *what)
 {
-        return err_set(c->text, ERR_CORRUPT, "%s: " LMDB_DATA " is damaged: page %llu: %s", c->path,
-                       (unsigned long long)page, what);
+        return err_set(c->text, ERR_CORRUPT,
+                       "%s: " LMDB_DATA " is damaged (page %llu: %s): restore the store from a backup",
+                       c->path, (unsigned long long)page, what);
 }
 
 static uint16_t u16(const uint8_t *p)
@@ -94,7 +94,7 @@ static uint64_t u64(const uint8_t *p)
         return v;
 }
 
-/* Whether LEN bytes at OFFSET could be read. */
+/* Reads LEN bytes at OFFSET; false at the end of the file or after an error. */
 static bool read_at(int fd, void *buf, size_t len, uint64_t offset)
 {
         uint8_t *p = buf;
@@ -128,7 +128,7 @@ static int claim(struct check *c, uint64_t page, uint64_t count)
         return 0;
 }
 
-/* An IDL: how many, then that many page numbers, descending. */
+/* Checks an IDL: a count, then that many page numbers in descending order. */
 static int check_free_list(struct check *c, uint64_t page, const uint8_t *data, uint64_t len)
 {
         uint64_t n, last = NO_PAGE;
@@ -155,7 +155,7 @@ static int check_free_list(struct check *c, uint64_t page, const uint8_t *data, 
         return 0;
 }
 
-/* The data of a leaf's node that is on pages of its own. */
+/* Checks the data of a node that has pages of its own. */
 static int check_overflow(struct check *c, uint64_t page, uint64_t len)
 {
         uint64_t count = (PAGE_HEADER - 1 + len) / c->page_bytes + 1;
@@ -168,7 +168,7 @@ static int check_overflow(struct check *c, uint64_t page, uint64_t len)
                 return damaged(c, page, "the file ends before it");
         memcpy(&stored, header + 12, sizeof(stored));
         if (u64(header) != page || u16(header + 10) != P_OVERFLOW || stored < count)
-                return damaged(c, page, "not the overflow page that a record needs");
+                return damaged(c, page, "not the overflow page of its record");
         r = claim(c, page, stored);
         if (r < 0 || c->tree != TREE_FREE)
                 return r;
@@ -181,21 +181,21 @@ static int check_overflow(struct check *c, uint64_t page, uint64_t len)
         return check_free_list(c, page, list, len);
 }
 
-static int check_leaf_node(struct check *c, uint64_t page, const uint8_t *node, size_t room)
+static int check_leaf_node(struct check *c, uint64_t page, const uint8_t *node, size_t left)
 {
         uint64_t len = (uint64_t)u16(node) | (uint64_t)u16(node + 2) << 16;
         unsigned flags = u16(node + 4), key_len = u16(node + 6);
         const uint8_t *data = node + NODE_HEADER + key_len;
 
-        room -= NODE_HEADER + key_len;
+        left -= NODE_HEADER + key_len;
         if (c->tree == TREE_FREE ? key_len != 8 : key_len == 0)
                 return damaged(c, page, "a key has a wrong size");
         if (flags == F_BIGDATA) {
-                if (room < 8 || len > VALUE_MAX)
+                if (left < 8 || len > VALUE_MAX)
                         return damaged(c, page, "a record has a wrong size");
                 return check_overflow(c, u64(data), len);
         }
-        if (flags != 0 || len > room)
+        if (flags != 0 || len > left)
                 return damaged(c, page, "a record has a wrong size or kind");
         return c->tree == TREE_FREE ? check_free_list(c, page, data, len) : 0;
 }
@@ -238,7 +238,7 @@ static int check_node(struct check *c, const uint8_t *p, const struct todo *at, 
                 return damaged(c, at->page, "a record lies outside of the page");
         if (branch && c->tree == TREE_FREE && i > 0 && u16(node + 6) != 8)
                 return damaged(c, at->page, "a key has a wrong size");
-        /* The first key of a branch stands for everything below the second. */
+        /* The first key of a branch is not used: its child holds all that is below the second. */
         if (i > (branch ? 1u : 0u) && key_cmp(c, *prev, node) >= 0)
                 return damaged(c, at->page, "keys are out of order");
         *prev = node;
@@ -263,9 +263,9 @@ static int check_page(struct check *c, const struct todo *at, uint8_t *p)
         lower = u16(p + 12);
         upper = u16(p + 14);
         if (u64(p) != at->page || flags != (branch ? P_BRANCH : P_LEAF))
-                return damaged(c, at->page, "not the page of the tree that should be there");
+                return damaged(c, at->page, "not a page of the tree at this place");
         if (lower < PAGE_HEADER || lower % 2 != 0 || lower > upper || upper > c->page_bytes)
-                return damaged(c, at->page, "its header makes no sense");
+                return damaged(c, at->page, "its header is not valid");
         n = (lower - PAGE_HEADER) / 2;
         if (n < (branch && c->tree == TREE_MAIN ? 2u : 1u))
                 return damaged(c, at->page, "it has too few records");
@@ -291,15 +291,19 @@ static int check_tree(struct check *c, const struct tree *t, int which)
         if (!page)
                 return -ENOMEM;
         r = claim(c, t->root, 1);
-        if (r >= 0)
-                r = push(c, t->root, 0);
-        for (c->pages = 0; r >= 0 && c->todo_n > 0 && (c->max_pages == 0 || c->pages < c->max_pages);
-             c->pages++) {
+        if (r < 0)
+                return r;
+        r = push(c, t->root, 0);
+        if (r < 0)
+                return r;
+        for (c->pages = 0; c->todo_n > 0 && (c->max_pages == 0 || c->pages < c->max_pages); c->pages++) {
                 struct todo at = c->todo[--c->todo_n];
 
                 r = check_page(c, &at, page);
+                if (r < 0)
+                        return r;
         }
-        return r;
+        return 0;
 }
 
 static int check_tree_header(const struct check *c, const struct tree *t, unsigned flags, unsigned page)
@@ -307,13 +311,13 @@ static int check_tree_header(const struct check *c, const struct tree *t, unsign
         bool empty = t->root == NO_PAGE;
 
         if ((t->flags & TREE_FLAGS) != flags)
-                return damaged(c, page, "a tree has flags that no store has");
+                return damaged(c, page, "a tree has flags that stores do not have");
         if (t->depth > DEPTH_MAX || (t->depth == 0) != empty || (empty && t->entries != 0))
                 return damaged(c, page, "a tree has an impossible depth");
         return 0;
 }
 
-/* One of the two headers. OFFSET of page 1 follows from the page size in page 0. */
+/* Reads one of the two headers. The page size in page 0 gives the offset of page 1. */
 static int read_header(struct check *c, unsigned page, uint64_t offset, struct meta *ret)
 {
         uint8_t buf[PAGE_HEADER + sizeof(struct meta)];
@@ -323,9 +327,9 @@ static int read_header(struct check *c, unsigned page, uint64_t offset, struct m
                 return damaged(c, page, "the file is too short for a store");
         memcpy(&m, buf + PAGE_HEADER, sizeof(m));
         if (!(u16(buf + 10) & P_META) || m.magic != MAGIC)
-                return damaged(c, page, "this is no LMDB file");
+                return damaged(c, page, "no LMDB file");
         if (m.version != VERSION)
-                return damaged(c, page, "another version of LMDB's format");
+                return damaged(c, page, "a version of LMDB's format that is not supported");
         if (m.trees[TREE_FREE].pad < PAGE_MIN || m.trees[TREE_FREE].pad > PAGE_MAX ||
             (m.trees[TREE_FREE].pad & (m.trees[TREE_FREE].pad - 1)))
                 return damaged(c, page, "an impossible page size");
@@ -349,18 +353,20 @@ static int check_headers(struct check *c, struct meta *ret)
         newest = m[0].txnid < m[1].txnid;
         if (m[1].trees[TREE_FREE].pad != c->page_bytes)
                 return damaged(c, 1, "an impossible page size");
-        /* Transaction N writes page N % 2, and LMDB's readers go by that. */
+        /* Transaction N writes page N % 2, and LMDB's readers rely on that. */
         if (m[newest].txnid > 0 && m[newest].txnid % 2 != newest)
-                return damaged(c, newest, "a transaction number that belongs elsewhere");
+                return damaged(c, newest, "the transaction number of the other header");
         c->last_page = m[newest].last_page;
         if (c->last_page < 1 || c->last_page > (UINT64_C(1) << 46) / c->page_bytes)
                 return damaged(c, newest, "an impossible number of pages");
         r = check_tree_header(c, &m[newest].trees[TREE_FREE], FREE_FLAGS, newest);
-        if (r >= 0)
-                r = check_tree_header(c, &m[newest].trees[TREE_MAIN], 0, newest);
-        if (r >= 0)
-                *ret = m[newest];
-        return r;
+        if (r < 0)
+                return r;
+        r = check_tree_header(c, &m[newest].trees[TREE_MAIN], 0, newest);
+        if (r < 0)
+                return r;
+        *ret = m[newest];
+        return 0;
 }
 
 static int check_once(struct check *c, uint64_t max_pages)
@@ -379,9 +385,9 @@ static int check_once(struct check *c, uint64_t max_pages)
         if (!c->seen)
                 return -ENOMEM;
         r = check_tree(c, &m.trees[TREE_FREE], TREE_FREE);
-        if (r >= 0)
-                r = check_tree(c, &m.trees[TREE_MAIN], TREE_MAIN);
-        return r;
+        if (r < 0)
+                return r;
+        return check_tree(c, &m.trees[TREE_MAIN], TREE_MAIN);
 }
 
 int lmdb_check_file(int fd, const char *path, uint64_t max_pages, struct err_text *text)
@@ -391,7 +397,7 @@ int lmdb_check_file(int fd, const char *path, uint64_t max_pages, struct err_tex
         int r;
 
         if (fstat(fd, &st) < 0)
-                return err_set(text, errno, "%s: cannot look at " LMDB_DATA ": %s", path, err_str(errno));
+                return err_set(text, errno, "%s: cannot examine " LMDB_DATA ": %s", path, err_str(errno));
         if (!S_ISREG(st.st_mode))
                 return err_set(text, ERR_CORRUPT, "%s: " LMDB_DATA " is not a file", path);
         r = check_once(&c, max_pages);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The store's directory:
  *
- *   data.mdb    LMDB's data; made under another name and renamed when it is complete and durable
- *   lock.mdb    LMDB's reader table and writer's lock
- *   ashlar.lock who has the store open (lock.c)
- *   ashlar.doorbell wakes other processes after a commit (doorbell.c)
+ *   data.mdb         LMDB's data; made under another name and renamed when it is complete and durable
+ *   lock.mdb         LMDB's reader table and lock of writers
+ *   ashlar.lock      which processes have the store open (lock.c)
+ *   ashlar.doorbell  wakes other processes after a commit (doorbell.c)
  */
 #include "base/cleanup.h"
 #include "kv/lmdb/internal.h"
@@ -19,10 +19,10 @@
 
 #define DATA_NEW "data.mdb.new"
 
-/* Pages looked at before LMDB may use the file: all of a small store, a bounded time for a large one. */
+/* Pages to check before LMDB uses the file: all of a small store, a bounded time for a large one. */
 #define CHECK_PAGES 1024
 
-/* The record by which we know our own: sorts before every other (key.h), no key maps to it. */
+/* The record that marks a store of this program: sorts before all others, and no key maps to it (key.h). */
 static const uint8_t marker_key[] = { 0, 0 };
 static const char marker_value[] = "ashlar store 1\n";
 
@@ -60,48 +60,69 @@ static int marker_write(MDB_env *env)
         return rc;
 }
 
-int lmdb_marker_check(struct lmdb_store *s, struct err_text *text)
+/* Reads the marker in T: 0, ENOENT if the database is empty, ERR_NEWER, ERR_NO_FS or another error. */
+static int marker_read(MDB_txn *txn)
 {
         MDB_val key = { .mv_data = (void *)marker_key, .mv_size = sizeof(marker_key) }, value;
-        struct slice found = { 0 };
-        struct lmdb_txn *t;
+        struct slice found;
         MDB_stat stat;
-        int r, rc;
+        int rc = mdb_get(txn, LMDB_DBI, &key, &value);
 
-        r = lmdb_reader_begin(s, &t);
-        if (r < 0)
-                return err_set(text, -r, "%s: cannot read the store: %s", s->path, err_str(r));
-        rc = mdb_get(t->txn, LMDB_DBI, &key, &value);
-        if (rc == 0)
-                found = slice_of(value.mv_data, value.mv_size);
-        if (rc == 0 && !slice_eq(found, slice_str(marker_value))) {
-                rc = slice_starts_with(found, slice_str(marker_family)) ? -ERR_NEWER : -ERR_NO_FS;
-        } else if (rc == MDB_NOTFOUND) {
-                rc = mdb_stat(t->txn, LMDB_DBI, &stat);
+        if (rc == MDB_NOTFOUND) {
+                rc = mdb_stat(txn, LMDB_DBI, &stat);
                 if (rc == 0)
-                        rc = stat.ms_entries == 0 ? MDB_NOTFOUND : -ERR_NO_FS;
+                        return stat.ms_entries == 0 ? -ENOENT : -ERR_NO_FS;
         }
-        lmdb_reader_end(s, t);
-        if (rc == MDB_NOTFOUND)
-                rc = s->rdonly ? 0 : marker_write(s->env);
-        if (rc == 0)
+        if (rc != 0)
+                return lmdb_error(rc);
+        found = slice_of(value.mv_data, value.mv_size);
+        if (slice_eq(found, slice_str(marker_value)))
                 return 0;
-        if (rc == -ERR_NEWER)
-                return err_set(text, ERR_NEWER, "%s: the store was made by a newer version of ashlar",
-                               s->path);
-        if (rc == -ERR_NO_FS)
-                return err_set(text, ERR_NO_FS,
-                               "%s: not an ashlar store, but an LMDB database of another program", s->path);
-        return err_set(text, -lmdb_error(rc), "%s: cannot read the store: %s", s->path, mdb_strerror(rc));
+        return slice_starts_with(found, slice_str(marker_family)) ? -ERR_NEWER : -ERR_NO_FS;
 }
 
-/* Writes a new LMDB file, complete with the marker, under another name. */
-static int write_new_data(struct lmdb_store *s)
+int lmdb_marker_check(struct lmdb_store *s, struct err_text *text)
+{
+        struct lmdb_txn *t;
+        int r = lmdb_reader_begin(s, &t);
+
+        if (r >= 0) {
+                r = marker_read(t->txn);
+                lmdb_reader_end(s, t);
+        }
+        if (r == -ENOENT)
+                r = s->rdonly ? 0 : lmdb_error(marker_write(s->env));
+        if (r == 0)
+                return 0;
+        if (r == -ERR_NEWER)
+                return err_set(text, ERR_NEWER,
+                               "%s: the store was made by a newer version of ashlar: use that one", s->path);
+        if (r == -ERR_NO_FS)
+                return err_set(text, ERR_NO_FS,
+                               "%s: not an ashlar store, but an LMDB database of another program", s->path);
+        return err_set(text, -r, "%s: cannot read the store: %s", s->path, err_str(r));
+}
+
+static int fill_new_data(const char *name)
+{
+        MDB_env *env;
+        int rc = mdb_env_create(&env);
+
+        if (rc != 0)
+                return rc;
+        rc = mdb_env_open(env, name, MDB_NOSUBDIR | MDB_NOLOCK, 0600);
+        if (rc == 0)
+                rc = marker_write(env);
+        mdb_env_close(env);
+        return rc;
+}
+
+/* Makes a new data file, with the marker and durable, under another name. */
+static int make_new_data(struct lmdb_store *s)
 {
         _cleanup_free_ char *name = NULL;
         _cleanup_close_ int fd = -1;
-        MDB_env *env;
-        int rc;
+        int r;
 
         if (asprintf(&name, "%s/%s", s->path, DATA_NEW) < 0) {
                 name = NULL;
@@ -109,40 +130,37 @@ static int write_new_data(struct lmdb_store *s)
         }
         if (unlinkat(s->dir_fd, DATA_NEW, 0) < 0 && errno != ENOENT)
                 return -errno;
-        rc = mdb_env_create(&env);
-        if (rc != 0)
-                return lmdb_error(rc);
-        rc = mdb_env_open(env, name, MDB_NOSUBDIR | MDB_NOLOCK, 0600);
-        if (rc == 0)
-                rc = marker_write(env);
-        mdb_env_close(env);
-        if (rc != 0)
-                return lmdb_error(rc);
+        r = lmdb_error(fill_new_data(name));
+        if (r < 0)
+                return r;
         fd = openat(s->dir_fd, DATA_NEW, O_RDWR | O_CLOEXEC);
         if (fd < 0 || fsync(fd) < 0)
                 return -errno;
         return 0;
 }
 
-/* Only a directory without anything else in it becomes a store. */
+static bool may_be_in_new_store(const char *name)
+{
+        static const char *const names[] = { ".", "..", "lost+found", LMDB_LOCKS, DATA_NEW };
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        return strncmp(name, "ashlar.", 7) == 0;
+}
+
+/* Refuses to make a store in a directory that holds anything else. */
 static int check_empty(struct lmdb_store *s, struct err_text *text)
 {
-        _cleanup_(closedir_ptr) DIR *dir = NULL;
+        _cleanup_close_ int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(closedir_ptr) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
         struct dirent *e;
-        int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-        dir = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!dir) {
-                int r = -errno;
-
-                if (fd >= 0)
-                        close(fd);
-                return err_set(text, -r, "%s: cannot list the directory: %s", s->path, err_str(r));
-        }
+        if (!dir)
+                return err_set(text, errno, "%s: cannot list the directory: %s", s->path, err_str(errno));
+        steal_fd(&fd);
         while ((e = readdir(dir)))
-                if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-                    strcmp(e->d_name, "lost+found") != 0 && strncmp(e->d_name, "ashlar.", 7) != 0 &&
-                    strcmp(e->d_name, LMDB_LOCKS) != 0 && strcmp(e->d_name, DATA_NEW) != 0)
+                if (!may_be_in_new_store(e->d_name))
                         return err_set(text, ENOTEMPTY,
                                        "%s: the directory is not empty and holds no store; "
                                        "give a new or an empty one",
@@ -157,29 +175,37 @@ static bool data_exists(const struct lmdb_store *s)
         return fstatat(s->dir_fd, LMDB_DATA, &st, 0) == 0 || errno != ENOENT;
 }
 
-/* Makes data.mdb if there is none. Power may fail at any moment: there is none then, or it is complete. */
+static int create_data_locked(struct lmdb_store *s, struct err_text *text)
+{
+        int r;
+
+        if (data_exists(s))
+                return 0;
+        r = check_empty(s, text);
+        if (r < 0)
+                return r;
+        r = make_new_data(s);
+        if (r >= 0 && renameat(s->dir_fd, DATA_NEW, s->dir_fd, LMDB_DATA) < 0)
+                r = -errno;
+        if (r < 0)
+                unlinkat(s->dir_fd, DATA_NEW, 0);
+        else
+                r = sync_dir(s->dir_fd);
+        if (r < 0)
+                return err_set(text, -r, "%s: cannot make the store: %s", s->path, err_str(r));
+        return 0;
+}
+
+/* Makes data.mdb if there is none. After a power failure there is none, or it is complete. */
 static int create_data(struct lmdb_store *s, struct err_text *text)
 {
         int r = lmdb_lock_create(&s->lock, true);
 
-        if (r >= 0 && !data_exists(s)) {
-                r = check_empty(s, text);
-                if (r < 0) {
-                        lmdb_lock_create(&s->lock, false);
-                        return r;
-                }
-                r = write_new_data(s);
-                if (r >= 0 && renameat(s->dir_fd, DATA_NEW, s->dir_fd, LMDB_DATA) < 0)
-                        r = -errno;
-                if (r < 0)
-                        unlinkat(s->dir_fd, DATA_NEW, 0);
-                else
-                        r = sync_dir(s->dir_fd);
-        }
-        lmdb_lock_create(&s->lock, false);
         if (r < 0)
                 return err_set(text, -r, "%s: cannot make the store: %s", s->path, err_str(r));
-        return 0;
+        r = create_data_locked(s, text);
+        lmdb_lock_create(&s->lock, false);
+        return r;
 }
 
 static int make_dir(const char *path, struct err_text *text)
@@ -203,7 +229,7 @@ static int make_dir(const char *path, struct err_text *text)
                 slash[slash == copy] = '\0';
         parent = open(slash ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (parent < 0 && errno == EACCES)
-                return 0; /* may be written but not read */
+                return 0; /* the directory may be written but not read */
         if (parent < 0 || sync_dir(parent) < 0)
                 return err_set(text, errno, "%s: cannot make the directory durable: %s", path,
                                err_str(errno));
@@ -218,7 +244,7 @@ static int open_dir(struct lmdb_store *s, const char *path, struct err_text *tex
                         return err_set(text, ENOENT, "%s: no such store; `ashlar mkfs %s` makes one", path,
                                        path);
                 if (errno == ENOTDIR)
-                        return err_set(text, ENOTDIR, "%s: not a store, which is a directory", path);
+                        return err_set(text, ENOTDIR, "%s: not a store: a store is a directory", path);
                 return err_set(text, errno, "%s: cannot open the store: %s", path, err_str(errno));
         }
         s->path = realpath(path, NULL);
@@ -234,8 +260,8 @@ static int open_data(struct lmdb_store *s, struct err_text *text)
                 return err_set(text, ERR_CORRUPT, "%s: " LMDB_DATA " is not a file", s->path);
         if (s->data_fd < 0)
                 return err_set(text, errno, "%s: cannot open %s: %s", s->path, LMDB_DATA, err_str(errno));
-        /* Under a writer pages change while we look; it has looked itself. */
-        if (lmdb_lock_others(&s->lock))
+        /* A writer changes pages during the check; it has checked the file itself. */
+        if (lmdb_lock_has_writers(&s->lock))
                 return 0;
         return lmdb_check_file(s->data_fd, s->path, CHECK_PAGES, text);
 }
@@ -246,7 +272,7 @@ int lmdb_dir_open(struct lmdb_store *s, const char *path, const struct kv_open_o
         int r;
 
         if (path[0] == '\0')
-                return err_set(text, EINVAL, "the store's name has no path");
+                return err_set(text, EINVAL, "the store has no path: give a directory, as in lmdb:DIRECTORY");
         if (opts->flags & KV_OPEN_CREATE) {
                 r = make_dir(path, text);
                 if (r < 0)
@@ -259,7 +285,7 @@ int lmdb_dir_open(struct lmdb_store *s, const char *path, const struct kv_open_o
                 return err_set(text, ENOENT,
                                "%s: there is no store in this directory; `ashlar mkfs %s` makes one", path,
                                path);
-        /* Before anything of ours is put into it; create_data looks again under the lock. */
+        /* Before the lock file is made in it; create_data checks again. */
         if (!data_exists(s)) {
                 r = check_empty(s, text);
                 if (r < 0)

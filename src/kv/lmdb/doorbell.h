@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The doorbell wakes other threads and processes after a commit, which LMDB does not: a counter in a file that all
- * processes map, and a futex on it.
+/* The doorbell wakes other threads and processes after a commit, which LMDB does not: a counter in a file
+ * that all processes map, and a futex on it.
  */
 #ifndef KV_LMDB_DOORBELL_H
 #define KV_LMDB_DOORBELL_H
@@ -10,8 +10,8 @@
 
 struct lmdb_doorbell;
 
-/* Opens the doorbell of the store in DIR_FD. If SHARED is false, or its file cannot be used, it works within this
- * process only. */
+/* Opens the doorbell of the store in DIR_FD. If SHARED is false, or its file cannot be used, it works within
+ * this process only. */
 int lmdb_doorbell_open(int dir_fd, bool shared, struct lmdb_doorbell **ret);
 /* Takes NULL. */
 void lmdb_doorbell_close(struct lmdb_doorbell *d);

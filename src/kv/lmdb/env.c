@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* LMDB's environment: opening it with a map that will do for years, the pool of readers, and opening it
- * again. */
+/* LMDB's environment: opening it, the pool of readers, opening it again. */
 #include "base/thread.h"
 #include "kv/lmdb/internal.h"
+#include "kv/lmdb/version.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,15 +14,14 @@
 #include <time.h>
 
 #define TIB               (UINT64_C(1) << 40)
-#define MAP_BYTES_DEFAULT (1 * TIB)  /* address space only; the file is as large as its contents */
-#define MAP_BYTES_MAX     (64 * TIB) /* half of what a process has */
+#define MAP_BYTES_DEFAULT (1 * TIB)  /* address space; the file is as large as its contents */
+#define MAP_BYTES_MAX     (64 * TIB) /* half of the address space of a process */
 #define MAP_BYTES_MIN     (UINT64_C(1) << 20)
 
-/* LMDB's reader table: 64 bytes of a sparse file each. Every transaction that is open at one time takes
- * one. */
+/* Entries of LMDB's reader table, one for each open transaction; 64 bytes of a sparse file each. */
 #define READERS_MAX 4096u
 
-#define REPAIR_WAIT_NS (UINT64_C(5) * 1000000000)
+#define REOPEN_WAIT_NS (UINT64_C(5) * 1000000000)
 
 int lmdb_error(int rc)
 {
@@ -33,7 +32,7 @@ int lmdb_error(int rc)
                 return -ENOENT;
         case MDB_MAP_FULL:
         case EDQUOT:
-        case EFBIG: /* the process's limit of a file's size */
+        case EFBIG: /* the process's limit on file sizes */
                 return -ENOSPC;
         case MDB_TXN_FULL:
                 return -E2BIG;
@@ -49,12 +48,13 @@ int lmdb_error(int rc)
         case MDB_VERSION_MISMATCH:
                 return -ERR_CORRUPT;
         default:
-                /* What remains of LMDB's own codes (MDB_PANIC among them) says that it cannot go on. */
+                /* LMDB's other codes, such as MDB_PANIC, mean that it cannot continue. */
                 return rc > 0 ? -rc : -EIO;
         }
 }
 
-/* A power of two that holds the whole host file system, within bounds. */
+/* A power of two above the size of the host's file system, within bounds: LMDB cannot enlarge the map in
+ * use. */
 static uint64_t map_bytes_wanted(const struct lmdb_store *s)
 {
         uint64_t bytes = MAP_BYTES_DEFAULT;
@@ -68,8 +68,8 @@ static uint64_t map_bytes_wanted(const struct lmdb_store *s)
         return bytes;
 }
 
-/* The kernel's readahead stays on (no MDB_NORDAHEAD): the file holds file data too, and reading 64 KiB values
- * one after another from a cold disk measured 204 MB/s with it and 39 without, at random 81 and 55. */
+/* The kernel's readahead stays on (no MDB_NORDAHEAD), because the store holds file data: from a cold disk,
+ * values of 64 KiB were read at 204 MB/s with it and 39 without in order, at 81 and 55 at random. */
 static int env_try(struct lmdb_store *s, uint64_t map_bytes, MDB_env **ret)
 {
         unsigned flags = MDB_NOTLS | (s->rdonly ? MDB_RDONLY : 0u) | (s->lock.unlocked ? MDB_NOLOCK : 0u);
@@ -91,7 +91,7 @@ static int env_try(struct lmdb_store *s, uint64_t map_bytes, MDB_env **ret)
         return 0;
 }
 
-/* LMDB knows a database's order only after it was opened in some transaction. */
+/* LMDB knows the order of a database only after it was opened in a transaction. */
 static int open_database(MDB_env *env)
 {
         unsigned flags;
@@ -106,7 +106,7 @@ static int open_database(MDB_env *env)
                 rc = mdb_dbi_flags(txn, dbi, &flags);
         if (rc == 0 && (dbi != LMDB_DBI || flags != 0))
                 rc = MDB_INCOMPATIBLE;
-        /* Not mdb_txn_abort(), which would forget what was opened. */
+        /* mdb_txn_abort would close the database again. */
         if (rc == 0)
                 return mdb_txn_commit(txn);
         mdb_txn_abort(txn);
@@ -119,9 +119,9 @@ int lmdb_env_open(struct lmdb_store *s, struct err_text *text)
         MDB_envinfo info;
         MDB_stat stat;
         MDB_env *env;
-        int rc, dead, fd;
+        int r, rc, dead, fd;
 
-        /* Address space may be limited (RLIMIT_AS, a sanitizer): less does as well. */
+        /* Address space may be limited (RLIMIT_AS, a sanitizer): a smaller map serves, too. */
         while ((rc = env_try(s, map_bytes, &env)) == ENOMEM && map_bytes / 2 >= MAP_BYTES_MIN)
                 map_bytes /= 2;
         if (rc == 0) {
@@ -134,7 +134,12 @@ int lmdb_env_open(struct lmdb_store *s, struct err_text *text)
                                mdb_strerror(rc));
         mdb_env_info(env, &info);
         mdb_env_stat(env, &stat);
-        /* The one descriptor that LMDB leaves open over exec. */
+        r = lmdb_check_sizes((unsigned)mdb_env_get_maxkeysize(env), stat.ms_psize, s->path, text);
+        if (r < 0) {
+                mdb_env_close(env);
+                return r;
+        }
+        /* The only descriptor that LMDB does not close on exec. */
         if (mdb_env_get_fd(env, &fd) == 0)
                 fcntl(fd, F_SETFD, FD_CLOEXEC);
         if (!s->lock.unlocked)
@@ -197,8 +202,8 @@ static void reader_give(struct lmdb_store *s, struct lmdb_txn *t)
         s->idle = t;
 }
 
-/* Takes all readers out of the pool and frees them; true if none is left outside of it. With the gate shut
- * nobody takes one out for longer than a moment. */
+/* Frees all readers in the pool. True: none is in use any more. While reopen_needed is set, a reader is taken
+ * out of the pool only for a short time. */
 static bool readers_collect(struct lmdb_store *s)
 {
         LOCK_GUARD(&s->pool_lock);
@@ -235,36 +240,35 @@ void lmdb_env_close(struct lmdb_store *s)
         env_shut(s);
 }
 
-int lmdb_env_repair_locked(struct lmdb_store *s)
+int lmdb_env_reopen_locked(struct lmdb_store *s)
 {
-        uint64_t deadline_ns = thread_now_ns() + REPAIR_WAIT_NS;
+        uint64_t deadline_ns = thread_now_ns() + REOPEN_WAIT_NS;
         int r;
 
         lock_assert_held(&s->write_lock);
-        if (!atomic_load(&s->gate))
-                return 0; /* somebody was faster */
+        if (!atomic_load(&s->reopen_needed))
+                return 0; /* another thread has done it */
         while (!readers_collect(s)) {
                 if (thread_now_ns() > deadline_ns)
                         return -EIO;
                 nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
         }
-        /* Who comes now meets the gate before the environment. */
+        /* A thread that begins now finds reopen_needed before it uses the environment. */
         env_shut(s);
         r = lmdb_env_open(s, NULL);
         if (r >= 0)
-                atomic_store(&s->gate, false);
+                atomic_store(&s->reopen_needed, false);
         return r;
 }
 
-/* For a reader that met the gate. */
-static int repair_for_reader(struct lmdb_store *s)
+static int reopen_for_reader(struct lmdb_store *s)
 {
         int r;
 
-        /* Bounded, because this thread itself may be the one that is writing. */
-        if (!lock_acquire_within(&s->write_lock, REPAIR_WAIT_NS))
+        /* With a time limit, because this thread may itself be the writer. */
+        if (!lock_acquire_within(&s->write_lock, REOPEN_WAIT_NS))
                 return -EIO;
-        r = lmdb_env_repair_locked(s);
+        r = lmdb_env_reopen_locked(s);
         lock_release(&s->write_lock);
         return r;
 }
@@ -277,7 +281,7 @@ static int reader_renew(struct lmdb_store *s, struct lmdb_txn *t)
                 rc = t->txn ? mdb_txn_renew(t->txn) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
                 if (rc != MDB_READERS_FULL || attempt > 0)
                         return rc;
-                /* Slots of processes that were killed. */
+                /* Frees the entries of killed processes. */
                 mdb_reader_check(s->env, &dead);
         }
 }
@@ -291,9 +295,10 @@ int lmdb_reader_begin(struct lmdb_store *s, struct lmdb_txn **ret)
                 r = reader_take(s, &t);
                 if (r < 0)
                         return r;
-                /* Having taken it, we keep the environment from being replaced, unless the gate was shut
-                 * before: both sides write first and look afterwards. */
-                if (!atomic_load(&s->gate)) {
+                /* A reader that is in use keeps the environment from being replaced, unless reopen_needed was
+                 * set before it was taken: each side writes its own variable first and reads the other one
+                 * then. */
+                if (!atomic_load(&s->reopen_needed)) {
                         rc = reader_renew(s, t);
                         if (rc == 0)
                                 break;
@@ -301,10 +306,10 @@ int lmdb_reader_begin(struct lmdb_store *s, struct lmdb_txn **ret)
                                 reader_give(s, t);
                                 return lmdb_error(rc);
                         }
-                        atomic_store(&s->gate, true);
+                        atomic_store(&s->reopen_needed, true);
                 }
                 reader_give(s, t);
-                r = repair_for_reader(s);
+                r = reopen_for_reader(s);
                 if (r < 0)
                         return r;
         }

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Free pages inside the file, as far as it is certain that LMDB will use them: how many there are, and how
- * many rows of consecutive ones.
- *
- * What LMDB does (0.9): its list has a record for each transaction that freed pages. A writer reads records
- * from the oldest on, as far as no reader may still need their pages, until it has what it looks for. A
- * single page it finds as long as there is one. For N pages in a row it reads 60 * N more records at most,
- * and then takes them from the end of the file.
+/* LMDB 0.9's list of free pages has a record for each transaction that freed some. A writer reads records
+ * from the oldest on, as far as no reader may still need their pages, until it has found what it needs. It
+ * finds a single page as long as there is one. For a run of N pages it reads 60 * N more records at most, and
+ * then takes the run from the end of the file.
  */
 #include "kv/lmdb/internal.h"
 
@@ -14,27 +11,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* LMDB's database of free pages. */
-#define FREE_DBI ((MDB_dbi)0)
+/* How many records LMDB is certain to read for a run of N pages. */
+#define RECORDS_READ(n) (60u * (n)-1)
+/* For the shortest runs. */
+#define RECORDS_READ_MIN RECORDS_READ(2)
 
-/* How many records LMDB certainly looks at for a row of N pages. */
-#define LOOKED_AT(n) (60u * (n)-1)
+/* Lengths of runs are counted by classes: a class in the records that LMDB reads for its shortest length. The
+ * first class includes single pages. */
+static const unsigned run_classes[] = { 1, 8, 16, 32, LMDB_RUN_MAX + 1 };
+#define CLASSES (sizeof(run_classes) / sizeof(run_classes[0]) - 1)
 
-/* For the shortest rows. */
-#define RECORDS_LOOKED_AT LOOKED_AT(2)
-
-/* Rows of several lengths are counted at a time, in the records that count for the shortest of them; the
- * first class has single pages, too. */
-static const unsigned row_classes[] = { 1, 8, 16, 32, LMDB_ROW_MAX + 1 };
-#define CLASSES (sizeof(row_classes) / sizeof(row_classes[0]) - 1)
-
-/* LMDB cuts long records into ones of some 500 pages. */
-#define RECORD_PAGES_FEW 250u
+/* Pages of a short record; LMDB cuts long ones into records of about 500 pages. */
+#define SHORT_RECORD_PAGES 250u
 
 /* ---- which records LMDB may use ----------------------------------------------------------------- */
 
-/* One line of LMDB's report about readers: process, thread, and the transaction that it sees or "-". */
-static int note_reader(const char *line, void *arg)
+/* Reads a line of mdb_reader_list: process, thread, and the number of the transaction that it sees or "-". */
+static int on_reader(const char *line, void *arg)
 {
         uint64_t *oldest = arg;
         unsigned long long number;
@@ -46,7 +39,7 @@ static int note_reader(const char *line, void *arg)
         if (strcmp(seen, "-") == 0)
                 return 0;
         if (sscanf(seen, "%llu", &number) != 1)
-                number = 0; /* not understood: take nothing for certain */
+                number = 0; /* unknown format: count no page as usable */
         if (number < *oldest)
                 *oldest = number;
         return 0;
@@ -55,11 +48,11 @@ static int note_reader(const char *line, void *arg)
 /* ---- counting ----------------------------------------------------------------------------------- */
 
 struct map {
-        uint8_t *bits;               /* one a page; set: free */
-        uint64_t pages, first, last; /* bounds of what is set */
+        uint8_t *bits;               /* one for each page; set: free */
+        uint64_t pages, first, last; /* bounds of the set bits */
 };
 
-/* A record: a count, and as many page numbers. Returns how many. */
+/* Marks the pages of RECORD, which holds a count and that many page numbers. Returns how many it marked. */
 static uint64_t mark_record(struct map *map, MDB_val record)
 {
         const uint8_t *words = record.mv_data;
@@ -82,14 +75,14 @@ static uint64_t mark_record(struct map *map, MDB_val record)
         return marked;
 }
 
-static void count_row(uint64_t length, const unsigned lengths[2], struct lmdb_free *f)
+static void count_run(uint64_t length, const unsigned lengths[2], struct lmdb_free *f)
 {
         for (unsigned n = lengths[0]; n < lengths[1] && n <= length; n++)
-                f->rows[n] += length / n;
+                f->runs[n] += length / n;
 }
 
-/* Rows of [LENGTHS[0], LENGTHS[1]) pages. */
-static void count_rows(const struct map *map, const unsigned lengths[2], struct lmdb_free *f)
+/* Counts runs of [LENGTHS[0], LENGTHS[1]) pages. */
+static void count_runs(const struct map *map, const unsigned lengths[2], struct lmdb_free *f)
 {
         uint64_t length = 0;
 
@@ -98,12 +91,12 @@ static void count_rows(const struct map *map, const unsigned lengths[2], struct 
                         length++;
                         continue;
                 }
-                count_row(length, lengths, f);
+                count_run(length, lengths, f);
                 length = 0;
                 if (map->bits[page / 8] == 0)
-                        page |= 7; /* none in this byte */
+                        page |= 7; /* none in this byte of the map */
         }
-        count_row(length, lengths, f);
+        count_run(length, lengths, f);
 }
 
 int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, struct lmdb_free *ret)
@@ -118,12 +111,12 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
 
         *ret = (struct lmdb_free){ .pages = 0 };
         if (s->sparse)
-                return 0; /* free pages may be holes, for which there is no room */
+                return 0; /* free pages may be holes, for which the disk may have no space */
         map.bits = bits = calloc(1, map.pages / 8 + 1);
         if (!bits)
                 return -ENOMEM;
-        mdb_reader_list(s->env, note_reader, &oldest);
-        rc = mdb_cursor_open(t->txn, FREE_DBI, &cursor);
+        mdb_reader_list(s->env, on_reader, &oldest);
+        rc = mdb_cursor_open(t->txn, LMDB_FREE_DBI, &cursor);
         if (rc != 0)
                 return lmdb_error(rc);
         while (ret->pages < enough && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
@@ -134,10 +127,11 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
                 memcpy(&number, key.mv_data, sizeof(number));
                 if (number >= oldest)
                         break;
-                if (records == RECORDS_LOOKED_AT)
-                        ret->split = ret->pages < RECORDS_LOOKED_AT * RECORD_PAGES_FEW;
-                for (; class < CLASSES && records == LOOKED_AT(class == 0 ? 2 : row_classes[class]); class ++)
-                        count_rows(&map, &row_classes[class], ret);
+                if (records == RECORDS_READ_MIN)
+                        ret->fragmented = ret->pages < RECORDS_READ_MIN * SHORT_RECORD_PAGES;
+                for (; class < CLASSES && records == RECORDS_READ(class == 0 ? 2 : run_classes[class]);
+                     class ++)
+                        count_runs(&map, &run_classes[class], ret);
                 records++;
                 ret->pages += mark_record(&map, value);
         }
@@ -145,6 +139,23 @@ int lmdb_free_count(struct lmdb_store *s, struct lmdb_txn *t, uint64_t enough, s
         if (rc != 0 && rc != MDB_NOTFOUND)
                 return lmdb_error(rc);
         for (; class < CLASSES; class ++)
-                count_rows(&map, &row_classes[class], ret);
+                count_runs(&map, &run_classes[class], ret);
         return 0;
+}
+
+/* ---- what fits ---------------------------------------------------------------------------------- */
+
+bool lmdb_pages_fit(const struct lmdb_pages *p, uint64_t end, const struct lmdb_free *f)
+{
+        uint64_t total = lmdb_pages_total(p);
+        uint64_t in_runs = p->list_pages + (p->run_pages > 1 ? p->value_pages : 0);
+        uint64_t longest = p->run_pages > p->list_run_pages ? p->run_pages : p->list_run_pages;
+
+        /* Runs from the end of the file, single pages from anywhere. */
+        if (in_runs <= end && total <= end + f->pages)
+                return true;
+        /* All from the free pages. Among their runs, a single page that is taken breaks one at most, a run
+         * two, because it may overlap both. */
+        return longest >= 1 && longest <= LMDB_RUN_MAX && total + p->relisted <= f->pages &&
+               f->runs[longest] > p->singles + p->relisted + p->values + 2 * (p->runs + p->commits);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* How the contract's keys (0 to 9,900 bytes) become LMDB's (1 to 511), in the same order.
+/* Keys of the contract (0 to 9,900 bytes) as LMDB's keys (1 to 511), in the same order.
  *
- * Three steps, of which nearly every key takes none:
- *  1. The empty key becomes 00 01, and a key that begins with 00 gets 00 02 in front: LMDB has no empty key,
- *  and the
- *     engine keeps 00 00 for itself.
- *  2. A key that is now shorter than 511 bytes is LMDB's key, and its value LMDB's value.
- *  3. A longer one lives with all that share its first 511 bytes in a bucket (bucket.h): LMDB's key is these
- *  511
- *     bytes. So a key of 511 bytes in LMDB always has a bucket for its value, and order is kept: a bucket
- *     sorts like any of its keys relative to all keys outside of it.
+ * Nearly every key is LMDB's key as it is. The others take these steps:
+ *
+ *  1. Mapping. The empty key becomes 00 01, and a key that begins with 00 gets 00 02 in front, because LMDB has
+ *     no empty key and the engine uses 00 00 itself.
+ *  2. A mapped key below 511 bytes is LMDB's key, and its value is LMDB's value.
+ *  3. A longer one lies in a bucket (bucket.h) with all keys that share its first 511 bytes, its head. The head is
+ *     LMDB's key. So each key of 511 bytes in LMDB has a bucket as its value, and order is kept: relative to all
+ *     other keys, a bucket sorts like any of its own.
  */
 #ifndef KV_LMDB_KEY_H
 #define KV_LMDB_KEY_H
@@ -21,19 +20,18 @@
 /* Longest key after step 1. */
 #define LMDB_MAPPED_MAX (KV_KEY_MAX + 2u)
 
-/* Whether the key is LMDB's key as it is. */
+/* Whether KEY is LMDB's key as it is. */
 static inline bool lmdb_key_is_plain(struct slice key)
 {
         return key.len > 0 && key.len < LMDB_KEY_MAX && key.data[0] != 0;
 }
 
-/* Step 1. The result points to KEY or into BUF (LMDB_MAPPED_MAX bytes). */
+/* Maps KEY (step 1). The result points to KEY or into BUF (LMDB_MAPPED_MAX bytes). */
 struct slice lmdb_key_map(struct slice key, uint8_t *buf);
 
-/* Back. ERR_CORRUPT if no key maps to it. The result points into MAPPED. */
+/* The reverse. ERR_CORRUPT if no key maps to MAPPED. The result points into MAPPED. */
 int lmdb_key_unmap(struct slice mapped, struct slice *ret);
 
-/* After step 1: LMDB's key, and what of it the bucket holds. */
 static inline bool lmdb_key_in_bucket(struct slice mapped)
 {
         return mapped.len >= LMDB_KEY_MAX;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The LMDB engine: opening and closing a store, and its table of operations. internal.h shows the parts. */
+/* Opening and closing a store. internal.h shows the parts of the engine. */
 #include "base/thread.h"
 #include "kv/lmdb/doorbell.h"
 #include "kv/lmdb/internal.h"
+#include "kv/lmdb/version.h"
 #include "kv/open.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* Dirty pages are kept in memory until commit, LMDB writes some early beyond 512 MiB of them. */
+/* LMDB keeps dirty pages in memory until the commit, unless there are more than 512 MiB. */
 #define TXN_BYTES      ((size_t)128 << 20)
 #define TXN_PLAN_BYTES ((size_t)4 << 20)
 #define CLEAR_KEYS     50000u
@@ -98,36 +99,53 @@ static struct lmdb_store *store_new(const struct kv_open_opts *opts)
         return s;
 }
 
+static int open_env(struct lmdb_store *s, struct err_text *text)
+{
+        int r = lmdb_env_open(s, text);
+
+        if (r < 0)
+                return r;
+        r = lmdb_marker_check(s, text);
+        if (r < 0)
+                lmdb_env_close(s);
+        return r;
+}
+
+static int store_open(struct lmdb_store *s, const char *path, const struct kv_open_opts *opts,
+                      struct err_text *text)
+{
+        int r = lmdb_dir_open(s, path, opts, text);
+
+        if (r < 0)
+                return r;
+        r = lmdb_doorbell_open(s->dir_fd, !s->rdonly || !s->lock.unlocked, &s->doorbell);
+        if (r < 0)
+                return err_set(text, -r, "%s: cannot open the store: %s", path, err_str(r));
+        return open_env(s, text);
+}
+
 int kv_lmdb_open(const char *path, const struct kv_open_opts *opts, struct kv_store **ret,
                  struct err_text *text)
 {
         struct lmdb_store *s;
-        int r;
+        int major, minor, patch, r;
 
+        mdb_version(&major, &minor, &patch);
+        r = lmdb_check_version(major, minor, patch, text);
+        if (r < 0)
+                return r;
         if ((opts->flags & KV_OPEN_RDONLY) && (opts->flags & KV_OPEN_CREATE))
-                return err_set(text, EINVAL, "%s: a store cannot be made by one who only reads", path);
+                return err_set(text, EINVAL, "%s: a store that is opened read-only cannot be created", path);
         s = store_new(opts);
         if (!s)
                 return err_set(text, ENOMEM, "%s: out of memory", path);
-        r = lmdb_dir_open(s, path, opts, text);
-        if (r >= 0) {
-                r = lmdb_doorbell_open(s->dir_fd, !s->rdonly || !s->lock.unlocked, &s->doorbell);
-                if (r < 0)
-                        err_set(text, -r, "%s: cannot open the store: %s", path, err_str(r));
-        }
-        if (r >= 0)
-                r = lmdb_env_open(s, text);
-        if (r >= 0) {
-                r = lmdb_marker_check(s, text);
-                if (r < 0)
-                        lmdb_env_close(s);
-        }
+        r = store_open(s, path, opts, text);
         if (r < 0) {
                 store_free(s);
                 return r;
         }
         if (s->exclusive && !s->rdonly)
-                lmdb_space_claim(s);
+                lmdb_space_prepare(s);
         *ret = &s->base;
         return 0;
 }

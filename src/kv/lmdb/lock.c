@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may open the store: locks on bytes of a file of our own, "ashlar.lock", which also names the owner.
+/* Which processes may open the store: locks on bytes of a file, "ashlar.lock", whose text names the owner.
  *
- * They are open file description locks (fcntl(2), F_OFD_SETLK): they go when the process dies, other
- * descriptors of the file do not drop them, and they conflict within a process too.
+ * They are open file description locks (fcntl(2), F_OFD_SETLK): they end with the process, closing another
+ * descriptor of the file does not release them, and they conflict within a process, too.
  *
- *   byte 0               exclusive owner: write lock; those who share: read locks
+ *   byte 0               exclusive owner: write lock; shared users: read locks
  *   byte 1               write lock while data.mdb is made
  *   WRITERS + Unix pid   write lock of each process that may write
  *   PROCESSES + Unix pid write lock of each process that uses LMDB's lock file
  *
- * A process that may not write LMDB's lock file (no permission, read-only file system) is invisible to
- * writers: its pages could be used again below it. So it takes a read lock on all WRITERS: nobody writes
- * while it reads. The last kind keeps a process from opening the store twice: LMDB's own locks would not
- * survive the first close.
+ * Writers do not see a process that cannot write LMDB's lock file (no permission, read-only file system), and
+ * would reuse pages that it reads. So it takes a read lock on all WRITERS: no process writes while it reads.
+ * The last kind keeps a process from opening the store twice: the first close would release LMDB's own locks.
  */
 #include "base/thread.h"
 #include "kv/lmdb/internal.h"
@@ -49,7 +48,7 @@ static int lock_op(int fd, int op, short type, int64_t start, int64_t len, struc
         return 0;
 }
 
-/* EBUSY if somebody holds a lock against it. */
+/* EBUSY if another lock conflicts. */
 static int lock_byte(int fd, short type, int64_t start, int64_t len)
 {
         int r = lock_op(fd, F_OFD_SETLK, type, start, len, NULL);
@@ -68,12 +67,12 @@ static void write_owner(int fd, const char *owner)
                 n = snprintf(text, sizeof(text), "process %d\n", (int)getpid());
         if (n >= (int)sizeof(text))
                 n = sizeof(text) - 1;
-        /* For people only: a failure does not matter. */
+        /* Only for messages: a failure does not matter. */
         if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
                 return;
 }
 
-/* The first line, made harmless for a terminal. */
+/* Reads the first line, without control characters. */
 static void read_owner(int fd, char text[OWNER_TEXT_MAX])
 {
         ssize_t n = pread(fd, text, OWNER_TEXT_MAX - 1, 0);
@@ -87,7 +86,7 @@ static void read_owner(int fd, char text[OWNER_TEXT_MAX])
                 strcpy(text, "another process");
 }
 
-/* Whether this process may use LMDB's lock file and ours. */
+/* Whether this process may write LMDB's lock file, or make it. */
 static bool can_lock(int dir_fd)
 {
         if (faccessat(dir_fd, LMDB_LOCKS, R_OK | W_OK, AT_EACCESS) == 0)
@@ -109,7 +108,7 @@ static int open_lock_file(int dir_fd, bool rdonly, struct lmdb_lock *lock)
         }
         if (lock->fd >= 0)
                 return 0;
-        /* Nobody has ever opened it for writing. */
+        /* Without the file no process has opened the store for writing. */
         return lock->unlocked && errno == ENOENT ? 0 : -errno;
 }
 
@@ -144,12 +143,12 @@ static int busy(const struct lmdb_lock *lock, const char *path, int why, struct 
         char owner[OWNER_TEXT_MAX];
 
         if (why == BUSY_SELF)
-                return err_set(text, EBUSY, "%s: this process has opened the store already", path);
+                return err_set(text, EBUSY, "%s: this process has the store open already", path);
         read_owner(lock->fd, owner);
         if (why == BUSY_WRITERS)
                 return err_set(text, EBUSY,
-                               "%s: the store is in use by %s; to read beside it, this user needs permission "
-                               "to write its lock files",
+                               "%s: the store is in use by %s; to read it at the same time, this user needs "
+                               "permission to write its lock files",
                                path, owner);
         return err_set(text, EBUSY, "%s: the store is in use by %s", path, owner);
 }
@@ -190,14 +189,14 @@ void lmdb_lock_release(struct lmdb_lock *lock)
         lock->fd = -1;
 }
 
-bool lmdb_lock_others(const struct lmdb_lock *lock)
+bool lmdb_lock_has_writers(const struct lmdb_lock *lock)
 {
         short type = lock->unlocked ? F_RDLCK : F_WRLCK;
         struct flock l;
 
         if (lock->fd < 0)
                 return false;
-        /* Our own locks do not conflict with ourselves. */
+        /* Locks of this descriptor do not conflict with it. */
         return lock_op(lock->fd, F_OFD_GETLK, type, WRITERS, WRITERS_LEN, &l) < 0 || l.l_type != F_UNLCK;
 }
 

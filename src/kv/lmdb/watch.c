@@ -2,9 +2,9 @@
 /* Watches: one thread of the store reads the watched keys again after each commit, of whatever process.
  *
  * The doorbell wakes it. Once a second it also compares LMDB's transaction number, because a process may die
- * between its commit and its ring. A check costs one get for each watch; commits that follow one another quickly
- * share a check, and the thread rests four times as long as the check took, so that it uses at most a fifth of a
- * processor.
+ * between its commit and its ring. A check costs one get for each watch; commits that follow one another
+ * quickly share a check, and the thread rests four times as long as the check took, so that it uses at most a
+ * fifth of a processor.
  */
 #include "base/cleanup.h"
 #include "base/thread.h"
@@ -85,8 +85,8 @@ static void break_armed_locked(struct lmdb_store *s, int err)
         }
 }
 
-/* Marks the watches whose keys changed; all of them if the store cannot be read. *CHECKED is the number of the
- * transaction that was checked last. */
+/* Marks the watches whose keys changed; all of them if the store cannot be read. *CHECKED is the number of
+ * the transaction that was checked last. */
 static void check_watches(struct lmdb_store *s, uint64_t *checked)
 {
         struct lmdb_txn *t;
@@ -98,7 +98,8 @@ static void check_watches(struct lmdb_store *s, uint64_t *checked)
                 return;
         }
         lock_acquire(&s->watch_lock);
-        /* A watch that was armed since then saw no later transaction, or lmdb_watch_settle set watch_recheck. */
+        /* A watch that was armed since then saw no later transaction, or lmdb_watch_settle set
+         * watch_recheck. */
         if (mdb_txn_id(t->txn) != *checked || s->watch_recheck) {
                 s->watch_recheck = false;
                 *checked = mdb_txn_id(t->txn);
@@ -155,7 +156,8 @@ static void *watcher_main(void *arg)
         uint64_t checked = 0;
 
         while (!is_stopped(s)) {
-                /* Read before the check: a commit after it changes the count, and the wait returns at once. */
+                /* Read before the check: a commit after it changes the count, and the wait returns at
+                 * once. */
                 uint32_t count = lmdb_doorbell_count(s->doorbell);
                 uint64_t start_ns = thread_now_ns(), took_ns;
                 bool again;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* How many pages a commit takes at most. LMDB never changes a page in place: whatever a transaction touches
- * is written to other pages first, and so are the branches above it and the list of free pages.
+/* LMDB never changes a page in place: the pages that a transaction changes, the branches above them and the
+ * list of free pages are written to other pages.
  *
- * Figures of the tree as of the last commit bound what can be touched. What is certain: every key changes one
- * leaf and, when that runs empty, a neighbour; a leaf splits once for a key set into it at most, and no more
- * often than its halves fill up again. A branch has room for eight keys at the very least.
+ * The figures of the tree as of the last commit bound what can be changed. Each key changes one leaf, and a
+ * neighbour when the leaf runs empty. A leaf splits once at most for each key set into it, and no more often
+ * than its halves fill up again. A branch holds at least eight keys.
  */
 #include "kv/lmdb/internal.h"
 
 /* Pages of the longest value. */
 #define VALUE_PAGES_MAX ((KV_VALUE_MAX + 16u) / 4096u + 1)
 
-/* A value that fits into a leaf (two must) has no pages of its own. */
+/* A value that fits into half a leaf has no pages of its own. */
 #define VALUE_IN_LEAF_MAX 2000u
 
-/* Numbers of free pages in one page of the list. */
+/* Page numbers in one page of the list of free pages. */
 #define LISTED_PER_PAGE 500u
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -22,7 +22,7 @@ static uint64_t smaller(uint64_t a, uint64_t b)
         return a < b ? a : b;
 }
 
-/* Branches and leaves. Returns how many pages of the tree as it is are given up. */
+/* Counts branches and leaves. Returns how many pages of the tree are freed. */
 static uint64_t tree_pages(const struct lmdb_store *s, const struct kv_need *need, struct lmdb_pages *p)
 {
         uint64_t leaves = atomic_load(&s->leaf_pages), branches = atomic_load(&s->branch_pages);
@@ -41,12 +41,12 @@ static void value_pages(const struct lmdb_store *s, const struct kv_need *need, 
                 return;
         p->values = smaller(need->sets, need->bytes / VALUE_IN_LEAF_MAX);
         p->value_pages = need->bytes / s->page_bytes + p->values;
-        p->row = (need->largest + 16) / s->page_bytes + 1;
-        if (p->row > 1)
-                p->rows = smaller(p->values, need->bytes / (s->page_bytes - 16));
+        p->run_pages = (need->largest + 16) / s->page_bytes + 1;
+        if (p->run_pages > 1)
+                p->runs = smaller(p->values, need->bytes / (s->page_bytes - 16));
 }
 
-/* What a commit frees is one record of LMDB's list, with its pages in a row. */
+/* The pages that a commit frees become one record of the list, which lies in a run. */
 static void list_pages(const struct lmdb_store *s, const struct kv_need *need, uint64_t freed,
                        struct lmdb_pages *p)
 {
@@ -58,16 +58,16 @@ static void list_pages(const struct lmdb_store *s, const struct kv_need *need, u
         p->singles += need->commits * (atomic_load(&s->list_tree_pages) + 8);
         p->relisted = need->commits * atomic_load(&s->list_record_pages) + freed / LISTED_PER_PAGE;
         if (freed > LISTED_PER_PAGE) {
-                p->list_row = freed / LISTED_PER_PAGE + 1;
-                p->list_pages = p->list_row + need->commits;
+                p->list_run_pages = freed / LISTED_PER_PAGE + 1;
+                p->list_pages = p->list_run_pages + need->commits;
         }
-        /* The rest of the list goes into records with numbers below its newest: few, so long ones, in a store
-         * that has seen few transactions. */
+        /* The rest of the list is spread over records with lower numbers: in a store with few transactions
+         * these are few and long. */
         if (number > 0 && listed / number > LISTED_PER_PAGE / 2) {
-                uint64_t row = listed / number / LISTED_PER_PAGE + 2;
+                uint64_t run_pages = listed / number / LISTED_PER_PAGE + 2;
 
-                p->list_row = row > p->list_row ? row : p->list_row;
-                p->list_pages += need->commits * (2 * listed / LISTED_PER_PAGE + row);
+                p->list_run_pages = run_pages > p->list_run_pages ? run_pages : p->list_run_pages;
+                p->list_pages += need->commits * (2 * listed / LISTED_PER_PAGE + run_pages);
         }
 }
 
@@ -77,7 +77,7 @@ void lmdb_pages_needed(const struct lmdb_store *s, const struct kv_need *need, s
 
         *ret = (struct lmdb_pages){ .commits = need->commits };
         freed = tree_pages(s, need, ret);
-        /* Values that are replaced or cleared. */
+        /* Values that are replaced or cleared free their pages. */
         freed += smaller(VALUE_PAGES_MAX * need->keys, need->commits * atomic_load(&s->overflow_pages));
         value_pages(s, need, ret);
         list_pages(s, need, freed, ret);
@@ -86,18 +86,4 @@ void lmdb_pages_needed(const struct lmdb_store *s, const struct kv_need *need, s
 uint64_t lmdb_pages_total(const struct lmdb_pages *p)
 {
         return p->singles + p->value_pages + p->list_pages;
-}
-
-bool lmdb_pages_fit(const struct lmdb_pages *p, uint64_t end, const struct lmdb_free *f)
-{
-        uint64_t total = lmdb_pages_total(p), in_rows = p->list_pages + (p->row > 1 ? p->value_pages : 0);
-        uint64_t row = p->row > p->list_row ? p->row : p->list_row;
-
-        /* Rows from the end of the file, the others from anywhere. */
-        if (in_rows <= end && total <= end + f->pages)
-                return true;
-        /* Everything from the free pages. Of the rows among them a page taken elsewhere breaks one at most, a
-         * row two, as it may lie across. */
-        return row >= 1 && row <= LMDB_ROW_MAX && total + p->relisted <= f->pages &&
-               f->rows[row] > p->singles + p->relisted + p->values + 2 * (p->rows + p->commits);
 }

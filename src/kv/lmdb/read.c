@@ -1,21 +1,98 @@
 /* SPDX-License-Identifier: MIT */
-/* Ranges: a cursor of LMDB's over the records, and a place in the bucket where it stands on one. */
+/* Gets and ranges. A range is a cursor of LMDB over its records, and a position in the bucket on which it
+ * stands. */
 #include "kv/lmdb/bucket.h"
 #include "kv/lmdb/internal.h"
 #include "kv/lmdb/key.h"
 
 #include <stdlib.h>
 
+/* ---- gets --------------------------------------------------------------------------------------- */
+
+static int get_cursor(struct lmdb_txn *t, MDB_cursor **ret)
+{
+        if (t->cursor_stale) {
+                int rc = t->cursor ? mdb_cursor_renew(t->txn, t->cursor)
+                                   : mdb_cursor_open(t->txn, LMDB_DBI, &t->cursor);
+
+                if (rc != 0)
+                        return rc;
+                t->cursor_stale = false;
+        }
+        *ret = t->cursor;
+        return 0;
+}
+
+int lmdb_get_head(struct lmdb_txn *t, MDB_val head, struct slice *ret)
+{
+        MDB_cursor *cursor;
+        MDB_val value;
+        int rc = get_cursor(t, &cursor);
+
+        if (rc == 0)
+                rc = mdb_cursor_get(cursor, &head, &value, MDB_SET);
+        if (rc != 0)
+                return lmdb_error(rc);
+        *ret = lmdb_slice(value);
+        return 0;
+}
+
+static __attribute__((noinline)) int get_mapped(struct lmdb_txn *t, struct slice key, struct slice *ret)
+{
+        uint8_t buf[LMDB_MAPPED_MAX];
+        struct slice mapped = lmdb_key_map(key, buf), value;
+        int r = lmdb_get_head(t, lmdb_key_head(mapped), &value);
+
+        if (r >= 0 && lmdb_key_in_bucket(mapped))
+                r = bucket_get(value, lmdb_key_tail(mapped), &value);
+        if (r >= 0)
+                *ret = value;
+        return r;
+}
+
+int lmdb_get(struct lmdb_txn *t, struct slice key, struct slice *ret)
+{
+        struct slice value;
+        int r = lmdb_key_is_plain(key) ? lmdb_get_head(t, lmdb_val(key), &value) : get_mapped(t, key, &value);
+
+        if (r < 0)
+                return r;
+        if (value.len > KV_VALUE_MAX)
+                return -ERR_CORRUPT;
+        *ret = value;
+        return 0;
+}
+
+/* Remembers that a writer's caller has VALUE, and may pass it to lmdb_set. */
+static void note_returned(struct lmdb_txn *t, struct slice value)
+{
+        if (!t->write)
+                return;
+        if (t->returned_n < LMDB_RETURNED_MAX)
+                t->returned[t->returned_n] = value;
+        if (t->returned_n <= LMDB_RETURNED_MAX)
+                t->returned_n++;
+}
+
+void lmdb_get_start(struct kv_txn *t, struct kv_read *r)
+{
+        r->err = lmdb_get(lmdb_txn_of(t), r->key, &r->value);
+        if (r->err >= 0)
+                note_returned(lmdb_txn_of(t), r->value);
+}
+
+/* ---- ranges ------------------------------------------------------------------------------------- */
+
 struct lmdb_range {
-        struct lmdb_range *next; /* in the transaction's list of those not in use */
-        MDB_cursor *cursor;      /* kept for readers */
-        bool placed;             /* the cursor stands on the record returned last */
+        struct lmdb_range *next; /* in the transaction's list, for reuse */
+        MDB_cursor *cursor;      /* of a reader: stays open for reuse */
+        bool placed;             /* the cursor stands on the last record returned */
         bool done;
-        bool in_bucket; /* that record is a bucket, and `entry` was returned last */
+        bool in_bucket; /* that record is a bucket, of which `entry` was returned last */
         struct bucket_entry entry;
         MDB_val key, value;      /* of the record */
         struct slice begin, end; /* mapped */
-        /* Where mapped bounds and keys put together from a bucket live; made when first needed. */
+        /* For mapped bounds and for keys from buckets; allocated when first needed. */
         struct range_bufs {
                 uint8_t begin[LMDB_MAPPED_MAX], end[LMDB_MAPPED_MAX], key[LMDB_MAPPED_MAX];
         } * bufs;
@@ -86,7 +163,7 @@ void lmdb_range_end(struct kv_range *r)
         if (!g)
                 return;
         if (t->write && g->cursor) {
-                /* LMDB frees a writer's cursors when it commits, and every write takes care of open ones. */
+                /* A commit frees a writer's cursors, and each write of LMDB adjusts those that are open. */
                 mdb_cursor_close(g->cursor);
                 g->cursor = NULL;
         }
@@ -106,7 +183,8 @@ static int next_record(struct lmdb_range *g, bool reverse)
                 g->placed = true;
                 g->key = lmdb_key_head(reverse ? g->end : g->begin);
                 rc = mdb_cursor_get(g->cursor, &g->key, &g->value, MDB_SET_RANGE);
-                /* In reverse that is the first record not below the end, unless the end is inside of it. */
+                /* In reverse this is the first record not below the end, which the range includes only if the
+                 * end lies in it. */
                 if (reverse && rc == 0 &&
                     !(g->key.mv_size == LMDB_KEY_MAX && slice_starts_with(g->end, lmdb_slice(g->key))))
                         rc = mdb_cursor_get(g->cursor, &g->key, &g->value, MDB_PREV);
@@ -118,8 +196,8 @@ static int next_record(struct lmdb_range *g, bool reverse)
         return rc == 0 ? 1 : lmdb_error(rc);
 }
 
-/* Moves to the next entry of the bucket that the cursor stands on (g->in_bucket: there was one before): 1 if
- * there is one, 0 if the bucket is exhausted, or an error. */
+/* Moves to the next entry of the bucket under the cursor, or to the first one unless g->in_bucket: 1, 0 at
+ * the end of the bucket, or an error. */
 static int next_entry(struct lmdb_range *g, bool reverse)
 {
         struct slice bucket = lmdb_slice(g->value), head = lmdb_slice(g->key);
@@ -145,7 +223,7 @@ static int next_entry(struct lmdb_range *g, bool reverse)
         return bucket_next(bucket, &g->entry);
 }
 
-/* The next pair in the range's direction, with its mapped key, beyond the range's end too: 1, 0 or an
+/* The next pair in the range's direction, with its mapped key; does not stop at the range's end. 1, 0 or an
  * error. */
 static int next_pair(struct lmdb_range *g, bool reverse, struct slice *ret_mapped, struct slice *ret_value)
 {
@@ -181,28 +259,38 @@ static int next_pair(struct lmdb_range *g, bool reverse, struct slice *ret_mappe
         }
 }
 
+/* The next pair within the range: 1, 0 or an error. */
+static int next_in_range(struct lmdb_range *g, bool reverse, struct slice *ret_key, struct slice *ret_value)
+{
+        struct slice mapped;
+        int r = next_pair(g, reverse, &mapped, ret_value);
+
+        if (r <= 0)
+                return r;
+        if (ret_value->len > KV_VALUE_MAX)
+                return -ERR_CORRUPT;
+        if (reverse ? slice_cmp(mapped, g->begin) < 0 : slice_cmp(mapped, g->end) >= 0)
+                return 0;
+        r = lmdb_key_unmap(mapped, ret_key);
+        return r < 0 ? r : 1;
+}
+
 int lmdb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_value)
 {
         struct lmdb_range *g = r->priv;
-        struct slice mapped, value;
+        struct slice key, value;
         int n;
 
         if (r->err < 0 || g->done)
                 return r->err;
-        n = next_pair(g, r->opts.reverse, &mapped, &value);
-        if (n > 0 && value.len > KV_VALUE_MAX)
-                n = -ERR_CORRUPT;
-        if (n > 0 && (r->opts.reverse ? slice_cmp(mapped, g->begin) < 0 : slice_cmp(mapped, g->end) >= 0))
-                n = 0;
-        if (n > 0) {
-                n = lmdb_key_unmap(mapped, ret_key);
-                if (n == 0) {
-                        *ret_value = value;
-                        lmdb_lend(lmdb_txn_of(r->txn), value);
-                        return 1;
-                }
+        n = next_in_range(g, r->opts.reverse, &key, &value);
+        if (n <= 0) {
+                g->done = true;
+                r->err = n;
+                return n;
         }
-        g->done = true;
-        r->err = n;
-        return n;
+        note_returned(lmdb_txn_of(r->txn), value);
+        *ret_key = key;
+        *ret_value = value;
+        return 1;
 }
