@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* A watch has the store that it was made by in it, so each layer has one of its own. */
+/* A watch names its store, so each layer has one of its own. */
 struct filter_watch {
         struct kv_watch base;
         struct kv_watch *below;
@@ -105,7 +105,7 @@ void filter_get_wait(struct kv_txn *t, struct kv_read *r)
         kv_get_wait(filter_below(t), r, &value); /* leaves its result in R */
 }
 
-/* The caller's struct says "this transaction", the one handed down must say "the one below". */
+/* The range below needs a struct of its own: the caller's names this layer's transaction. */
 void filter_range_start(struct kv_txn *t, struct kv_range *r)
 {
         r->priv = malloc(sizeof(struct kv_range));
@@ -160,8 +160,8 @@ static int filter_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice ke
 static int filter_conflict_range(struct kv_txn *t, enum kv_conflict kind, struct slice begin,
                                  struct slice end)
 {
-        /* Past the front door: the end of the range that is one key of the greatest length has one byte
-         * more than a key may have. */
+        /* Not through kv_conflict_range, which asserts the length of keys: the end of a range that is one key
+         * of maximum length is one byte longer. */
         struct kv_txn *below = filter_below(t);
 
         return below->store->ops->conflict_range(below, kind, begin, end);

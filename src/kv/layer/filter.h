@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A store that passes everything on to the store below: the part that plain layers share. A layer embeds
- * struct filter as its first member, sets it up with filter_init, and then puts its own functions over those
- * of f->ops that it changes; they reach the store below by kv_...(filter_below(t), ...).
+/* A store that passes all calls on to the store below: the common part of simple layers. A layer embeds
+ * struct filter as its first member, sets it up with filter_init, and replaces the functions in f->ops that
+ * it changes; these reach the store below by kv_...(filter_below(t), ...).
  */
 #ifndef KV_LAYER_FILTER_H
 #define KV_LAYER_FILTER_H
@@ -14,7 +14,7 @@ struct filter {
         struct kv_ops ops; /* NULL where the store below has none */
 };
 
-/* First member of a layer's transaction, if it needs one of its own. */
+/* First member of a layer's transaction, if it has members of its own. */
 struct filter_txn {
         struct kv_txn base;
         struct kv_txn *below;
@@ -30,15 +30,15 @@ static inline struct kv_txn *filter_below(struct kv_txn *t)
         return ((struct filter_txn *)t)->below;
 }
 
-/* F is zeroed memory from malloc: filter_close frees it. Takes the limits from below. */
+/* Sets up F, zeroed memory from malloc, which filter_close frees. Takes the limits from BELOW. */
 void filter_init(struct filter *f, const char *name, struct kv_store *below);
 
 /* Closes the store below and frees S. */
 int filter_close(struct kv_store *s);
-/* filter_begin for a transaction of SIZE bytes, zeroed but for its struct filter_txn. */
+/* Begins a transaction of SIZE bytes, zeroed behind its struct filter_txn. */
 int filter_begin_sized(struct kv_store *s, unsigned flags, size_t size, struct kv_txn **ret);
 
-/* What filter_init puts into f->ops where it takes more than one call below. */
+/* The functions in f->ops that layers call from their own. */
 int filter_commit(struct kv_txn *t);
 void filter_end(struct kv_txn *t);
 void filter_get_start(struct kv_txn *t, struct kv_read *r);

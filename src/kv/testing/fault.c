@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* fault: a store that fails as a real one may, at points that a seed decides. */
+/* fault: a store that fails as a real one may; a seed decides when. */
+#include "base/lock.h"
 #include "base/rng.h"
 #include "kv/layer/filter.h"
 #include "kv/testing/testing.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -13,7 +13,7 @@ struct fault {
         struct filter filter;
         bool keep_below;
 
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects what follows */
         struct rng rng;
         struct kv_fault_opts opts;
         bool crash_planned, crash_after;
@@ -26,9 +26,9 @@ static struct fault *fault_of(struct kv_store *s)
         return (struct fault *)s;
 }
 
-/* Under the lock. */
-static bool happens(struct fault *f, unsigned ppm)
+static bool happens_locked(struct fault *f, unsigned ppm)
 {
+        lock_assert_held(&f->lock);
         return ppm > 0 && rng_below(&f->rng, 1000000) < ppm;
 }
 
@@ -37,20 +37,23 @@ static void sleep_us(unsigned us)
         nanosleep(&(struct timespec){ .tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000 }, NULL);
 }
 
-/* What becomes of a call that may be slow or, if MAY_RETRY, fail for a moment. */
+static int decide(struct fault *f, bool may_retry, unsigned *ret_sleep_us)
+{
+        LOCK_GUARD(&f->lock);
+
+        *ret_sleep_us = happens_locked(f, f->opts.slow_ppm) ? f->opts.slow_us : 0;
+        if (f->dead)
+                return -EIO;
+        return may_retry && happens_locked(f, f->opts.retry_ppm) ? -ERR_RETRY : 0;
+}
+
+/* Called for each call that reaches the store: may sleep, and fails with EIO or, if MAY_RETRY, with
+ * ERR_RETRY. */
 static int pass(struct kv_store *s, bool may_retry)
 {
-        struct fault *f = fault_of(s);
         unsigned us;
-        int r = 0;
+        int r = decide(fault_of(s), may_retry, &us);
 
-        pthread_mutex_lock(&f->lock);
-        us = happens(f, f->opts.slow_ppm) ? f->opts.slow_us : 0;
-        if (f->dead)
-                r = -EIO;
-        else if (may_retry && happens(f, f->opts.retry_ppm))
-                r = -ERR_RETRY;
-        pthread_mutex_unlock(&f->lock);
         if (us > 0)
                 sleep_us(us);
         return r;
@@ -60,12 +63,9 @@ static int pass(struct kv_store *s, bool may_retry)
 static int check_alive(struct kv_txn *t)
 {
         struct fault *f = fault_of(t->store);
-        bool dead;
+        LOCK_GUARD(&f->lock);
 
-        pthread_mutex_lock(&f->lock);
-        dead = f->dead;
-        pthread_mutex_unlock(&f->lock);
-        return dead ? -EIO : 0;
+        return f->dead ? -EIO : 0;
 }
 
 static int fault_close(struct kv_store *s)
@@ -75,7 +75,7 @@ static int fault_close(struct kv_store *s)
 
         if (f->dead)
                 r = -EIO;
-        pthread_mutex_destroy(&f->lock);
+        lock_destroy(&f->lock);
         free(f);
         return r;
 }
@@ -87,10 +87,10 @@ static int fault_sync(struct kv_store *s)
 
         if (r < 0)
                 return r;
-        pthread_mutex_lock(&f->lock);
-        if (happens(f, f->opts.io_error_ppm))
+        lock_acquire(&f->lock);
+        if (happens_locked(f, f->opts.io_error_ppm))
                 r = -EIO;
-        pthread_mutex_unlock(&f->lock);
+        lock_release(&f->lock);
         return r < 0 ? r : kv_sync(f->filter.below);
 }
 
@@ -116,54 +116,52 @@ static int fault_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         return r < 0 ? r : filter_begin_sized(s, flags, sizeof(struct filter_txn), ret);
 }
 
-/* What becomes of a commit: whether it is done below, and what the caller is told (0: what it gave). */
-struct fate {
+/* The outcome of a commit: whether it is done below, and the result (0: that of the store below). */
+struct outcome {
         bool done;
-        int told;
+        int result;
 };
 
-/* Under the lock. */
-static struct fate commit_fate(struct fault *f)
+static struct outcome commit_outcome(struct fault *f)
 {
         const struct kv_fault_opts *o = &f->opts;
+        LOCK_GUARD(&f->lock);
 
         if (f->dead)
-                return (struct fate){ false, -EIO };
+                return (struct outcome){ false, -EIO };
         if (f->crash_planned && f->crash_in-- == 0) {
                 f->dead = true;
-                return (struct fate){ f->crash_after, -EIO };
+                return (struct outcome){ f->crash_after, -EIO };
         }
-        if (happens(f, o->retry_ppm))
-                return (struct fate){ false, -ERR_RETRY };
-        if (happens(f, o->conflict_ppm))
-                return (struct fate){ false, -ERR_CONFLICT };
-        if (happens(f, o->io_error_ppm))
-                return (struct fate){ false, -EIO };
-        if (happens(f, o->no_space_ppm))
-                return (struct fate){ false, -ENOSPC };
-        if (happens(f, o->unknown_not_done_ppm))
-                return (struct fate){ false, -ERR_UNKNOWN_RESULT };
-        if (happens(f, o->unknown_done_ppm))
-                return (struct fate){ true, -ERR_UNKNOWN_RESULT };
-        return (struct fate){ true, 0 };
+        if (happens_locked(f, o->retry_ppm))
+                return (struct outcome){ false, -ERR_RETRY };
+        if (happens_locked(f, o->conflict_ppm))
+                return (struct outcome){ false, -ERR_CONFLICT };
+        if (happens_locked(f, o->io_error_ppm))
+                return (struct outcome){ false, -EIO };
+        if (happens_locked(f, o->no_space_ppm))
+                return (struct outcome){ false, -ENOSPC };
+        if (happens_locked(f, o->unknown_not_done_ppm))
+                return (struct outcome){ false, -ERR_UNKNOWN_RESULT };
+        if (happens_locked(f, o->unknown_done_ppm))
+                return (struct outcome){ true, -ERR_UNKNOWN_RESULT };
+        return (struct outcome){ true, 0 };
 }
 
 static int fault_commit(struct kv_txn *t)
 {
         struct fault *f = fault_of(t->store);
-        struct fate fate;
-        /* Reading is done when its commit comes, and its effects may be: no cause to do it again. */
+        struct outcome outcome;
+        /* Not to be retried: a reader may have had its external effect already. */
         int r = pass(t->store, false);
 
         if (!(t->flags & KV_WRITE))
                 return r < 0 ? r : filter_commit(t);
-        pthread_mutex_lock(&f->lock);
-        fate = commit_fate(f);
-        pthread_mutex_unlock(&f->lock);
-        if (!fate.done)
-                return fate.told;
+        outcome = commit_outcome(f);
+        if (!outcome.done)
+                return outcome.result;
         r = filter_commit(t);
-        return r < 0 ? r : fate.told;
+        return r < 0 ? r : outcome.result;
 }
 
 static void fault_get_wait(struct kv_txn *t, struct kv_read *r)
@@ -258,7 +256,7 @@ int kv_fault_open(struct kv_store *below, const struct kv_fault_opts *opts, stru
         f->filter.ops.clear_range = fault_clear_range;
         f->filter.ops.atomic = fault_atomic;
         f->filter.ops.watch = fault_watch;
-        pthread_mutex_init(&f->lock, NULL);
+        lock_init(&f->lock);
         rng_seed(&f->rng, opts->seed);
         f->opts = *opts;
         f->keep_below = opts->keep_below;
@@ -269,20 +267,18 @@ int kv_fault_open(struct kv_store *below, const struct kv_fault_opts *opts, stru
 void kv_fault_set(struct kv_store *s, const struct kv_fault_opts *opts)
 {
         struct fault *f = fault_of(s);
+        LOCK_GUARD(&f->lock);
 
         assert(s->limits.unknown_results || (!opts->unknown_done_ppm && !opts->unknown_not_done_ppm));
-        pthread_mutex_lock(&f->lock);
         f->opts = *opts;
-        pthread_mutex_unlock(&f->lock);
 }
 
 void kv_fault_crash_at(struct kv_store *s, uint64_t n, bool after)
 {
         struct fault *f = fault_of(s);
+        LOCK_GUARD(&f->lock);
 
-        pthread_mutex_lock(&f->lock);
         f->crash_planned = true;
         f->crash_in = n;
         f->crash_after = after;
-        pthread_mutex_unlock(&f->lock);
 }

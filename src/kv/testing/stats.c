@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stats: counts what passes. */
+/* stats: counts calls and bytes. */
+#include "base/array.h"
 #include "kv/layer/filter.h"
 #include "kv/testing/testing.h"
 
@@ -11,12 +12,12 @@ struct stats {
         struct kv_stats n; /* each counter by atomic operations */
 };
 
-/* A read that was started and not waited for: a struct kv_read or kv_range of the caller's. */
 struct stats_txn {
         struct filter_txn filter;
-        const void **started; /* in order */
-        size_t n_started, room;
-        size_t covered; /* the first so many were under way when something was last waited for */
+        /* Reads in flight, in order of their start: each a struct kv_read or kv_range of the caller's. */
+        const void **started;
+        size_t n_started, cap;
+        size_t covered; /* number of these, from the first, that were in flight at the last wait */
 };
 
 static struct kv_stats *stats_of(struct kv_store *s)
@@ -35,21 +36,14 @@ static int round_start(struct kv_txn *txn, const void *read)
 {
         struct stats_txn *t = (struct stats_txn *)txn;
 
-        if (t->n_started == t->room) {
-                size_t room = t->room ? 2 * t->room : 8;
-                const void **more = realloc(t->started, room * sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                t->started = more;
-                t->room = room;
-        }
+        if (array_reserve(&t->started, &t->cap, t->n_started + 1) < 0)
+                return -ENOMEM;
         t->started[t->n_started++] = read;
         return 0;
 }
 
-/* READ is waited for, or (!WAIT) given up. A wait covers all that is under way with it: they come back in the
- * same round. */
+/* READ is waited for, or abandoned (!WAIT). A wait covers all reads in flight: they return in the same
+ * round. */
 static void round_end(struct kv_txn *txn, const void *read, bool wait)
 {
         struct stats_txn *t = (struct stats_txn *)txn;
@@ -58,7 +52,7 @@ static void round_end(struct kv_txn *txn, const void *read, bool wait)
         while (i < t->n_started && t->started[i] != read)
                 i++;
         if (i == t->n_started)
-                return; /* a range that was waited for before */
+                return; /* a range that was waited for already */
         if (wait && i >= t->covered) {
                 count(&stats_of(txn->store)->read_rounds, 1);
                 t->covered = t->n_started;
@@ -69,7 +63,7 @@ static void round_end(struct kv_txn *txn, const void *read, bool wait)
                 t->covered--;
 }
 
-/* ---- what is counted ---------------------------------------------------------------------------- */
+/* ---- counting ------------------------------------------------------------------------------------ */
 
 static int stats_sync(struct kv_store *s)
 {
@@ -228,7 +222,7 @@ int kv_stats_open(struct kv_store *below, struct kv_store **ret)
         return 0;
 }
 
-/* struct kv_stats is nothing but counters. */
+/* All members of struct kv_stats are counters. */
 #define COUNTERS (sizeof(struct kv_stats) / sizeof(uint64_t))
 
 void kv_stats_get(struct kv_store *s, struct kv_stats *ret)

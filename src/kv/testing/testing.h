@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Stores for tests and measurements: one in memory, one that fails on purpose, one that counts. fault and
- * stats are layers, so they take over the store below as layer.h says.
- */
+/* Stores for tests and measurements: mem keeps its data in memory, fault fails on purpose, stats counts.
+ * fault and stats are layers: they take over the store below as layer.h says. */
 #ifndef KV_TESTING_TESTING_H
 #define KV_TESTING_TESTING_H
 
 #include "kv/kv.h"
 
-/* kv_open, which also knows "mem:": a store in memory that is private to the caller and gone when closed. */
+/* kv_open that also takes "mem:": a store in memory, private to the caller and freed when closed. */
 int kv_testing_open(const char *url, const struct kv_open_opts *opts, struct kv_store **ret,
                     struct err_text *text);
 
@@ -24,33 +23,33 @@ struct kv_fault_opts {
         unsigned no_space_ppm;         /* commit fails with ENOSPC, nothing happened */
         unsigned slow_ppm;             /* a call takes slow_us longer */
         unsigned slow_us;
-        /* The store below outlives this one: it stays the caller's and is not closed with it. So a test can
-         * look at what a crash left. */
+        /* The store below stays the caller's and is not closed with this one, so a test can examine what a
+         * crash left. */
         bool keep_below;
 };
 
-/* All faults follow from the seed and the order of calls. Never injects into transactions without KV_WRITE
- * anything but retry_ppm (begin and reads) and slow_ppm. The limits report unknown_results if one of its
- * probabilities is not 0. */
+/* The seed and the order of calls determine all faults. Transactions without KV_WRITE only get those of
+ * retry_ppm (begin and reads) and slow_ppm. The limits report unknown_results if one of its probabilities is
+ * not 0. */
 int kv_fault_open(struct kv_store *below, const struct kv_fault_opts *opts, struct kv_store **ret);
 
-/* Changes the probabilities while running (the seed and keep_below are kept). Unknown results may only be
- * injected if the store was opened with some (asserted). Any thread. */
+/* Changes the probabilities of a running store; the seed and keep_below do not change. Unknown results are
+ * only allowed if the store was opened with some (asserted). Any thread. */
 void kv_fault_set(struct kv_store *s, const struct kv_fault_opts *opts);
 
-/* After N more commits the store is dead, as by a crash: every call fails with EIO, the commit that
- * met it was (AFTER) or was not (!AFTER) done below. N = 0: the next commit. Only commits of transactions
- * with KV_WRITE count. */
+/* Simulates a crash at the commit after N more: from then on every call fails with EIO. That commit itself
+ * was (AFTER) or was not (!AFTER) done below. N = 0: the next commit. Only commits of transactions with
+ * KV_WRITE count. */
 void kv_fault_crash_at(struct kv_store *s, uint64_t n, bool after);
 
-/* ---- stats: counts what passes (stats.c) -------------------------------------------------------- */
+/* ---- stats: counts calls (stats.c) -------------------------------------------------------------- */
 
 struct kv_stats {
         uint64_t txns, commits, commit_errors, conflicts;
         uint64_t gets, ranges, range_pairs, sets, clears, clear_ranges, atomics, watches, syncs;
         uint64_t read_bytes, written_bytes;
-        /* Reads in sequence: waits that no earlier-started read covered. A get, or several gets started
-         * before the first wait, count 1: the latency in round trips of a transaction's reads. */
+        /* Waits that no earlier wait covered: the latency of a transaction's reads in round trips. Several
+         * gets started before the first wait count 1. */
         uint64_t read_rounds;
 };
 

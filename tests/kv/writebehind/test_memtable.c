@@ -33,6 +33,17 @@ static uint64_t seed_get(void)
         return seed;
 }
 
+/* The hashes follow from the seed of the test, too. */
+static struct memtable *table_new(struct rng *rng)
+{
+        struct hash_seed seed;
+
+        rng_fill(rng, &seed, sizeof(seed));
+        seed.factor |= 1;
+        seed.last_factor |= 1;
+        return mt_new(&seed);
+}
+
 /* Keys of different lengths that share beginnings; order of I is the order of keys. */
 static struct slice key_of(unsigned i, char buf[32])
 {
@@ -67,9 +78,9 @@ static void check_against(struct memtable *mt, const struct model *model, uint64
 static void random_steps(void **state)
 {
         static struct model now[KEYS], snapshot[KEYS];
-        struct memtable *mt = mt_new();
         struct mt_entry *touched[8];
         uint64_t number = 0, snapshot_number = 0;
+        struct memtable *mt;
         struct rng rng;
         char buf[32];
 
@@ -77,6 +88,7 @@ static void random_steps(void **state)
         memset(now, 0, sizeof(now));
         memset(snapshot, 0, sizeof(snapshot));
         rng_seed(&rng, seed_get());
+        mt = table_new(&rng);
         assert_non_null(mt);
         for (unsigned step = 0; step < STEPS; step++) {
                 unsigned writes = 1 + (unsigned)rng_below(&rng, 8);
@@ -92,8 +104,8 @@ static void random_steps(void **state)
                         struct slice key = key_of(i, buf);
                         struct mt_version *v;
 
-                        touched[w] = mt_insert(mt, mt_hash(key), key);
-                        assert_ptr_equal(touched[w], mt_find(mt, mt_hash(key), key));
+                        touched[w] = mt_insert(mt, mt_hash(mt, key), key);
+                        assert_ptr_equal(touched[w], mt_find(mt, mt_hash(mt, key), key));
                         v = mt_push(mt, touched[w], number, snapshot_number, len, cleared);
                         assert_non_null(v);
                         if (!cleared) {
@@ -144,7 +156,7 @@ static void *race_reader(void *arg)
                 uint64_t number = atomic_load(&race->published);
                 struct slice key = slice_of(buf, (size_t)snprintf(buf, sizeof(buf), "%06u",
                                                                   (unsigned)(number % RACE_KEYS)));
-                struct mt_entry *e = mt_find(race->mt, mt_hash(key), key);
+                struct mt_entry *e = mt_find(race->mt, mt_hash(race->mt, key), key);
                 const struct mt_version *v = e ? mt_visible(e, number) : NULL;
                 struct mt_entry *previous = NULL;
                 unsigned n = 0;
@@ -164,18 +176,21 @@ static void *race_reader(void *arg)
 
 static void one_writer_many_readers(void **state)
 {
-        struct race race = { .mt = mt_new() };
+        struct race race = { 0 };
         pthread_t threads[2];
+        struct rng rng;
         char buf[16];
 
         (void)state;
+        rng_seed(&rng, seed_get());
+        race.mt = table_new(&rng);
         for (int i = 0; i < 2; i++)
                 assert_int_equal(pthread_create(&threads[i], NULL, race_reader, &race), 0);
         for (uint64_t n = 1; n <= 3 * RACE_KEYS; n++) {
                 for (unsigned k = 0; k < 2; k++) {
                         struct slice key = slice_of(buf, (size_t)snprintf(buf, sizeof(buf), "%06u",
                                                                           (unsigned)((n - k) % RACE_KEYS)));
-                        struct mt_entry *e = mt_insert(race.mt, mt_hash(key), key);
+                        struct mt_entry *e = mt_insert(race.mt, mt_hash(race.mt, key), key);
 
                         memcpy(mt_push(race.mt, e, n, 0, sizeof(n), false)->data, &n, sizeof(n));
                 }

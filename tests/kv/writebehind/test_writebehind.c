@@ -412,9 +412,9 @@ static void memory_is_bounded(void **state)
                 struct wb_store *wb = wb_of(s.top);
 
                 assert_true(kv_run(s.top, KV_WRITE, big_body, &n) >= 0);
-                pthread_mutex_lock(&wb->lock);
+                lock_acquire(&wb->lock);
                 assert_true(wb->memory_used <= (1 << 20) + 100000);
-                pthread_mutex_unlock(&wb->lock);
+                lock_release(&wb->lock);
         }
         /* One hot key must not fill memory with its past. */
         for (uint64_t n = 0; n < 1000; n++) {

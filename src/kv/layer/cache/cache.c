@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* cache: keeps what reads cost round trips for, over a store that nobody else writes. The rules by which that
- * is right are in table.h. Transactions that write read past it: they see their own writes below. */
+/* cache: caches small values over a remote store that no other process writes. table.h says why that is
+ * correct. The reads of transactions that write bypass it, because these see their own writes below. */
 #include "kv/layer/cache/table.h"
+
+#include "base/list.h"
+#include "base/lock.h"
 #include "kv/layer/filter.h"
 #include "kv/layer/layer.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #define BYTES_DEFAULT ((size_t)32 << 20)
 
-/* Metadata, not blocks of data, which the kernel keeps. */
+/* Metadata is cached, blocks of data are not: the kernel caches these. */
 #define VALUE_MAX 1024u
 
 #define FRESH_MAX 8u
 
+/* A range that was empty when the cache was opened. */
 struct fresh {
         uint8_t *keys; /* begin, then end */
         size_t begin_len, end_len;
@@ -29,33 +32,34 @@ struct cache {
         struct fresh fresh[FRESH_MAX];
         unsigned n_fresh;
 
-        _Atomic uint64_t done;  /* the last commit that is certainly done, or certainly not */
-        pthread_mutex_t commit; /* protects what follows, and is held during commits */
-        uint64_t number;        /* of the last commit */
-        bool uncertain;         /* one before may still take place */
+        _Atomic uint64_t done; /* up to this commit each has certainly happened, or certainly not */
+        struct lock commit;    /* protects what follows, and is held during commits */
+        uint64_t number;       /* of the last commit */
+        bool uncertain;        /* an earlier commit may still happen */
 };
 
 /* A key that a transaction writes. */
 struct write {
-        struct write *next;
+        struct list_link link;
         uint64_t hash;
-        bool known, present; /* the value, if it is small */
+        bool known;   /* whether the new value is, because it is small */
+        bool present; /* false: the key is cleared */
         uint32_t key_len, value_len;
         uint8_t data[];
 };
 
-/* A value that was handed out. */
+/* A cached value that was returned to the caller. */
 struct copy {
-        struct copy *next;
+        struct list_link link;
         uint8_t data[];
 };
 
 struct cache_txn {
         struct filter_txn filter;
         uint64_t since;
-        struct write *writes;
-        bool writes_all; /* a range, or without memory for a list */
-        struct copy *copies;
+        struct list_link writes; /* in order */
+        bool writes_all;         /* any key may be written: a range, or no memory for the list */
+        struct list_link copies;
 };
 
 static struct cache *cache_of(const struct kv_txn *t)
@@ -84,33 +88,30 @@ static int cache_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         uint64_t since = atomic_load(&((struct cache *)s)->done); /* before the snapshot */
         int r = filter_begin_sized(s, flags, sizeof(struct cache_txn), ret);
 
-        if (r >= 0)
-                txn_of(*ret)->since = since;
-        return r;
+        if (r < 0)
+                return r;
+        txn_of(*ret)->since = since;
+        list_init(&txn_of(*ret)->writes);
+        list_init(&txn_of(*ret)->copies);
+        return 0;
 }
 
 static void cache_end(struct kv_txn *base)
 {
         struct cache_txn *t = txn_of(base);
+        struct write *w;
+        struct copy *c;
 
-        while (t->writes) {
-                struct write *w = t->writes;
-
-                t->writes = w->next;
+        while ((w = list_pop(&t->writes, struct write, link)))
                 free(w);
-        }
-        while (t->copies) {
-                struct copy *c = t->copies;
-
-                t->copies = c->next;
+        while ((c = list_pop(&t->copies, struct copy, link)))
                 free(c);
-        }
         filter_end(base);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------- */
 
-/* In r->flags: the answer is there, nothing is in flight below. */
+/* In r->flags: the cache answered the read, nothing is in flight below. */
 #define CACHED (1u << 30)
 
 struct found {
@@ -132,14 +133,13 @@ static void found(void *arg, struct slice value)
                 f->r->err = -ENOMEM;
                 return;
         }
-        c->next = f->t->copies;
-        f->t->copies = c;
+        list_append(&f->t->copies, &c->link);
         if (value.len > 0)
                 memcpy(c->data, value.data, value.len);
         f->r->value.data = c->data;
 }
 
-/* Whether nobody ever wrote KEY. */
+/* Whether KEY is in a range that was empty and was certainly never written since. */
 static bool is_untouched(const struct cache *c, uint64_t hash, struct slice key)
 {
         for (unsigned i = 0; i < c->n_fresh; i++) {
@@ -159,7 +159,7 @@ static void cache_get_start(struct kv_txn *base, struct kv_read *r)
         struct found f = { .t = t, .r = r };
 
         if (is_cached(base, r->key)) {
-                uint64_t hash = cache_hash(r->key);
+                uint64_t hash = cache_table_hash(c->table, r->key);
                 int known = is_untouched(c, hash, r->key)
                                     ? 0
                                     : cache_table_get(c->table, hash, r->key, t->since, found, &f);
@@ -176,8 +176,10 @@ static void cache_get_start(struct kv_txn *base, struct kv_read *r)
 
 static void keep(struct kv_txn *t, struct slice key, const struct slice *value)
 {
+        struct cache_table *table = cache_of(t)->table;
+
         if (is_cached(t, key) && (!value || value->len <= VALUE_MAX))
-                cache_table_put(cache_of(t)->table, cache_hash(key), key, value, txn_of(t)->since);
+                cache_table_put(table, cache_table_hash(table, key), key, value, txn_of(t)->since);
 }
 
 static void cache_get_wait(struct kv_txn *t, struct kv_read *r)
@@ -202,23 +204,24 @@ static int cache_range_next(struct kv_range *r, struct slice *ret_key, struct sl
 
 /* ---- writing --------------------------------------------------------------------------------------- */
 
-/* VALUE NULL: not known. */
-static void note(struct kv_txn *base, struct slice key, bool present, const struct slice *value)
+/* Lists a write of the transaction. VALUE NULL: unknown. */
+static void add_write(struct kv_txn *base, struct slice key, bool present, const struct slice *value)
 {
         struct cache_txn *t = txn_of(base);
+        struct cache_table *table = cache_of(base)->table;
+        uint64_t hash = cache_table_hash(table, key);
         bool known = !present || (value && value->len <= VALUE_MAX);
         size_t value_len = present && known ? value->len : 0;
         struct write *w = malloc(sizeof(*w) + key.len + value_len);
 
-        /* Also of what is never committed: that costs a read, to miss one would hide a key. */
+        /* Even if it is never committed: that costs a read, whereas a missed key would be hidden. */
         if (present)
-                cache_table_written(cache_of(base)->table, cache_hash(key));
+                cache_table_add_written(table, hash);
         if (!w) {
                 t->writes_all = true;
                 return;
         }
-        *w = (struct write){ .next = t->writes,
-                             .hash = cache_hash(key),
+        *w = (struct write){ .hash = hash,
                              .known = known,
                              .present = present,
                              .key_len = (uint32_t)key.len,
@@ -227,7 +230,7 @@ static void note(struct kv_txn *base, struct slice key, bool present, const stru
                 memcpy(w->data, key.data, key.len);
         if (value_len > 0)
                 memcpy(w->data + key.len, value->data, value_len);
-        t->writes = w;
+        list_append(&t->writes, &w->link);
 }
 
 static int cache_set(struct kv_txn *t, struct slice key, struct slice value)
@@ -235,7 +238,7 @@ static int cache_set(struct kv_txn *t, struct slice key, struct slice value)
         int r = kv_set(filter_below(t), key, value);
 
         if (r >= 0)
-                note(t, key, true, &value);
+                add_write(t, key, true, &value);
         return r;
 }
 
@@ -244,7 +247,7 @@ static int cache_set_reserve(struct kv_txn *t, struct slice key, size_t len, voi
         int r = kv_set_reserve(filter_below(t), key, len, ret);
 
         if (r >= 0)
-                note(t, key, true, NULL);
+                add_write(t, key, true, NULL);
         return r;
 }
 
@@ -253,7 +256,7 @@ static int cache_patch(struct kv_txn *t, struct slice key, size_t at, struct sli
         int r = kv_patch(filter_below(t), key, at, data);
 
         if (r >= 0)
-                note(t, key, true, NULL);
+                add_write(t, key, true, NULL);
         return r;
 }
 
@@ -262,7 +265,7 @@ static int cache_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key
         int r = kv_atomic(filter_below(t), op, key, operand);
 
         if (r >= 0)
-                note(t, key, true, NULL);
+                add_write(t, key, true, NULL);
         return r;
 }
 
@@ -271,7 +274,7 @@ static int cache_clear(struct kv_txn *t, struct slice key)
         int r = kv_clear(filter_below(t), key);
 
         if (r >= 0)
-                note(t, key, false, NULL);
+                add_write(t, key, false, NULL);
         return r;
 }
 
@@ -283,28 +286,20 @@ static int cache_clear_range(struct kv_txn *t, struct slice begin, struct slice 
 
 static void mark_writes(struct cache *c, const struct cache_txn *t)
 {
-        for (const struct write *w = t->writes; w; w = w->next) {
+        const struct write *w;
+
+        list_each(w, &t->writes, link)
                 cache_table_mark(c->table, w->hash, slice_of(w->data, w->key_len), c->number);
-        }
         if (t->writes_all)
                 cache_table_mark_all(c->table, c->number);
 }
 
-/* The newest write of a key comes first in the list, and is the one to keep: what is put later replaces it,
- * so the list is turned around first. */
-static void keep_writes(struct cache *c, struct cache_txn *t)
+/* Caches what was written; a later write of a key replaces an earlier one. */
+static void keep_writes(struct cache *c, const struct cache_txn *t)
 {
-        struct write *turned = NULL;
+        const struct write *w;
 
-        while (t->writes) {
-                struct write *w = t->writes;
-
-                t->writes = w->next;
-                w->next = turned;
-                turned = w;
-        }
-        t->writes = turned;
-        for (const struct write *w = turned; w; w = w->next) {
+        list_each(w, &t->writes, link) {
                 struct slice key = slice_of(w->data, w->key_len);
                 struct slice value = slice_of(w->data + w->key_len, w->value_len);
 
@@ -315,7 +310,7 @@ static void keep_writes(struct cache *c, struct cache_txn *t)
         }
 }
 
-/* Whether a commit that failed with R did nothing, for certain. */
+/* Whether a commit that failed with R certainly did not happen. */
 static bool is_certain(int r)
 {
         return r == -ERR_CONFLICT || r == -ERR_RETRY || r == -E2BIG || r == -ENOSPC;
@@ -327,21 +322,20 @@ static int cache_commit(struct kv_txn *base)
         struct cache *c = cache_of(base);
         int r;
 
-        if (!t->writes && !t->writes_all)
+        if (list_empty(&t->writes) && !t->writes_all)
                 return kv_commit(filter_below(base));
-        pthread_mutex_lock(&c->commit);
+        LOCK_GUARD(&c->commit);
         c->number++;
         mark_writes(c, t);
         r = kv_commit(filter_below(base));
         if (r >= 0)
-                c->uncertain = false; /* whatever came before it is decided */
+                c->uncertain = false; /* all earlier commits are decided, too */
         else if (!is_certain(r))
                 c->uncertain = true;
         if (r >= 0 && !t->writes_all)
                 keep_writes(c, t);
         if (!c->uncertain)
                 atomic_store(&c->done, c->number);
-        pthread_mutex_unlock(&c->commit);
         return r;
 }
 
@@ -354,7 +348,7 @@ static int cache_close(struct kv_store *s)
         for (unsigned i = 0; i < c->n_fresh; i++)
                 free(c->fresh[i].keys);
         cache_table_free(c->table);
-        pthread_mutex_destroy(&c->commit);
+        lock_destroy(&c->commit);
         free(c->prefixes);
         return filter_close(s);
 }
@@ -373,7 +367,7 @@ int kv_cache_open(struct kv_store *below, const struct kv_cache_opts *opts, stru
                 free(c);
                 return -ENOMEM;
         }
-        pthread_mutex_init(&c->commit, NULL);
+        lock_init(&c->commit);
         filter_init(&c->filter, "cache", below);
         c->filter.ops.close = cache_close;
         c->filter.ops.begin = cache_begin;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "kv/layer/cache/table.h"
 
+#include "base/hash.h"
 #include "base/list.h"
+#include "base/lock.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define SHARDS  64u /* each a power of two */
+#define SHARDS  64u /* these three are powers of two */
 #define BUCKETS 1024u
 #define MARKS   1024u
 
-/* 4 MiB: of a million keys that were never written one in 10,000 is taken for written, with four million one
- * in 50. */
+/* 4 MiB: after a million keys one in 10,000 that were never written is taken for written, after four million
+ * one in 50. */
 #define BLOOM_BITS   (UINT64_C(1) << 25)
 #define BLOOM_PROBES 4u
 
@@ -20,21 +21,23 @@ struct entry {
         struct entry *next;    /* in its bucket */
         struct list_link link; /* in its shard */
         uint64_t hash;
-        bool present, used; /* used since it was last looked at for eviction */
+        bool present;
+        bool used; /* since eviction last considered it */
         uint32_t key_len, value_len;
         uint8_t data[];
 };
 
 struct shard {
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects what follows */
         size_t bytes;
-        struct list_link all; /* by when they were put there */
+        struct list_link all; /* entries, oldest first */
         struct entry *buckets[BUCKETS];
         uint64_t marks[MARKS];
 };
 
 struct cache_table {
-        size_t shard_bytes; /* bound of each */
+        struct hash_seed seed;
+        size_t shard_bytes; /* bound of each shard */
         struct shard shards[SHARDS];
         _Atomic uint64_t written[BLOOM_BITS / 64];
 };
@@ -45,9 +48,10 @@ struct cache_table *cache_table_new(size_t bytes)
 
         if (!t)
                 return NULL;
+        hash_seed_init(&t->seed);
         t->shard_bytes = bytes / SHARDS;
         for (unsigned i = 0; i < SHARDS; i++) {
-                pthread_mutex_init(&t->shards[i].lock, NULL);
+                lock_init(&t->shards[i].lock);
                 list_init(&t->shards[i].all);
         }
         return t;
@@ -63,7 +67,7 @@ static struct slice entry_key(const struct entry *e)
         return slice_of(e->data, e->key_len);
 }
 
-/* ---- a shard: all with its lock held --------------------------------------------------------------- */
+/* ---- shards ---------------------------------------------------------------------------------------- */
 
 static struct entry **bucket(struct shard *s, uint64_t hash)
 {
@@ -75,19 +79,21 @@ static uint64_t *mark(struct shard *s, uint64_t hash)
         return &s->marks[hash / SHARDS / BUCKETS % MARKS];
 }
 
-static struct entry *find(struct shard *s, uint64_t hash, struct slice key)
+static struct entry *find_locked(struct shard *s, uint64_t hash, struct slice key)
 {
         struct entry *e = *bucket(s, hash);
 
+        lock_assert_held(&s->lock);
         while (e && (e->hash != hash || !slice_eq(entry_key(e), key)))
                 e = e->next;
         return e;
 }
 
-static void drop(struct shard *s, struct entry *e)
+static void drop_locked(struct shard *s, struct entry *e)
 {
         struct entry **at = bucket(s, e->hash);
 
+        lock_assert_held(&s->lock);
         while (*at != e)
                 at = &(*at)->next;
         *at = e->next;
@@ -96,14 +102,15 @@ static void drop(struct shard *s, struct entry *e)
         free(e);
 }
 
-/* The oldest go first, but for those that were used meanwhile. */
-static void evict(struct shard *s, size_t bytes)
+/* Drops the oldest entries until at most BYTES are left; an entry that was used gets a second chance. */
+static void evict_locked(struct shard *s, size_t bytes)
 {
-        while (s->bytes > bytes && !list_empty(&s->all)) {
-                struct entry *e = list_entry(s->all.next, struct entry, link);
+        lock_assert_held(&s->lock);
+        while (s->bytes > bytes) {
+                struct entry *e = list_first(&s->all, struct entry, link);
 
                 if (!e->used) {
-                        drop(s, e);
+                        drop_locked(s, e);
                         continue;
                 }
                 e->used = false;
@@ -117,8 +124,12 @@ void cache_table_free(struct cache_table *t)
         if (!t)
                 return;
         for (unsigned i = 0; i < SHARDS; i++) {
-                evict(&t->shards[i], 0);
-                pthread_mutex_destroy(&t->shards[i].lock);
+                struct shard *s = &t->shards[i];
+
+                lock_acquire(&s->lock);
+                evict_locked(s, 0);
+                lock_release(&s->lock);
+                lock_destroy(&s->lock);
         }
         free(t);
 }
@@ -130,27 +141,9 @@ static struct shard *shard_of(struct cache_table *t, uint64_t hash)
         return &t->shards[hash % SHARDS];
 }
 
-static uint64_t mix(uint64_t h)
+uint64_t cache_table_hash(const struct cache_table *t, struct slice key)
 {
-        h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
-        h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
-        return h ^ h >> 32;
-}
-
-uint64_t cache_hash(struct slice key)
-{
-        /* An address is random for each process: names of files cannot be chosen so that they collide. */
-        uint64_t h = (uint64_t)(uintptr_t)&cache_hash ^ key.len, word;
-        size_t i = 0;
-
-        for (; i + 8 <= key.len; i += 8) {
-                memcpy(&word, key.data + i, 8);
-                h = mix(h ^ word);
-        }
-        word = 0;
-        if (i < key.len)
-                memcpy(&word, key.data + i, key.len - i);
-        return mix(h ^ word);
+        return hash_bytes(&t->seed, key);
 }
 
 int cache_table_get(struct cache_table *t, uint64_t hash, struct slice key, uint64_t since,
@@ -158,88 +151,93 @@ int cache_table_get(struct cache_table *t, uint64_t hash, struct slice key, uint
 {
         struct shard *s = shard_of(t, hash);
         struct entry *e;
-        int r = -1;
+        LOCK_GUARD(&s->lock);
 
-        pthread_mutex_lock(&s->lock);
-        e = *mark(s, hash) <= since ? find(s, hash, key) : NULL;
-        if (e) {
-                e->used = true;
-                r = e->present;
-                if (r > 0)
-                        found(arg, slice_of(e->data + e->key_len, e->value_len));
-        }
-        pthread_mutex_unlock(&s->lock);
-        return r;
+        e = *mark(s, hash) <= since ? find_locked(s, hash, key) : NULL;
+        if (!e)
+                return -1;
+        e->used = true;
+        if (e->present)
+                found(arg, slice_of(e->data + e->key_len, e->value_len));
+        return e->present;
+}
+
+static struct entry *entry_new(uint64_t hash, struct slice key, const struct slice *value)
+{
+        size_t value_len = value ? value->len : 0;
+        struct entry *e = malloc(sizeof(*e) + key.len + value_len);
+
+        if (!e)
+                return NULL;
+        e->hash = hash;
+        e->present = value != NULL;
+        e->used = false;
+        e->key_len = (uint32_t)key.len;
+        e->value_len = (uint32_t)value_len;
+        if (key.len > 0)
+                memcpy(e->data, key.data, key.len);
+        if (value_len > 0)
+                memcpy(e->data + key.len, value->data, value_len);
+        return e;
 }
 
 void cache_table_put(struct cache_table *t, uint64_t hash, struct slice key, const struct slice *value,
                      uint64_t since)
 {
         struct shard *s = shard_of(t, hash);
-        size_t value_len = value ? value->len : 0;
-        struct entry *e = malloc(sizeof(*e) + key.len + value_len), *former;
+        struct entry *e = entry_new(hash, key, value), *former;
+        bool put;
 
-        if (e) {
-                e->hash = hash;
-                e->present = value != NULL;
-                e->used = false;
-                e->key_len = (uint32_t)key.len;
-                e->value_len = (uint32_t)value_len;
-                if (key.len > 0)
-                        memcpy(e->data, key.data, key.len);
-                if (value_len > 0)
-                        memcpy(e->data + key.len, value->data, value_len);
-        }
-        pthread_mutex_lock(&s->lock);
-        former = *mark(s, hash) <= since ? find(s, hash, key) : NULL;
+        lock_acquire(&s->lock);
+        put = *mark(s, hash) <= since;
+        former = put ? find_locked(s, hash, key) : NULL;
         if (former)
-                drop(s, former);
-        if (e && *mark(s, hash) <= since) {
+                drop_locked(s, former);
+        if (put && e) {
                 e->next = *bucket(s, hash);
                 *bucket(s, hash) = e;
                 list_append(&s->all, &e->link);
                 s->bytes += entry_bytes(e);
-                evict(s, t->shard_bytes);
-                e = NULL;
+                evict_locked(s, t->shard_bytes);
         }
-        pthread_mutex_unlock(&s->lock);
-        free(e);
+        lock_release(&s->lock);
+        if (!put)
+                free(e);
 }
 
 void cache_table_mark(struct cache_table *t, uint64_t hash, struct slice key, uint64_t number)
 {
         struct shard *s = shard_of(t, hash);
         struct entry *e;
+        LOCK_GUARD(&s->lock);
 
-        pthread_mutex_lock(&s->lock);
         *mark(s, hash) = number;
-        e = find(s, hash, key);
+        e = find_locked(s, hash, key);
         if (e)
-                drop(s, e);
-        pthread_mutex_unlock(&s->lock);
+                drop_locked(s, e);
 }
 
 void cache_table_mark_all(struct cache_table *t, uint64_t number)
 {
         for (unsigned i = 0; i < SHARDS; i++) {
                 struct shard *s = &t->shards[i];
+                LOCK_GUARD(&s->lock);
 
-                pthread_mutex_lock(&s->lock);
                 for (unsigned k = 0; k < MARKS; k++)
                         s->marks[k] = number;
-                evict(s, 0);
-                pthread_mutex_unlock(&s->lock);
+                evict_locked(s, 0);
         }
 }
 
-/* ---- which keys were written ----------------------------------------------------------------------- */
+/* ---- keys that were written ------------------------------------------------------------------------ */
 
+/* Double hashing: the upper bits, which one probe does not use, give the step. */
 static uint64_t bit(uint64_t hash, unsigned probe)
 {
-        return (hash + probe * (mix(hash) | 1)) % BLOOM_BITS;
+        return (hash + probe * (hash >> 32 | 1)) % BLOOM_BITS;
 }
 
-void cache_table_written(struct cache_table *t, uint64_t hash)
+void cache_table_add_written(struct cache_table *t, uint64_t hash)
 {
         for (unsigned i = 0; i < BLOOM_PROBES; i++) {
                 uint64_t b = bit(hash, i);

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-/* Adds what one table knows; true if that settles the value. */
+/* Adds the versions of one table. True: the value is complete. */
 static bool lookup_in(const struct mt_entry *e, uint64_t number, struct wb_lookup *l)
 {
         const struct mt_version *v = mt_visible(e, number);
@@ -14,7 +14,7 @@ static bool lookup_in(const struct mt_entry *e, uint64_t number, struct wb_looku
                 assert(l->n < WB_TABLES_MAX * WB_PATCHES_MAX);
                 l->patches[l->n++] = v;
                 v = v->older;
-                /* Under the last patch of a row lies a whole value, if anything does. */
+                /* Below the last patch in a row is a whole value or nothing. */
                 if (last)
                         break;
         }
@@ -25,7 +25,7 @@ static bool lookup_in(const struct mt_entry *e, uint64_t number, struct wb_looku
 bool wb_lookup(struct wb_table *const tables[], int n, uint64_t number, struct slice key,
                struct wb_lookup *ret)
 {
-        uint32_t hash = mt_hash(key);
+        uint32_t hash = mt_hash(tables[0]->mt, key);
 
         ret->base = NULL;
         ret->n = 0;
@@ -45,7 +45,7 @@ void wb_compose(const struct wb_lookup *l, struct slice base, uint8_t *out)
         if (l->base)
                 base = l->base->cleared ? slice_of(NULL, 0) : slice_of(l->base->data, l->base->len);
         if (base.len > len)
-                base.len = len; /* the store below was changed behind our back */
+                base.len = len; /* another process changed the store below */
         if (base.len > 0)
                 memcpy(out, base.data, base.len);
         memset(out + base.len, 0, len - base.len);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tables know of one key: patches, and perhaps the value that they lie on. */
+/* The state of one key in some tables: patches, and perhaps the value that they apply to. */
 #ifndef KV_LAYER_WRITEBEHIND_LOOKUP_H
 #define KV_LAYER_WRITEBEHIND_LOOKUP_H
 
 #include "kv/layer/writebehind/internal.h"
 
-/* Patches in a row in one table at most; the next change writes the value as a whole again. */
+/* Patches in a row in one table, at most; the next change writes the whole value. */
 #define WB_PATCHES_MAX 32u
 
 struct wb_lookup {
@@ -15,7 +15,7 @@ struct wb_lookup {
         const struct mt_version *patches[WB_TABLES_MAX * WB_PATCHES_MAX]; /* newest first */
 };
 
-/* Looks KEY up as of version NUMBER in TABLES (newest first). False: they know nothing of it. */
+/* Looks up KEY as of version NUMBER in TABLES, newest first. False: it is in none of them. */
 bool wb_lookup(struct wb_table *const tables[], int n, uint64_t number, struct slice key,
                struct wb_lookup *ret);
 
@@ -25,8 +25,8 @@ static inline size_t wb_patched_len(const struct wb_lookup *l)
         return l->patches[0]->total;
 }
 
-/* Puts a value that has patches together in OUT, which has room for wb_patched_len(). BASE is the value
- * of the store below, used if the tables do not have one. */
+/* Assembles a value that has patches in OUT, of wb_patched_len() bytes. BASE is the value of the store below,
+ * used if the tables do not have one. */
 void wb_compose(const struct wb_lookup *l, struct slice base, uint8_t *out);
 
 #endif

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "kv/layer/writebehind/memtable.h"
 
-#include "base/rng.h"
-
 #include <assert.h>
 #include <stdlib.h>
 
 #define CHUNK_BYTES   ((size_t)64 << 10)
-#define LARGE_BYTES   1024u /* values from here on are allocated on their own, to be freed early */
+#define LARGE_BYTES   1024u /* values of this size and above are allocated one by one, to be freed early */
 #define SLOTS_INITIAL 256u
 #define HINTS         8u /* places of the last insertions, by the key's first byte */
 
-/* Open addressing with linear probing, at most half full. When it grows, readers may still look into the
- * smaller one, which holds all that they can see: it is kept until the table goes. */
+/* Open addressing with linear probing, at most half full. When it grows, readers may still use the smaller
+ * array, which has all entries that they can see: it is kept until the table is freed. */
 struct slots {
         struct slots *smaller;
         uint32_t mask;
@@ -29,7 +27,7 @@ struct hint {
         struct mt_entry *before[MT_HEIGHT_MAX];
 };
 
-/* A large version that was taken back; a reader may still be passing it, so it goes with the table. */
+/* A large version that was taken back. A reader may still be passing it, so it is freed with the table. */
 struct undone {
         struct undone *next;
         struct mt_version *version;
@@ -41,8 +39,9 @@ struct memtable {
         struct chunk *chunks;
         size_t chunk_used, chunk_size;
         size_t bytes;
-        uint64_t random;
-        int height; /* of the highest entry: writer only */
+        struct hash_seed seed;
+        uint64_t random; /* for heights; not 0 */
+        int height;      /* of the highest entry; for the writer only */
         struct undone *undone;
         struct hint hints[HINTS];
         struct mt_entry *sentinel; /* before the first entry, of full height */
@@ -50,7 +49,7 @@ struct memtable {
 
 /* ---- memory -------------------------------------------------------------------------------------- */
 
-/* From the current chunk; freed with the table. */
+/* Allocates from the current chunk; freed with the table. */
 static void *arena_alloc(struct memtable *mt, size_t size)
 {
         void *p;
@@ -68,7 +67,7 @@ static void *arena_alloc(struct memtable *mt, size_t size)
                 mt->chunk_size = data;
                 mt->bytes += data;
         }
-        /* sizeof(struct chunk) is 8: align to 16 behind it. */
+        /* sizeof(struct chunk) is 8: 8 more bytes align the data to 16. */
         p = mt->chunks->data + 8 + mt->chunk_used;
         mt->chunk_used += size;
         return p;
@@ -108,7 +107,7 @@ static void versions_free(struct memtable *mt, struct mt_version *v)
         }
 }
 
-struct memtable *mt_new(void)
+struct memtable *mt_new(const struct hash_seed *seed)
 {
         struct memtable *mt = calloc(1, sizeof(*mt));
         struct slots *slots = calloc(1, sizeof(*slots) + SLOTS_INITIAL * sizeof(slots->entry[0]));
@@ -125,7 +124,8 @@ struct memtable *mt_new(void)
         sentinel->height = MT_HEIGHT_MAX;
         mt->sentinel = sentinel;
         mt->height = 1;
-        mt->random = 0x9e3779b97f4a7c15u;
+        mt->seed = *seed;
+        mt->random = seed->start | 1;
         for (size_t h = 0; h < HINTS; h++)
                 for (int l = 0; l < MT_HEIGHT_MAX; l++)
                         mt->hints[h].before[l] = sentinel;
@@ -166,30 +166,10 @@ size_t mt_bytes(const struct memtable *mt)
 
 /* ---- hash index ---------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t a, uint64_t b)
+uint32_t mt_hash(const struct memtable *mt, struct slice key)
 {
-        unsigned __int128 m = (unsigned __int128)a * b;
+        uint64_t h = hash_bytes(&mt->seed, key);
 
-        return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
-uint32_t mt_hash(struct slice key)
-{
-        /* The keys' bytes come from users: a fixed, public hash would let file names collide on
-         * purpose. The address of a function is random per process (ASLR) and costs nothing. */
-        uint64_t h = (uint64_t)(uintptr_t)&mt_hash ^ key.len;
-        const uint8_t *p = key.data;
-        size_t n = key.len;
-        uint64_t w;
-
-        for (; n >= 8; n -= 8, p += 8) {
-                memcpy(&w, p, 8);
-                h = mix(h ^ w, 0x9e3779b97f4a7c15u);
-        }
-        w = 0;
-        if (n > 0)
-                memcpy(&w, p, n);
-        h = mix(h ^ w, 0xd6e8feb86659fd93u);
         return (uint32_t)(h ^ (h >> 32));
 }
 
@@ -214,7 +194,7 @@ static void slots_add(struct slots *s, struct mt_entry *e)
         atomic_store_explicit(&s->entry[i], e, memory_order_release);
 }
 
-/* Makes room for one more entry. */
+/* Ensures that one more entry fits. */
 static bool slots_reserve(struct memtable *mt)
 {
         struct slots *old = atomic_load_explicit(&mt->slots, memory_order_relaxed), *new;
@@ -246,8 +226,8 @@ static struct mt_entry *next_at(const struct mt_entry *e, int level)
         return atomic_load_explicit(&e->next[level], memory_order_acquire);
 }
 
-/* The last entry below KEY, searching from FROM (below KEY itself) on LEVEL downwards; the sentinel if
- * there is none. Fills in BEFORE for the levels passed, if not NULL. */
+/* Finds the last entry below KEY, searching from FROM, which is below KEY, on LEVEL downwards; the sentinel
+ * if there is none. Fills in BEFORE for the levels passed, if not NULL. */
 static struct mt_entry *seek_before(struct mt_entry *from, int level, struct slice key,
                                     struct mt_entry **before)
 {
@@ -256,7 +236,7 @@ static struct mt_entry *seek_before(struct mt_entry *from, int level, struct sli
         for (; level >= 0; level--) {
                 struct mt_entry *n = next_at(e, level);
 
-                /* What was beyond KEY on the level above needs no second comparison. */
+                /* The entry beyond KEY on the level above needs no second comparison. */
                 while (n && n != beyond && slice_cmp(mt_key(n), key) < 0) {
                         e = n;
                         n = next_at(e, level);
@@ -268,7 +248,7 @@ static struct mt_entry *seek_before(struct mt_entry *from, int level, struct sli
         return e;
 }
 
-/* The last entry below KEY on one level, from FROM on. */
+/* Finds the last entry below KEY on one level, from FROM on. */
 static struct mt_entry *seek_level(struct mt_entry *from, int level, struct slice key)
 {
         struct mt_entry *n;
@@ -290,7 +270,7 @@ struct mt_entry *mt_seek_lt(const struct memtable *mt, struct slice key)
         return e == mt->sentinel ? NULL : e;
 }
 
-/* One level in four. */
+/* One entry in four reaches the next level. */
 static int random_height(struct memtable *mt)
 {
         uint64_t x = mt->random;
@@ -312,9 +292,10 @@ static bool is_before(const struct memtable *mt, const struct mt_entry *e, struc
         return e == mt->sentinel || slice_cmp(mt_key(e), key) < 0;
 }
 
-/* Moves HINT to the place of KEY, up to the level that it returns. New keys tend to come next to the last one
- * of their kind (inode numbers, blocks, names in order): the search goes up only as far as the old place
- * does not fit. Above that level the hint is still before KEY, but perhaps no longer right before it. */
+/* Moves HINT to the place of KEY on the levels below the one that it returns. New keys tend to follow the
+ * last one of their kind (inode numbers, blocks, names in order), so the search goes up only as far as the
+ * old place does not fit. From that level on the hint is still before KEY, but perhaps not right before
+ * it. */
 static int hint_move(struct memtable *mt, struct hint *hint, struct slice key)
 {
         int level = 0;
@@ -333,7 +314,7 @@ static int hint_move(struct memtable *mt, struct hint *hint, struct slice key)
         return level;
 }
 
-static void list_add(struct memtable *mt, struct mt_entry *e)
+static void insert_in_order(struct memtable *mt, struct mt_entry *e)
 {
         struct slice key = mt_key(e);
         struct hint *hint = &mt->hints[key.len > 0 ? (key.data[0] ^ (key.data[0] >> 3)) % HINTS : 0];
@@ -373,14 +354,14 @@ struct mt_entry *mt_insert(struct memtable *mt, uint32_t hash, struct slice key)
         e->height = (uint8_t)height;
         if (key.len > 0)
                 memcpy(&e->next[height], key.data, key.len);
-        list_add(mt, e);
+        insert_in_order(mt, e);
         slots_add(atomic_load_explicit(&mt->slots, memory_order_relaxed), e);
         mt->entries++;
         return e;
 }
 
-/* Memory for a version of LEN bytes: from the versions behind HEAD if no reader can reach them, as every
- * active one sees HEAD or a newer version. Frees what of them it does not use. */
+/* Takes the memory of the versions behind HEAD for a version of LEN bytes, if no reader can reach them
+ * because each active one sees HEAD or a newer version. Frees those that it does not use. NULL: allocate. */
 static struct mt_version *version_recycle(struct memtable *mt, struct mt_version *head,
                                           uint64_t oldest_reader, size_t len)
 {
@@ -405,7 +386,7 @@ static void whole_value(struct mt_version *v, size_t len, bool cleared)
         v->cleared = cleared;
 }
 
-/* Readers at NUMBER may follow once the transaction is published. */
+/* Makes V the newest version; readers at NUMBER begin once the transaction is published. */
 static void publish(struct mt_entry *e, struct mt_version *v, uint64_t number)
 {
         v->number = number;
@@ -467,7 +448,7 @@ void mt_undo(struct memtable *mt, struct mt_entry *e, uint64_t number)
                 if (v->large) {
                         struct undone *u = arena_alloc(mt, sizeof(*u));
 
-                        /* Without memory for the note the version is lost: better than freed in use. */
+                        /* Without memory to list it the version leaks, rather than being freed in use. */
                         if (u) {
                                 *u = (struct undone){ .next = mt->undone, .version = v };
                                 mt->undone = u;

@@ -6,8 +6,7 @@
 
 struct wb_range {
         struct kv_range below;
-        bool below_open;
-        int below_state;         /* 1: a pair is at hand, 0: end, negative: error */
+        int below_state; /* 1: KEY and VALUE are next, 2: they were returned, 0: end, negative: error */
         struct slice key, value; /* of the store below */
         int n;
         struct mt_entry *at[WB_TABLES_MAX]; /* in each table; NULL: at its end */
@@ -54,7 +53,7 @@ void wb_range_start(struct kv_txn *base, struct kv_range *r)
         }
         r->priv = w;
         w->n = t->view->n;
-        /* Some of what is below may be cleared above: the limit is no limit there. */
+        /* Keys below may be cleared above, so the limit does not apply there. */
         opts.limit = 0;
         kv_range_start(t->below, &w->below, &opts);
         below_next(w);
@@ -62,8 +61,8 @@ void wb_range_start(struct kv_txn *base, struct kv_range *r)
                 w->at[i] = table_first(r, t->view->tables[i]->mt);
 }
 
-/* Which source is next: the table's index, n for the store below, -1 at the end. */
-static int winner(const struct kv_range *r, const struct wb_range *w)
+/* The source that has the next key: the table's index, n for the store below, -1 at the end. */
+static int next_source(const struct kv_range *r, const struct wb_range *w)
 {
         struct slice best = { 0 };
         int source = -1;
@@ -88,7 +87,7 @@ static int winner(const struct kv_range *r, const struct wb_range *w)
         return source;
 }
 
-/* Moves every other source past the key of the table SOURCE that is newer than they are. */
+/* Moves all sources that are older than table SOURCE past its key. */
 static void skip_older(const struct kv_range *r, struct wb_range *w, int source)
 {
         struct wb_txn *t = wb_txn_of(r->txn);
@@ -103,10 +102,8 @@ static void skip_older(const struct kv_range *r, struct wb_range *w, int source)
 
 static int read_patched(struct kv_txn *t, struct slice key, struct slice *ret)
 {
-        struct kv_read read = { .key = key };
+        struct kv_read read = wb_get(t, key, 0);
 
-        wb_get_start(t, &read);
-        wb_get_wait(t, &read);
         if (read.err < 0)
                 return read.err;
         *ret = read.value;
@@ -120,8 +117,7 @@ int wb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_v
 
         if (r->err < 0)
                 return r->err;
-        /* The pair of the store below that was handed out last is left behind only now: its key was
-         * valid until this call. */
+        /* Only now: the key that was returned from below was to be valid until this call. */
         if (w->below_state == 2)
                 below_next(w);
         for (;;) {
@@ -131,7 +127,7 @@ int wb_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_v
 
                 if (w->below_state < 0)
                         return r->err = w->below_state;
-                source = winner(r, w);
+                source = next_source(r, w);
                 if (source < 0)
                         return 0;
                 if (source == w->n) {

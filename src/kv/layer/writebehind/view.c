@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Views: which tables a transaction looks through. */
+/* Views: which tables a transaction reads. */
 #include "kv/layer/writebehind/internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-static struct wb_table *table_new(void)
+static struct wb_table *table_new(const struct hash_seed *seed)
 {
         struct wb_table *t = calloc(1, sizeof(*t));
 
         if (!t)
                 return NULL;
-        t->mt = mt_new();
+        t->mt = mt_new(seed);
         if (!t->mt) {
                 free(t);
                 return NULL;
@@ -19,17 +19,20 @@ static struct wb_table *table_new(void)
         return t;
 }
 
-int wb_view_make(const struct wb_view *current, bool add_active, int drop, struct wb_view **ret)
+int wb_view_make_locked(struct wb_store *wb, bool add_active, int drop, struct wb_view **ret)
 {
-        struct wb_view *v = calloc(1, sizeof(*v));
+        const struct wb_view *current = wb->view; /* NULL: the first view */
         int kept = current ? current->n - drop : 0;
+        struct wb_view *v;
 
+        lock_assert_held(&wb->lock);
+        assert(kept + add_active >= 1 && kept + add_active <= WB_TABLES_MAX);
+        v = calloc(1, sizeof(*v));
         if (!v)
                 return -ENOMEM;
-        assert(kept + add_active >= 1 && kept + add_active <= WB_TABLES_MAX);
         v->refs = 1;
         if (add_active) {
-                v->tables[v->n] = table_new();
+                v->tables[v->n] = table_new(&wb->seed);
                 if (!v->tables[v->n]) {
                         free(v);
                         return -ENOMEM;
@@ -44,10 +47,11 @@ int wb_view_make(const struct wb_view *current, bool add_active, int drop, struc
         return 0;
 }
 
-int wb_view_unref(struct wb_view *v, struct wb_table *dead[WB_TABLES_MAX])
+int wb_view_unref_locked(struct wb_store *wb, struct wb_view *v, struct wb_table *dead[WB_TABLES_MAX])
 {
         int n = 0;
 
+        lock_assert_held(&wb->lock);
         assert(v->refs > 0);
         if (--v->refs > 0)
                 return 0;
@@ -69,8 +73,8 @@ void wb_tables_free(struct wb_store *wb, struct wb_table *dead[], int n)
                 mt_free(dead[i]->mt);
                 free(dead[i]);
         }
-        pthread_mutex_lock(&wb->lock);
+        lock_acquire(&wb->lock);
         wb->memory_used -= bytes;
-        pthread_cond_broadcast(&wb->batch_done);
-        pthread_mutex_unlock(&wb->lock);
+        waitlist_wake_all(&wb->batch_done);
+        lock_release(&wb->lock);
 }

@@ -1,37 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* The writebehind layer as a store: open, close, sync, space. internal.h has the picture. */
+/* The writebehind layer as a store: open, close, sync, space. internal.h has an overview. */
 #include "kv/layer/writebehind/internal.h"
 
-#include <stdlib.h>
-#include <time.h>
+#include "base/thread.h"
 
-/* Bounds by default. A batch costs the store below about its own size again while it is written (LMDB's dirty
- * pages), and a second table fills meanwhile. */
+#include <stdlib.h>
+
+/* Default bounds. While a batch is written, the store below needs about its size again in memory (LMDB's
+ * dirty pages), and a second table fills. */
 #define MEMORY_BYTES_DEFAULT ((size_t)64 << 20)
 #define BATCH_BYTES_DEFAULT  ((size_t)16 << 20)
 #define AGE_MS_DEFAULT       1000u
 #define CLOSE_MS_DEFAULT     10000u
-#define CLOSE_PAUSE_MS       100u  /* between two tries, at most */
-#define CLEAR_KEYS           4096u /* tombstones written one by one under the writer's lock */
+#define CLOSE_PAUSE_MS       100u  /* between two attempts, at most */
+#define CLEAR_KEYS           4096u /* cleared one by one under the writer's lock */
 
 static void wb_free(struct wb_store *wb)
 {
         struct wb_table *dead[WB_TABLES_MAX];
+        struct wb_txn *t;
+        int n;
 
-        if (wb->view)
-                wb_tables_free(wb, dead, wb_view_unref(wb->view, dead));
-        while (wb->free_txns) {
-                struct wb_txn *next = wb->free_txns->next;
-
-                free(wb->free_txns->range);
-                free(wb->free_txns);
-                wb->free_txns = next;
+        if (wb->view) {
+                lock_acquire(&wb->lock);
+                n = wb_view_unref_locked(wb, wb->view, dead);
+                lock_release(&wb->lock);
+                wb_tables_free(wb, dead, n);
         }
-        pthread_mutex_destroy(&wb->writer);
-        pthread_mutex_destroy(&wb->lock);
-        pthread_mutex_destroy(&wb->watch_lock);
+        while ((t = list_pop(&wb->free_txns, struct wb_txn, link))) {
+                free(t->range);
+                free(t);
+        }
+        lock_destroy(&wb->writer);
+        lock_destroy(&wb->lock);
+        lock_destroy(&wb->watch_lock);
         pthread_cond_destroy(&wb->committer_wake);
-        pthread_cond_destroy(&wb->batch_done);
         pthread_cond_destroy(&wb->watch_idle);
         free(wb->touched);
         free(wb->sequence);
@@ -43,24 +46,27 @@ static int wb_sync(struct kv_store *s)
         struct wb_store *wb = wb_of(s);
         uint64_t target;
 
-        pthread_mutex_lock(&wb->lock);
+        lock_acquire(&wb->lock);
         target = wb->published;
-        pthread_mutex_unlock(&wb->lock);
+        lock_release(&wb->lock);
         return wb_flush(wb, target);
 }
 
-/* The last batches. Who closes has nobody left to try again later: a disk that is full or fails for the
- * moment gets some time; a store that is away gets what the thread's deadline leaves it, or kv_give_up. */
+/* Writes the last batches. Nothing tries again after a close, so a disk that is full or fails gets some time.
+ * The wait for a store that does not answer ends with the thread's deadline or with kv_give_up. */
 static int sync_last(struct wb_store *wb)
 {
         uint64_t end_ns = clock_system.monotonic_ns(&clock_system) + (uint64_t)wb->close_ms * 1000000;
         long pause_ms = wb->close_ms < CLOSE_PAUSE_MS ? wb->close_ms : CLOSE_PAUSE_MS;
-        int r;
 
-        while ((r = wb_sync(&wb->base)) < 0 && r != -ERR_FENCED && r != -ERR_AWAY && r != -EINTR &&
-               clock_system.monotonic_ns(&clock_system) < end_ns)
+        for (;;) {
+                int r = wb_sync(&wb->base);
+
+                if (r >= 0 || r == -ERR_FENCED || r == -ERR_AWAY || r == -EINTR ||
+                    clock_system.monotonic_ns(&clock_system) >= end_ns)
+                        return r;
                 nanosleep(&(struct timespec){ .tv_nsec = pause_ms * 1000000 }, NULL);
-        return r;
+        }
 }
 
 static int wb_close(struct kv_store *s)
@@ -72,10 +78,10 @@ static int wb_close(struct kv_store *s)
         r = sync_last(wb);
         if (r == -ERR_AWAY || r == -EINTR)
                 kv_give_up(below); /* the committer may be waiting too */
-        pthread_mutex_lock(&wb->lock);
+        lock_acquire(&wb->lock);
         wb->stopping = true;
         pthread_cond_signal(&wb->committer_wake);
-        pthread_mutex_unlock(&wb->lock);
+        lock_release(&wb->lock);
         pthread_join(wb->committer, NULL);
         wb_free(wb);
         q = kv_close(below);
@@ -100,9 +106,9 @@ static int wb_space(struct kv_store *s, struct kv_space *ret)
 
         if (r < 0)
                 return r;
-        pthread_mutex_lock(&wb->lock);
+        lock_acquire(&wb->lock);
         pending = wb->pending.bytes;
-        pthread_mutex_unlock(&wb->lock);
+        lock_release(&wb->lock);
         if (pending > ret->free_bytes)
                 pending = ret->free_bytes;
         ret->free_bytes -= pending;
@@ -117,14 +123,14 @@ static int wb_reserve(struct kv_store *s, const struct kv_need *need)
 
         if (!wb->below->ops->reserve)
                 return 0;
-        pthread_mutex_lock(&wb->lock);
+        lock_acquire(&wb->lock);
         total.keys += wb->pending.keys;
         total.sets += wb->pending.sets;
         total.bytes += wb->pending.bytes;
         if (wb->pending.largest > total.largest)
                 total.largest = wb->pending.largest;
         total.commits += 2;
-        pthread_mutex_unlock(&wb->lock);
+        lock_release(&wb->lock);
         return wb->below->ops->reserve(wb->below, &total);
 }
 
@@ -162,7 +168,7 @@ static size_t smaller(size_t a, size_t b)
 static void limits_derive(struct kv_limits *limits, const struct kv_limits *below)
 {
         *limits = *below;
-        /* A transaction must fit into one below, beside what is in the table already. */
+        /* A transaction must fit into one below, beside the rest of its table. */
         limits->txn_bytes = below->txn_bytes / 4;
         limits->txn_plan_bytes = smaller(below->txn_plan_bytes, limits->txn_bytes);
         limits->clear_keys = smaller(below->clear_keys, CLEAR_KEYS);
@@ -170,16 +176,17 @@ static void limits_derive(struct kv_limits *limits, const struct kv_limits *belo
         limits->optimistic = false;
 }
 
-/* How much a table and a batch hold. A large transaction is what one machine's store likes best, and what a
- * cluster likes least. */
+/* Derives the sizes of tables and batches: large transactions are fast in a local store and slow in a
+ * cluster. */
 static void loads_derive(struct wb_store *wb, const struct kv_limits *below)
 {
         if (below->remote) {
                 wb->batch_bytes_below = below->txn_plan_bytes;
                 wb->table_load = below->txn_plan_bytes / 2;
         } else {
-                /* What frees room may fill a table by a quarter more when batches fail (wait_for_batch): with
-                 * one transaction on top, and the batch's number, that must still fit into one below. */
+                /* Transactions that free space may fill a table by a quarter more when batches fail
+                 * (may_exceed). With one transaction on top, and the batch number, the table must still fit
+                 * into one below. */
                 wb->batch_bytes_below = below->txn_bytes;
                 wb->table_load =
                         (below->txn_bytes - wb->base.limits.txn_bytes - KV_KEY_MAX) / 5 * 4 - KV_KEY_MAX;
@@ -187,19 +194,17 @@ static void loads_derive(struct wb_store *wb, const struct kv_limits *below)
         wb->batch_load = smaller(3 * wb->batch_bytes, wb->table_load / 2);
 }
 
-static void sync_primitives_init(struct wb_store *wb)
+static void members_init(struct wb_store *wb)
 {
-        pthread_condattr_t monotonic;
-
-        pthread_mutex_init(&wb->writer, NULL);
-        pthread_mutex_init(&wb->lock, NULL);
-        pthread_mutex_init(&wb->watch_lock, NULL);
-        pthread_condattr_init(&monotonic);
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        pthread_cond_init(&wb->committer_wake, &monotonic);
-        pthread_cond_init(&wb->batch_done, &monotonic);
-        pthread_condattr_destroy(&monotonic);
+        lock_init(&wb->writer);
+        lock_init(&wb->lock);
+        lock_init(&wb->watch_lock);
+        thread_cond_init(&wb->committer_wake);
         pthread_cond_init(&wb->watch_idle, NULL);
+        list_init(&wb->active);
+        list_init(&wb->free_txns);
+        list_init(&wb->watches);
+        hash_seed_init(&wb->seed);
 }
 
 static int sequence_body(struct kv_txn *t, void *arg)
@@ -216,7 +221,7 @@ static int sequence_body(struct kv_txn *t, void *arg)
         return r == -ENOENT ? 0 : r;
 }
 
-/* Batches are numbered on from the last one that the store below holds. */
+/* Continues the numbers of batches from the last one in the store below. */
 static int sequence_load(struct wb_store *wb, struct slice key)
 {
         wb->sequence = malloc(key.len);
@@ -233,11 +238,11 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
         int r;
 
         if (below->limits.unknown_results && opts->sequence.len == 0)
-                return -EINVAL; /* a batch could take place late, over a later one */
+                return -EINVAL; /* a batch could take effect after a later one */
         wb = calloc(1, sizeof(*wb));
         if (!wb)
                 return -ENOMEM;
-        sync_primitives_init(wb);
+        members_init(wb);
         wb->base.ops = &wb_ops;
         limits_derive(&wb->base.limits, &below->limits);
         wb->below = below;
@@ -257,7 +262,9 @@ int kv_writebehind_open(struct kv_store *below, const struct kv_writebehind_opts
                 if (r < 0)
                         goto fail;
         }
-        r = wb_view_make(NULL, true, 0, &wb->view);
+        lock_acquire(&wb->lock);
+        r = wb_view_make_locked(wb, true, 0, &wb->view);
+        lock_release(&wb->lock);
         if (r < 0)
                 goto fail;
         r = -pthread_create(&wb->committer, NULL, wb_committer, wb);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Commit: check for conflicts, make ready all that can fail, then write. */
+/* Commit: checks for conflicts, prepares everything that can fail, then writes. */
 #include "kv/testing/mem/mem_store.h"
 
 #include <errno.h>
 
-/* What the store holds under KEY now; NULL: nothing. */
+/* The current value of KEY in the store; NULL: absent. */
 static const struct mem_version *current(const struct mem_store *s, struct slice key)
 {
         return mem_versions_at(&s->versions, key, s->committed);
@@ -12,7 +12,8 @@ static const struct mem_version *current(const struct mem_store *s, struct slice
 
 static bool conflicts(const struct mem_txn *t)
 {
-        /* What a blind one asks for may have been swept out since it began: nobody seemed to need it. */
+        /* The history that a blind transaction needs may have been swept since it began: it is not counted
+         * among the running ones. */
         if (t->read && t->since < t->store->conflicts.swept)
                 return true;
         for (const struct mem_span *s = t->read; s; s = s->next)
@@ -21,8 +22,8 @@ static bool conflicts(const struct mem_txn *t)
         return false;
 }
 
-/* Whether the transaction's bytes fit. As on a disk, clearing takes room before it gives some back. */
-static bool has_room(const struct mem_txn *t)
+/* Whether the transaction's bytes fit. As on a disk, clearing takes space before it frees some. */
+static bool has_space(const struct mem_txn *t)
 {
         const struct mem_store *s = t->store;
 
@@ -65,7 +66,7 @@ static int fold_operations(struct mem_txn *t)
         return 0;
 }
 
-/* Adds what is written to the explicit write conflicts. */
+/* Adds the keys written to the explicit write conflicts. */
 static int collect_written(struct mem_txn *t)
 {
         for (struct mem_node *c = mem_tree_first(&t->writes.cleared); c; c = mem_tree_next(c))
@@ -77,17 +78,17 @@ static int collect_written(struct mem_txn *t)
         return 0;
 }
 
-/* Commits after whose commit versions a blind transaction can still ask. */
-#define MOMENTS 1000u
+/* Number of commits since which the history is kept for blind transactions. */
+#define HISTORY 1000u
 
-/* Tells the other writers that run now, and blind ones that may come. */
-static void publish_conflicts(struct mem_txn *t)
+/* Records what is written, for running writers and for later blind ones. */
+static void record_conflicts(struct mem_txn *t)
 {
         struct mem_store *s = t->store;
-        uint64_t oldest = s->committed > MOMENTS ? s->committed - MOMENTS : 0;
+        uint64_t oldest = s->committed > HISTORY ? s->committed - HISTORY : 0;
 
-        if (mem_oldest_seen(s) < oldest)
-                oldest = mem_oldest_seen(s);
+        if (mem_oldest_seen_locked(s) < oldest)
+                oldest = mem_oldest_seen_locked(s);
         for (const struct mem_span *w = t->written; w; w = w->next)
                 mem_conflicts_add(&s->conflicts, w, s->committed, oldest);
 }
@@ -104,43 +105,47 @@ static void apply(struct mem_txn *t)
                 next = mem_tree_next(n);
                 mem_tree_remove(&t->writes.entries, n);
                 if (s->watches.keys.root)
-                        mem_watches_check(&s->watches, n->key, e->newest->absent ? NULL : e->newest);
+                        mem_watches_check_locked(&s->watches, n->key, e->newest->absent ? NULL : e->newest);
                 if (e->newest->absent && !mem_versions_at(&s->versions, n->key, s->committed))
-                        mem_entry_free(e); /* there was nothing to clear */
+                        mem_entry_free(e); /* nothing to clear */
                 else
                         mem_versions_merge(&s->versions, e, s->committed);
         }
 }
 
-static int commit_writes(struct mem_txn *t)
+static int commit_writes_locked(struct mem_txn *t)
 {
         struct mem_store *s = t->store;
         int r;
 
+        lock_assert_held(&s->lock);
         if (conflicts(t))
                 return -ERR_CONFLICT;
-        if (!has_room(t))
+        if (!has_space(t))
                 return -ENOSPC;
         r = expand_cleared(t);
-        if (r >= 0)
-                r = fold_operations(t);
-        if (r >= 0)
-                r = collect_written(t);
+        if (r < 0)
+                return r;
+        r = fold_operations(t);
+        if (r < 0)
+                return r;
+        r = collect_written(t);
         if (r < 0)
                 return r;
         s->committed++;
-        publish_conflicts(t);
+        record_conflicts(t);
         apply(t);
         t->base.version = (kv_version)s->committed;
         return 0;
 }
 
-static void arm_watches(struct mem_txn *t)
+static void arm_watches_locked(struct mem_txn *t)
 {
+        lock_assert_held(&t->store->lock);
         while (!list_empty(&t->watches)) {
                 struct mem_watch *w = mem_watch_of(t->watches.next);
 
-                mem_watch_arm(&t->store->watches, w, current(t->store, w->key));
+                mem_watch_arm_locked(&t->store->watches, w, current(t->store, w->key));
         }
 }
 
@@ -152,14 +157,16 @@ int mem_commit(struct kv_txn *txn)
 
         if (t->failed)
                 return -ENOMEM;
-        /* What only read saw one moment: nothing can be wrong with it, however old it is. */
+        /* A transaction that only read saw one version, however old it is. */
         if (writes)
                 r = mem_check_age(t);
-        pthread_mutex_lock(&t->store->lock);
-        if (r >= 0 && writes)
-                r = commit_writes(t);
-        if (r >= 0)
-                arm_watches(t);
-        pthread_mutex_unlock(&t->store->lock);
-        return r;
+        if (r < 0)
+                return r;
+        LOCK_GUARD(&t->store->lock);
+        if (writes)
+                r = commit_writes_locked(t);
+        if (r < 0)
+                return r;
+        arm_watches_locked(t);
+        return 0;
 }

@@ -89,7 +89,7 @@ void mem_conflicts_forget(struct mem_conflicts *c, uint64_t at)
         c->sweep_at = SWEEP_MIN;
 }
 
-/* The commit that wrote the part of which N is the beginning; N may be NULL: the part before all. */
+/* The commit that wrote the part that begins at N; NULL: the part before all boundaries. */
 static uint64_t written_from(const struct mem_conflicts *c, const struct mem_node *n)
 {
         const struct boundary *b = (const struct boundary *)n;
@@ -118,7 +118,7 @@ bool mem_conflicts_since(const struct mem_conflicts *c, const struct mem_span *s
         return false;
 }
 
-/* The boundary at KEY, made if need be without changing what is said. NULL without memory. */
+/* Finds the boundary at KEY, or makes one without changing the function. NULL: no memory. */
 static struct boundary *split(struct mem_conflicts *c, struct slice key)
 {
         struct mem_node *n = part_of(c, key);
@@ -137,7 +137,7 @@ static struct boundary *split(struct mem_conflicts *c, struct slice key)
         return b;
 }
 
-/* Takes out boundaries between parts of which OLDEST and later ones see no difference. */
+/* Removes boundaries between parts that are the same for transaction OLDEST and later ones. */
 static void sweep(struct mem_conflicts *c, uint64_t oldest)
 {
         struct mem_node *n, *next;

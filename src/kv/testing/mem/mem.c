@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* mem: a multi-version, serializable, optimistic store in memory, with FoundationDB's conflicts and limits,
- * so that everything made for a cluster can be tested without one.
+/* mem: a multi-version, serializable, optimistic store in memory with FoundationDB's conflicts and limits,
+ * for testing without a cluster what is made for one.
  *
  * Commits are numbered. A transaction sees the store as of the last commit before its begin, and collects its
- * writes and the spans of keys that it read. Its commit fails if an earlier one since then wrote into those
- * spans; otherwise its writes get the next number. Old versions go when nobody is left who sees them.
+ * writes and the spans of keys that it read. Its commit fails if a commit since then wrote into those spans;
+ * otherwise its writes get the next number. Old versions are freed when no transaction sees them any more.
  *
  *     tree.c       ordered set of keys        versions.c   keys with the history of their values
  *     writes.c     writes not yet committed   conflicts.c  which commit wrote what last
  *     read.c       gets and ranges            commit.c     commit
  *     watch.c      watches
  *
- * One lock guards the store; it is held for each step, never while something is waited for.
+ * One lock protects the store. It is held during each step, never during a wait.
  */
 #include "kv/testing/mem/mem.h"
 #include "kv/open.h"
@@ -42,7 +42,7 @@ static int mem_close(struct kv_store *store)
         mem_watches_stop(&s->watches);
         mem_conflicts_free(&s->conflicts);
         mem_versions_free(&s->versions);
-        pthread_mutex_destroy(&s->lock);
+        lock_destroy(&s->lock);
         free(s);
         return 0;
 }
@@ -50,7 +50,7 @@ static int mem_close(struct kv_store *store)
 static int mem_sync(struct kv_store *s)
 {
         (void)s;
-        return 0; /* as durable as it will ever be */
+        return 0; /* nothing is durable */
 }
 
 static int mem_space(struct kv_store *store, struct kv_space *ret)
@@ -58,9 +58,9 @@ static int mem_space(struct kv_store *store, struct kv_space *ret)
         struct mem_store *s = (struct mem_store *)store;
         uint64_t used;
 
-        pthread_mutex_lock(&s->lock);
+        lock_acquire(&s->lock);
         used = s->versions.live_bytes;
-        pthread_mutex_unlock(&s->lock);
+        lock_release(&s->lock);
         *ret = (struct kv_space){
                 .total_bytes = used > s->max_bytes ? used : s->max_bytes,
                 .used_bytes = used,
@@ -92,10 +92,10 @@ static int mem_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret
         t->may_write = flags & KV_WRITE;
         mem_writes_init(&t->writes);
         list_init(&t->watches);
-        pthread_mutex_lock(&s->lock);
+        lock_acquire(&s->lock);
         t->sees = t->since = s->committed;
         list_append(&s->running, &t->link);
-        pthread_mutex_unlock(&s->lock);
+        lock_release(&s->lock);
         *ret = &t->base;
         return 0;
 }
@@ -103,15 +103,12 @@ static int mem_begin(struct kv_store *store, unsigned flags, struct kv_txn **ret
 static int mem_since(struct kv_txn *txn, kv_version version)
 {
         struct mem_txn *t = (struct mem_txn *)txn;
-        int r = 0;
+        LOCK_GUARD(&t->store->lock);
 
-        pthread_mutex_lock(&t->store->lock);
         if ((uint64_t)version < t->store->conflicts.swept)
-                r = -ERR_RETRY;
-        else
-                t->since = (uint64_t)version;
-        pthread_mutex_unlock(&t->store->lock);
-        return r;
+                return -ERR_RETRY;
+        t->since = (uint64_t)version;
+        return 0;
 }
 
 static void mem_end(struct kv_txn *txn)
@@ -119,12 +116,12 @@ static void mem_end(struct kv_txn *txn)
         struct mem_txn *t = (struct mem_txn *)txn;
         struct mem_store *s = t->store;
 
-        pthread_mutex_lock(&s->lock);
+        lock_acquire(&s->lock);
         while (!list_empty(&t->watches))
-                mem_watch_fire(&s->watches, mem_watch_of(t->watches.next), -ECANCELED);
+                mem_watch_fire_locked(&s->watches, mem_watch_of(t->watches.next), -ECANCELED);
         list_remove(&t->link);
-        mem_versions_prune(&s->versions, mem_oldest_seen(s));
-        pthread_mutex_unlock(&s->lock);
+        mem_versions_prune(&s->versions, mem_oldest_seen_locked(s));
+        lock_release(&s->lock);
         mem_writes_free(&t->writes);
         mem_spans_free(t->read);
         mem_spans_free(t->written);
@@ -186,9 +183,9 @@ static int mem_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void 
                 r = mem_see(t, key, true, &m);
         if (r < 0)
                 return r;
-        pthread_mutex_lock(&t->store->lock);
-        r = mem_watch_new(&t->store->watches, key, m, fn, arg, &t->watches, &w);
-        pthread_mutex_unlock(&t->store->lock);
+        lock_acquire(&t->store->lock);
+        r = mem_watch_new_locked(&t->store->watches, key, m, fn, arg, &t->watches, &w);
+        lock_release(&t->store->lock);
         if (r >= 0)
                 *ret = &w->base;
         return r;
@@ -197,10 +194,9 @@ static int mem_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void 
 static void mem_unwatch(struct kv_watch *watch)
 {
         struct mem_store *s = (struct mem_store *)watch->store;
+        LOCK_GUARD(&s->lock);
 
-        pthread_mutex_lock(&s->lock);
-        mem_watch_free(&s->watches, (struct mem_watch *)watch);
-        pthread_mutex_unlock(&s->lock);
+        mem_watch_free_locked(&s->watches, (struct mem_watch *)watch);
 }
 
 static const struct kv_ops mem_ops = {
@@ -249,7 +245,7 @@ int kv_mem_open_with(const struct kv_mem_opts *opts, struct kv_store **ret)
         s->clock = opts->clock ? opts->clock : &clock_system;
         s->max_bytes = opts->max_bytes ? opts->max_bytes : MAX_BYTES;
         s->rdonly = opts->rdonly;
-        pthread_mutex_init(&s->lock, NULL);
+        lock_init(&s->lock);
         mem_versions_init(&s->versions);
         mem_conflicts_init(&s->conflicts);
         mem_watches_init(&s->watches, &s->lock, opts->watches ? opts->watches : WATCHES);

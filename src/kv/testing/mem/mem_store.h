@@ -5,13 +5,12 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "kv/engine.h"
 #include "kv/testing/mem/conflicts.h"
 #include "kv/testing/mem/versions.h"
 #include "kv/testing/mem/watch.h"
 #include "kv/testing/mem/writes.h"
-
-#include <pthread.h>
 
 struct mem_store {
         struct kv_store base;
@@ -19,8 +18,8 @@ struct mem_store {
         uint64_t max_bytes;
         bool rdonly;
 
-        pthread_mutex_t lock; /* protects what follows */
-        uint64_t committed;   /* number of the last commit */
+        struct lock lock;   /* protects what follows */
+        uint64_t committed; /* number of the last commit */
         struct mem_versions versions;
         struct mem_conflicts conflicts;
         struct mem_watches watches;
@@ -35,10 +34,10 @@ struct mem_txn {
         uint64_t since;        /* commits after this one may conflict */
         uint64_t begun_ns;
         bool may_write;
-        bool failed; /* memory ran out where no error could be returned: it must not commit */
+        bool failed; /* out of memory where no error could be returned: it must not commit */
         struct mem_writes writes;
-        struct mem_span *read;    /* conflicts with what others wrote there; only if it may write */
-        struct mem_span *written; /* explicit: conflicts with what others read there */
+        struct mem_span *read;    /* conflicts with writes of others; only if it may write */
+        struct mem_span *written; /* explicit: conflicts with reads of others */
         struct list_link watches; /* pending */
 };
 
@@ -47,9 +46,10 @@ static inline struct mem_txn *mem_txn_of(struct list_link *l)
         return list_entry(l, struct mem_txn, link);
 }
 
-/* The last commit that everybody who runs sees. Under the lock. */
-static inline uint64_t mem_oldest_seen(const struct mem_store *s)
+/* The last commit that all running transactions see. */
+static inline uint64_t mem_oldest_seen_locked(const struct mem_store *s)
 {
+        lock_assert_held(&s->lock);
         return list_empty(&s->running) ? s->committed : mem_txn_of(s->running.next)->sees;
 }
 
@@ -64,7 +64,7 @@ void mem_get_start(struct kv_txn *t, struct kv_read *r);
 void mem_range_start(struct kv_txn *t, struct kv_range *r);
 int mem_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_value);
 void mem_range_end(struct kv_range *r);
-/* What T sees under KEY: *RET is NULL if there is nothing. */
+/* Reads KEY for T: *RET is NULL if it is absent. */
 int mem_see(struct mem_txn *t, struct slice key, bool snapshot, const struct mem_version **ret);
 
 #endif

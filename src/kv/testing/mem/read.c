@@ -10,7 +10,7 @@ static const struct mem_version *present(const struct mem_version *m)
         return m && !m->absent ? m : NULL;
 }
 
-/* What the transaction made of E, which changes BASE if it has operations. */
+/* The transaction's own value of E, whose operations, if any, apply to BASE. */
 static int see_own(struct mem_entry *e, const struct mem_version *base, const struct mem_version **ret)
 {
         if (e->ops && !e->newest) {
@@ -35,11 +35,11 @@ int mem_see(struct mem_txn *t, struct slice key, bool snapshot, const struct mem
         }
         if (t->may_write && !snapshot && mem_span_add_key(&t->read, key) < 0)
                 return -ENOMEM;
-        /* What this transaction sees is neither changed nor freed before it ends, so that it can be used
+        /* A version that this transaction sees is neither changed nor freed before it ends, so it can be used
          * without the lock. */
-        pthread_mutex_lock(&t->store->lock);
+        lock_acquire(&t->store->lock);
         base = mem_versions_at(&t->store->versions, key, t->sees);
-        pthread_mutex_unlock(&t->store->lock);
+        lock_release(&t->store->lock);
         if (own)
                 return see_own(own, base, ret);
         *ret = base;
@@ -106,9 +106,10 @@ static struct mem_node *skip_unseen(const struct mem_txn *t, const struct kv_ran
         return n;
 }
 
-/* Brings both candidates up to date. Under the store's lock. */
-static void advance(const struct mem_txn *t, const struct kv_range *r, struct cursor *c)
+/* Updates both candidates. */
+static void advance_locked(const struct mem_txn *t, const struct kv_range *r, struct cursor *c)
 {
+        lock_assert_held(&t->store->lock);
         if (!c->begun) {
                 c->stored = skip_unseen(t, r, first_inside(r, &t->store->versions.entries));
                 c->own = first_inside(r, &t->writes.entries);
@@ -130,14 +131,15 @@ static int first_of(const struct kv_range *r, const struct cursor *c)
         return r->opts.reverse ? -order : order;
 }
 
-/* Takes the next candidate; *RET is NULL if the transaction does not see it. Under the store's lock. */
-static int take(const struct mem_txn *t, const struct kv_range *r, struct cursor *c,
-                const struct mem_version **ret)
+/* Takes the next candidate; *RET is NULL if the transaction does not see it. */
+static int take_locked(const struct mem_txn *t, const struct kv_range *r, struct cursor *c,
+                       const struct mem_version **ret)
 {
         const struct mem_version *base = NULL;
         struct mem_node *own;
         int order = first_of(r, c);
 
+        lock_assert_held(&t->store->lock);
         if (order <= 0) {
                 base = mem_entry_at(mem_entry_of(c->stored), t->sees);
                 c->last = c->stored->key;
@@ -162,14 +164,14 @@ int mem_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_
 
         if (err < 0)
                 return err;
-        pthread_mutex_lock(&t->store->lock);
+        lock_acquire(&t->store->lock);
         do {
-                advance(t, r, c);
+                advance_locked(t, r, c);
                 c->ended = !c->stored && !c->own;
                 if (!c->ended)
-                        err = take(t, r, c, &m);
+                        err = take_locked(t, r, c, &m);
         } while (err == 0 && !m && !c->ended);
-        pthread_mutex_unlock(&t->store->lock);
+        lock_release(&t->store->lock);
         if (err < 0) {
                 r->err = err;
                 return err;
@@ -181,8 +183,8 @@ int mem_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_
         return 1;
 }
 
-/* Records what the range saw: all of it, or as far as it came. The transaction's own keys in it count as
- * read as well, which FoundationDB leaves out: at worst a conflict for nothing. */
+/* Records the part of the range that was read. The transaction's own keys in it count as read as well, which
+ * FoundationDB leaves out: at worst a spurious conflict. */
 static int range_conflict(struct mem_txn *t, const struct kv_range *r, const struct cursor *c)
 {
         const struct kv_range_opts *o = &r->opts;
@@ -194,7 +196,7 @@ static int range_conflict(struct mem_txn *t, const struct kv_range *r, const str
                 return 0;
         if (o->reverse)
                 return mem_span_add(&t->read, c->last, o->end);
-        /* Up to the last key and with it. */
+        /* Up to and including the last key. */
         err = mem_span_add_key(&t->read, c->last);
         return err < 0 ? err : mem_span_add(&t->read, o->begin, c->last);
 }

@@ -8,7 +8,7 @@ void mem_tree_init(struct mem_tree *t)
         *t = (struct mem_tree){ .random = UINT64_C(0x9e3779b97f4a7c15) };
 }
 
-/* Marsaglia's xorshift: all that a treap needs of chance is that keys do not choose their priorities. */
+/* Marsaglia's xorshift: a treap only needs priorities that do not depend on the keys. */
 static uint64_t next_priority(struct mem_tree *t)
 {
         t->random ^= t->random << 13;

@@ -2,7 +2,7 @@
 /* An ordered set of keys: a treap whose nodes are the first members of their owners' structs.
  *
  * The tree neither allocates nor frees. A node's key must stay where it is and as it is while the node is in
- * a tree. Threads: the owner's business. Cost: expected O(log n) each, O(1) amortized for next and prev.
+ * a tree. Threads: the owner's lock. Cost: expected O(log n), amortized O(1) for next and prev.
  */
 #ifndef KV_TESTING_MEM_TREE_H
 #define KV_TESTING_MEM_TREE_H

@@ -117,8 +117,8 @@ void mem_versions_prune(struct mem_versions *v, uint64_t oldest)
 {
         struct mem_version *m;
 
-        /* A version that all can see hides its predecessors. Each is met here once, in order of
-         * commits, so a predecessor was met before and is not in the queue any more. */
+        /* A version that all transactions see hides its predecessors. Each version is visited once, in order
+         * of commits, so its predecessors are not in the queue any more. */
         while ((m = v->made_first) && m->at <= oldest) {
                 v->made_first = m->next_made;
                 if (!v->made_first)

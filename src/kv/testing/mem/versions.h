@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys with the history of their values: what the store holds, for every reader's moment.
+/* Keys with the history of their values: the contents of the store, for each reader's version.
  *
  * An entry is a key with a chain of versions, the newest first. A transaction collects its writes in entries
  * of the same kind (writes.h), so that a commit moves them in without allocating or copying.
- * Threads: the owner's lock protects entries and chains. A version is never changed once it is in the store,
- * and not freed before the last reader that may see it ended, so its bytes may be read without the lock.
+ * Threads: the owner's lock protects entries and chains. A version in the store is never changed, and not
+ * freed before the last reader that may see it has ended, so its bytes may be read without the lock.
  */
 #ifndef KV_TESTING_MEM_VERSIONS_H
 #define KV_TESTING_MEM_VERSIONS_H
@@ -41,7 +41,7 @@ struct mem_versions {
 void mem_versions_init(struct mem_versions *v);
 void mem_versions_free(struct mem_versions *v);
 
-/* NULL if there is no memory. The value is the caller's to fill in. */
+/* The caller fills in the value. NULL: no memory. */
 struct mem_version *mem_version_new(size_t len, bool absent);
 struct mem_entry *mem_entry_new(struct slice key);
 /* Frees the entry with all versions and operations. Takes NULL. */
@@ -62,7 +62,7 @@ void mem_versions_push(struct mem_versions *v, struct mem_entry *e, struct mem_v
 /* Moves the new version of FRESH, an entry in no tree, into the store; takes FRESH over. */
 void mem_versions_merge(struct mem_versions *v, struct mem_entry *fresh, uint64_t at);
 
-/* Frees what nobody sees whose moment is OLDEST or later. */
+/* Frees the versions that no transaction sees that began at commit OLDEST or later. */
 void mem_versions_prune(struct mem_versions *v, uint64_t oldest);
 
 #endif

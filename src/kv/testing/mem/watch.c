@@ -11,7 +11,7 @@ struct watched_key {
         uint8_t bytes[];
 };
 
-void mem_watches_init(struct mem_watches *w, pthread_mutex_t *lock, size_t max)
+void mem_watches_init(struct mem_watches *w, struct lock *lock, size_t max)
 {
         *w = (struct mem_watches){ .lock = lock, .max = max };
         mem_tree_init(&w->keys);
@@ -24,10 +24,10 @@ void mem_watches_stop(struct mem_watches *w)
 {
         assert(w->allocated == 0);
         if (w->started) {
-                pthread_mutex_lock(w->lock);
+                lock_acquire(w->lock);
                 w->stopping = true;
                 pthread_cond_signal(&w->work);
-                pthread_mutex_unlock(w->lock);
+                lock_release(w->lock);
                 pthread_join(w->thread, NULL);
         }
         pthread_cond_destroy(&w->work);
@@ -37,25 +37,22 @@ void mem_watches_stop(struct mem_watches *w)
 static void *fire_loop(void *arg)
 {
         struct mem_watches *w = arg;
+        LOCK_GUARD(w->lock);
 
-        pthread_mutex_lock(w->lock);
         while (!w->stopping) {
-                struct mem_watch *watch;
+                struct mem_watch *watch = list_pop(&w->queue, struct mem_watch, link);
 
-                if (list_empty(&w->queue)) {
-                        pthread_cond_wait(&w->work, w->lock);
+                if (!watch) {
+                        lock_wait(w->lock, &w->work);
                         continue;
                 }
-                watch = mem_watch_of(w->queue.next);
-                list_remove(&watch->link);
                 watch->state = MEM_WATCH_FIRING;
-                pthread_mutex_unlock(w->lock);
+                lock_release(w->lock);
                 watch->fn(watch->err, watch->arg);
-                pthread_mutex_lock(w->lock);
+                lock_acquire(w->lock);
                 watch->state = MEM_WATCH_FIRED;
                 pthread_cond_broadcast(&w->fired);
         }
-        pthread_mutex_unlock(w->lock);
         return NULL;
 }
 
@@ -75,13 +72,14 @@ static bool sees_change(const struct mem_watch *watch, const struct mem_version 
         return watch->absent || !slice_eq(watch->value, slice_of(version->data, version->len));
 }
 
-int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version, kv_watch_fn fn,
-                  void *arg, struct list_link *pending, struct mem_watch **ret)
+int mem_watch_new_locked(struct mem_watches *w, struct slice key, const struct mem_version *version,
+                         kv_watch_fn fn, void *arg, struct list_link *pending, struct mem_watch **ret)
 {
         size_t value_len = version ? version->len : 0;
         struct mem_watch *watch;
         int r;
 
+        lock_assert_held(w->lock);
         if (w->count >= w->max)
                 return -EMFILE;
         r = start_thread(w);
@@ -126,7 +124,7 @@ static struct watched_key *watched_key_for(struct mem_watches *w, struct slice k
         return k;
 }
 
-/* Takes an armed watch from its key. */
+/* Removes an armed watch from its key. */
 static void disarm(struct mem_watches *w, struct mem_watch *watch)
 {
         struct watched_key *k = (struct watched_key *)mem_tree_find(&w->keys, watch->key);
@@ -138,15 +136,16 @@ static void disarm(struct mem_watches *w, struct mem_watch *watch)
         }
 }
 
-void mem_watch_arm(struct mem_watches *w, struct mem_watch *watch, const struct mem_version *version)
+void mem_watch_arm_locked(struct mem_watches *w, struct mem_watch *watch, const struct mem_version *version)
 {
         struct watched_key *k;
 
+        lock_assert_held(w->lock);
         assert(watch->state == MEM_WATCH_PENDING);
         k = sees_change(watch, version) ? NULL : watched_key_for(w, watch->key);
         if (!k) {
-                /* Changed meanwhile; or no memory, and then firing for nothing is what may be done. */
-                mem_watch_fire(w, watch, 0);
+                /* The value has changed; or there is no memory, and a spurious call is allowed. */
+                mem_watch_fire_locked(w, watch, 0);
                 return;
         }
         list_remove(&watch->link);
@@ -154,8 +153,9 @@ void mem_watch_arm(struct mem_watches *w, struct mem_watch *watch, const struct 
         watch->state = MEM_WATCH_ARMED;
 }
 
-void mem_watch_fire(struct mem_watches *w, struct mem_watch *watch, int err)
+void mem_watch_fire_locked(struct mem_watches *w, struct mem_watch *watch, int err)
 {
+        lock_assert_held(w->lock);
         assert(watch->state == MEM_WATCH_PENDING || watch->state == MEM_WATCH_ARMED);
         if (watch->state == MEM_WATCH_ARMED)
                 disarm(w, watch);
@@ -168,25 +168,27 @@ void mem_watch_fire(struct mem_watches *w, struct mem_watch *watch, int err)
         pthread_cond_signal(&w->work);
 }
 
-void mem_watches_check(struct mem_watches *w, struct slice key, const struct mem_version *version)
+void mem_watches_check_locked(struct mem_watches *w, struct slice key, const struct mem_version *version)
 {
         struct watched_key *k = (struct watched_key *)mem_tree_find(&w->keys, key);
         struct list_link *l, *next;
         bool more = k != NULL;
 
-        /* Firing the last one frees K, so the end is found before. */
+        lock_assert_held(w->lock);
+        /* Firing the last watch frees K, so the end of the list is checked before. */
         for (l = k ? k->watches.next : NULL; more; l = next) {
                 next = l->next;
                 more = next != &k->watches;
                 if (sees_change(mem_watch_of(l), version))
-                        mem_watch_fire(w, mem_watch_of(l), 0);
+                        mem_watch_fire_locked(w, mem_watch_of(l), 0);
         }
 }
 
-void mem_watch_free(struct mem_watches *w, struct mem_watch *watch)
+void mem_watch_free_locked(struct mem_watches *w, struct mem_watch *watch)
 {
+        lock_assert_held(w->lock);
         while (watch->state == MEM_WATCH_FIRING)
-                pthread_cond_wait(&w->fired, w->lock);
+                lock_wait(w->lock, &w->fired);
         switch (watch->state) {
         case MEM_WATCH_ARMED:
                 disarm(w, watch);

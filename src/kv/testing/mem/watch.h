@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches of a mem store: armed by commits, fired by a thread of their own.
- *
- * The owner's lock protects everything here and is held by callers, but for mem_watches_init and
- * mem_watches_stop.
- */
+/* Watches of a mem store: armed by commits, fired by a thread of their own. The owner's lock protects them:
+ * functions that end in _locked need it. */
 #ifndef KV_TESTING_MEM_WATCH_H
 #define KV_TESTING_MEM_WATCH_H
 
 #include "base/list.h"
+#include "base/lock.h"
 #include "kv/engine.h"
 #include "kv/testing/mem/versions.h"
-
-#include <pthread.h>
 
 enum mem_watch_state {
         MEM_WATCH_PENDING, /* its transaction has not committed */
@@ -39,7 +35,7 @@ static inline struct mem_watch *mem_watch_of(struct list_link *l)
 }
 
 struct mem_watches {
-        pthread_mutex_t *lock;  /* the owner's */
+        struct lock *lock;      /* the owner's */
         struct mem_tree keys;   /* of struct watched_key (watch.c) */
         struct list_link queue; /* to be fired */
         size_t count, max;      /* not fired yet */
@@ -49,22 +45,23 @@ struct mem_watches {
         bool started, stopping;
 };
 
-void mem_watches_init(struct mem_watches *w, pthread_mutex_t *lock, size_t max);
-/* Ends the thread. All watches must have been freed (asserted). */
+void mem_watches_init(struct mem_watches *w, struct lock *lock, size_t max);
+/* Ends the thread. All watches must have been freed (asserted). Without the lock. */
 void mem_watches_stop(struct mem_watches *w);
 
-/* A watch for a transaction that sees VERSION (NULL: absent) under KEY, appended to its list PENDING.
- * Errors: EMFILE, ENOMEM, or why no thread could be started. */
-int mem_watch_new(struct mem_watches *w, struct slice key, const struct mem_version *version, kv_watch_fn fn,
-                  void *arg, struct list_link *pending, struct mem_watch **ret);
-/* Frees it, after FN returned if it is running. */
-void mem_watch_free(struct mem_watches *w, struct mem_watch *watch);
+/* Makes a watch for a transaction that sees VERSION (NULL: absent) under KEY and appends it to the
+ * transaction's list PENDING. EMFILE, ENOMEM, or the error of starting the thread. */
+int mem_watch_new_locked(struct mem_watches *w, struct slice key, const struct mem_version *version,
+                         kv_watch_fn fn, void *arg, struct list_link *pending, struct mem_watch **ret);
+/* Frees the watch; waits for FN if it is running. */
+void mem_watch_free_locked(struct mem_watches *w, struct mem_watch *watch);
 
-/* The transaction committed, and now VERSION (NULL: absent) is what the store holds: arms, or fires. */
-void mem_watch_arm(struct mem_watches *w, struct mem_watch *watch, const struct mem_version *version);
-/* Fires with ERR. */
-void mem_watch_fire(struct mem_watches *w, struct mem_watch *watch, int err);
-/* KEY was written and now holds VERSION (NULL: absent): fires those who saw something else. */
-void mem_watches_check(struct mem_watches *w, struct slice key, const struct mem_version *version);
+/* After its transaction committed, when the store holds VERSION (NULL: absent): arms the watch, or fires
+ * it. */
+void mem_watch_arm_locked(struct mem_watches *w, struct mem_watch *watch, const struct mem_version *version);
+/* Fires the watch with ERR. */
+void mem_watch_fire_locked(struct mem_watches *w, struct mem_watch *watch, int err);
+/* After KEY was written and holds VERSION (NULL: absent): fires its watches that saw another value. */
+void mem_watches_check_locked(struct mem_watches *w, struct slice key, const struct mem_version *version);
 
 #endif

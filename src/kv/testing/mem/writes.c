@@ -62,7 +62,7 @@ bool mem_writes_cleared(const struct mem_writes *w, struct slice key)
         return c && slice_cmp(key, c->end) < 0;
 }
 
-/* The transaction's own entry for KEY, made if need be. */
+/* Finds or makes the transaction's own entry for KEY. */
 static struct mem_entry *entry_for(struct mem_writes *w, struct slice key)
 {
         struct mem_entry *e = mem_writes_find(w, key);
@@ -143,7 +143,7 @@ int mem_writes_clear_range(struct mem_writes *w, struct slice begin, struct slic
         struct slice from = begin, to = end;
         struct mem_node *n, *next;
 
-        /* One range takes the place of all that it overlaps or touches. */
+        /* One range replaces all that it overlaps or touches. */
         if (first && slice_cmp(first->end, begin) >= 0)
                 from = first->node.key;
         for (n = mem_tree_at_or_after(&w->cleared, from); n && slice_cmp(n->key, end) <= 0;
@@ -164,7 +164,7 @@ int mem_writes_clear_range(struct mem_writes *w, struct slice begin, struct slic
         return 0;
 }
 
-/* A version with what one operation makes of BASE (NULL: absent). */
+/* A version with the result of one operation on BASE (NULL: absent). */
 static struct mem_version *applied(enum kv_atomic_op op, struct slice operand, const struct mem_version *base)
 {
         struct slice old = base ? slice_of(base->data, base->len) : slice_of(NULL, 0);

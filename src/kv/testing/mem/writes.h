@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a transaction has written and not committed: entries by key, and ranges that it cleared below them.
+/* The uncommitted writes of a transaction: entries by key, and cleared ranges below them.
  *
- * An entry's newest version is what the transaction sees. An entry with operations changes a value that the
- * transaction does not know: what it sees is worked out when it looks (mem_entry_fold), and once more
- * at commit, on the value that is then current. Any write invalidates what earlier look-ups returned.
+ * The transaction sees an entry's newest version. An entry with operations changes a value that the
+ * transaction has not read: its result is computed by a read (mem_entry_fold), and again by the commit, from
+ * the value that is then current. Any write invalidates what earlier look-ups returned.
  */
 #ifndef KV_TESTING_MEM_WRITES_H
 #define KV_TESTING_MEM_WRITES_H

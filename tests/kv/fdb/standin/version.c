@@ -33,11 +33,11 @@ static void drop_old(struct cluster *c)
  * see. */
 static void move_back(struct mem_store *s, struct mem_txn *t, struct mem_txn *at)
 {
-        pthread_mutex_lock(&s->lock);
+        lock_acquire(&s->lock);
         list_remove(&t->link);
         t->sees = t->since = at->sees;
         list_append(at->link.next, &t->link); /* before the one behind it */
-        pthread_mutex_unlock(&s->lock);
+        lock_release(&s->lock);
 }
 
 static struct kv_txn *begin_like(struct cluster *c, struct kv_txn *at)
