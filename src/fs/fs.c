@@ -130,14 +130,14 @@ int fs_fsync(struct fs *fs, uint64_t ino)
 
         if (fs_is_fenced(fs))
                 return -ERR_FENCED;
-        r = fs_writeback_flush_tell(fs, ino);
+        r = fs_writeback_flush_report(fs, ino);
         q = fs->rdonly ? 0 : fs_check_fence(fs, kv_sync(fs->store));
         return r < 0 ? r : q;
 }
 
 int fs_flush(struct fs *fs, uint64_t ino)
 {
-        return fs_is_fenced(fs) ? -ERR_FENCED : fs_writeback_flush_tell(fs, ino);
+        return fs_is_fenced(fs) ? -ERR_FENCED : fs_writeback_flush_report(fs, ino);
 }
 
 /* ---- statfs ------------------------------------------------------------------------------------- */

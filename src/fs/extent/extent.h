@@ -14,17 +14,17 @@
 #define EXTENT_BLOCKS 80u
 
 /* The bytes [from, to) of a block. */
-struct extent_part {
+struct extent_piece {
         uint32_t from, to;
 };
 
-/* New plain bytes of one block: those of its parts. What lies between, before and behind them stays as it is.
+/* New plain bytes of one block: those of its pieces. What lies between, before and behind them stays as it is.
  * How a block is stored is record/block.h's concern. */
 struct extent_block {
         uint64_t offset; /* of the block in its file */
         unsigned n;
-        const struct extent_part *parts; /* sorted, with gaps between */
-        const uint8_t *data;             /* from the first part's beginning on; zeros in the gaps */
+        const struct extent_piece *pieces; /* sorted, with gaps between */
+        const uint8_t *data;               /* from the first piece's beginning on; zeros in the gaps */
 };
 
 /* What a write changes of the inode beside data and size. */
@@ -36,7 +36,7 @@ struct extent_change {
 
 /* How blocks that exist and are not covered as a whole are written. */
 enum extent_mode {
-        EXTENT_PATCH, /* with kv_patch, which reads nothing where the store keeps patches; one part a block */
+        EXTENT_PATCH, /* with kv_patch, which reads nothing where the store keeps patches; one piece a block */
         EXTENT_MERGE, /* read, put together in memory, and written as a whole */
 };
 
@@ -111,7 +111,7 @@ int extent_check_file(const struct rec_inode *inode);
 
 static inline uint32_t extent_block_end(const struct extent_block *b)
 {
-        return b->parts[b->n - 1].to;
+        return b->pieces[b->n - 1].to;
 }
 
 /* Where the bytes of the last block end. */

@@ -18,7 +18,7 @@ size_t extent_max_blocks(const struct fs *fs)
 
 static bool is_solid(const struct extent_block *b)
 {
-        return b->n == 1 && b->parts[0].from == 0;
+        return b->n == 1 && b->pieces[0].from == 0;
 }
 
 /* Whether the old bytes are needed, not only their length. */
@@ -36,16 +36,16 @@ void extent_start_blocks(struct extent_write *w, struct kv_txn *t, unsigned n)
         w->blocks_started = true;
 }
 
-/* Fills OUT with the old bytes and the parts of B over them. */
+/* Fills OUT with the old bytes and the pieces of B over them. */
 static void merge(const struct extent_block *b, struct slice old, uint8_t *out)
 {
-        size_t end = extent_block_end(b), begin = b->parts[0].from;
+        size_t end = extent_block_end(b), begin = b->pieces[0].from;
 
         memcpy(out, old.data, old.len);
         if (old.len < end)
                 memset(out + old.len, 0, end - old.len);
         for (unsigned k = 0; k < b->n; k++) {
-                const struct extent_part *p = &b->parts[k];
+                const struct extent_piece *p = &b->pieces[k];
 
                 memcpy(out + p->from, b->data + (p->from - begin), p->to - p->from);
         }
@@ -88,7 +88,7 @@ int extent_wait_blocks(struct extent_write *w, struct kv_txn *t, unsigned n)
 static int put_block(const struct extent_write *w, struct kv_txn *t, unsigned i, uint64_t *allocated)
 {
         const struct extent_block *b = &w->blocks[i];
-        size_t from = b->parts[0].from, end = extent_block_end(b), old_len = w->old_len[i];
+        size_t from = b->pieces[0].from, end = extent_block_end(b), old_len = w->old_len[i];
 
         if (w->merged[i] || (from == 0 && end >= old_len)) {
                 const uint8_t *data = w->merged[i] ? w->merged[i] : b->data;

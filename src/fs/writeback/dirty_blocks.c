@@ -29,8 +29,8 @@ struct dirty_block *dirty_blocks_find(const struct dirty_blocks *b, uint64_t off
         return i < b->count && b->at[i]->offset == offset ? b->at[i] : NULL;
 }
 
-/* Makes room for N more. */
-static int make_room(struct dirty_blocks *b, size_t n)
+/* Grows the array for N more blocks. */
+static int reserve(struct dirty_blocks *b, size_t n)
 {
         size_t capacity = b->capacity > 0 ? b->capacity : 8;
         struct dirty_block **at;
@@ -49,7 +49,7 @@ static int make_room(struct dirty_blocks *b, size_t n)
 
 static int insert(struct dirty_blocks *b, size_t i, struct dirty_block *block)
 {
-        int r = make_room(b, 1);
+        int r = reserve(b, 1);
 
         if (r < 0)
                 return r;
@@ -59,7 +59,7 @@ static int insert(struct dirty_blocks *b, size_t i, struct dirty_block *block)
         return 0;
 }
 
-/* Adds [from, to), which swallows what it touches. */
+/* Adds [from, to) and joins it with the pieces that it touches. */
 static int add_piece(struct dirty_block *b, uint32_t from, uint32_t to)
 {
         unsigned first = 0, last;
@@ -69,7 +69,7 @@ static int add_piece(struct dirty_block *b, uint32_t from, uint32_t to)
         last = first;
         while (last < b->n && b->pieces[last].from <= to)
                 last++;
-        if (first == last && b->n == WRITEBACK_PIECES)
+        if (first == last && b->n == DIRTY_BLOCK_PIECES)
                 return -EAGAIN;
         if (first < last) {
                 if (b->pieces[first].from < from)
@@ -78,7 +78,7 @@ static int add_piece(struct dirty_block *b, uint32_t from, uint32_t to)
                         to = b->pieces[last - 1].to;
         }
         memmove(&b->pieces[first + 1], &b->pieces[last], (b->n - last) * sizeof(b->pieces[0]));
-        b->pieces[first] = (struct extent_part){ from, to };
+        b->pieces[first] = (struct extent_piece){ from, to };
         b->n = b->n - (last - first) + 1;
         return 0;
 }
@@ -102,7 +102,7 @@ int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t off
                 return -ENOMEM;
         block->offset = begin;
         block->n = 1;
-        block->pieces[0] = (struct extent_part){ from, to };
+        block->pieces[0] = (struct extent_piece){ from, to };
         memset(block->data, 0, from);
         memcpy(block->data + from, data.data, data.len);
         memset(block->data + to, 0, block_size - to);
@@ -138,7 +138,7 @@ void dirty_blocks_apply(const struct dirty_blocks *b, uint32_t block_size, uint6
         }
 }
 
-/* False: nothing is left. */
+/* Drops the bytes of the block from END on. False: none are left. */
 static bool cut_block(struct dirty_block *b, uint64_t end)
 {
         uint32_t keep;
@@ -147,7 +147,7 @@ static bool cut_block(struct dirty_block *b, uint64_t end)
                 return false;
         keep = end - b->offset < UINT32_MAX ? (uint32_t)(end - b->offset) : UINT32_MAX;
         while (b->n > 0 && b->pieces[b->n - 1].to > keep) {
-                struct extent_part *p = &b->pieces[b->n - 1];
+                struct extent_piece *p = &b->pieces[b->n - 1];
                 uint32_t from = p->from > keep ? p->from : keep;
 
                 memset(b->data + from, 0, p->to - from);
@@ -159,23 +159,23 @@ static bool cut_block(struct dirty_block *b, uint64_t end)
         return b->n > 0;
 }
 
-/* Closes the gap of the first N, which are somebody else's now. */
-static void close_gap(struct dirty_blocks *b, size_t n)
+/* Removes the first N blocks from the array. */
+static void remove_first(struct dirty_blocks *b, size_t n)
 {
         b->count -= n;
-        if (b->count > 0) /* or there may be no array yet */
+        if (b->count > 0) /* else there may be no array */
                 memmove(&b->at[0], &b->at[n], b->count * sizeof(b->at[0]));
 }
 
 int dirty_blocks_move(struct dirty_blocks *b, struct dirty_blocks *from, size_t n)
 {
-        int r = make_room(b, n);
+        int r = reserve(b, n);
 
         if (r < 0)
                 return r;
         memcpy(&b->at[b->count], from->at, n * sizeof(b->at[0]));
         b->count += n;
-        close_gap(from, n);
+        remove_first(from, n);
         return 0;
 }
 
@@ -183,7 +183,7 @@ void dirty_blocks_drop(struct dirty_blocks *b, size_t n)
 {
         for (size_t i = 0; i < n; i++)
                 free(b->at[i]);
-        close_gap(b, n);
+        remove_first(b, n);
 }
 
 size_t dirty_blocks_cut(struct dirty_blocks *b, uint64_t end)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes that were written and are not in the store yet, by blocks. Plain memory: the caller locks. */
+/* Written bytes of one file that are not committed, kept by block. Memory only, without locks. */
 #ifndef FS_WRITEBACK_DIRTY_BLOCKS_H
 #define FS_WRITEBACK_DIRTY_BLOCKS_H
 
@@ -8,40 +8,41 @@
 
 #include <stdbool.h>
 
-/* Separate pieces of one block; who writes one more than that must wait until they are in the store. */
-#define WRITEBACK_PIECES 32u
+/* Separate pieces that one block may have. */
+#define DIRTY_BLOCK_PIECES 32u
 
 struct dirty_block {
         uint64_t offset; /* of the block in its file */
-        unsigned n;      /* pieces, sorted, with gaps between */
-        struct extent_part pieces[WRITEBACK_PIECES];
-        uint8_t data[]; /* a block long; zeros between the pieces */
+        unsigned n;      /* pieces, sorted, with gaps between; at least one */
+        struct extent_piece pieces[DIRTY_BLOCK_PIECES];
+        uint8_t data[]; /* a block long; zeros in the gaps */
 };
 
-/* Sorted by offset. */
+/* Sorted by offset. Zeros: no blocks. */
 struct dirty_blocks {
         struct dirty_block **at;
         size_t count, capacity;
 };
 
-/* Where the first block at or behind OFFSET is. */
+/* The index of the first block at or behind OFFSET. */
 size_t dirty_blocks_seek(const struct dirty_blocks *b, uint64_t offset);
 /* The block at exactly OFFSET, or NULL. */
 struct dirty_block *dirty_blocks_find(const struct dirty_blocks *b, uint64_t offset);
-/* Takes DATA, which lies in one block, at OFFSET. 1: takes a new block's memory; 0: does not; ENOMEM; EAGAIN:
- * has too many pieces already. */
+/* Writes DATA, which lies within one block, at OFFSET. 1: a block was added; 0: it existed; ENOMEM; EAGAIN: the
+ * block has too many pieces and must be committed first. */
 int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t offset, struct slice data);
-/* Lays the bytes over the LEN bytes of a file that are in BUF, from OFFSET on. */
+/* Copies the dirty bytes among the LEN bytes of the file at OFFSET over those in BUF. */
 void dirty_blocks_apply(const struct dirty_blocks *b, uint32_t block_size, uint64_t offset, uint8_t *buf,
                         size_t len);
-/* Moves the first N blocks of FROM, which all lie behind those of B, to B: 0 or ENOMEM. */
+/* Moves the first N blocks of FROM to B, whose blocks all lie before them: 0 or ENOMEM. */
 int dirty_blocks_move(struct dirty_blocks *b, struct dirty_blocks *from, size_t n);
-/* Forgets the first N blocks. */
+/* Frees the first N blocks. */
 void dirty_blocks_drop(struct dirty_blocks *b, size_t n);
-/* Forgets all bytes from END on; returns how many blocks' memory that gave back. */
+/* Drops all bytes from END on; returns how many blocks that freed. */
 size_t dirty_blocks_cut(struct dirty_blocks *b, uint64_t end);
-/* The end of the last byte. */
+/* The end of the last byte in the file; 0: there are no blocks. */
 uint64_t dirty_blocks_end(const struct dirty_blocks *b);
+/* Frees all blocks. */
 void dirty_blocks_free(struct dirty_blocks *b);
 
 /* The end of the last piece, within the block. */
@@ -56,7 +57,7 @@ static inline struct dirty_block *dirty_blocks_last(const struct dirty_blocks *b
         return b->count > 0 ? b->at[b->count - 1] : NULL;
 }
 
-/* Whether all bytes of the block up to its end are there. */
+/* Whether all bytes of the block up to its end are dirty. */
 static inline bool dirty_block_solid(const struct dirty_block *b)
 {
         return b->n == 1 && b->pieces[0].from == 0;

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* What is remembered of inodes, as long as something of them is dirty, and some time longer. */
-#include "fs/writeback/internal.h"
+#include "fs/writeback/entry.h"
+#include "fs/writeback/cache.h"
+#include "fs/writeback/flush.h"
 
-#include <assert.h>
-#include <stdlib.h>
-
-/* Entries of inodes of which nothing is dirty any more; they save readers from reading twice. */
+/* Clean entries that are kept; they save readers from reading twice. */
 #define CLEAN_ENTRIES 1024u
 
-static struct writeback_entry **bucket(struct writeback *g, uint64_t ino)
+static struct writeback_entry **bucket(struct writeback *wb, uint64_t ino)
 {
-        return &g->buckets[(ino * UINT64_C(0x9e3779b97f4a7c15)) >> 54];
+        return &wb->buckets[(ino * UINT64_C(0x9e3779b97f4a7c15)) >> 54];
 }
 
 _Static_assert(WRITEBACK_BUCKETS == 1 << 10, "a hash has 10 bits");
 
-/* Under the lock. */
-static struct writeback_entry *find(struct writeback *g, uint64_t ino)
+static struct writeback_entry *find_locked(struct writeback *wb, uint64_t ino)
 {
-        struct writeback_entry *e = *bucket(g, ino);
+        struct writeback_entry *e = *bucket(wb, ino);
 
+        lock_assert_held(&wb->lock);
         while (e && e->ino != ino)
                 e = e->next_in_bucket;
         return e;
@@ -27,112 +25,119 @@ static struct writeback_entry *find(struct writeback *g, uint64_t ino)
 
 static void entry_free(struct writeback_entry *e)
 {
-        dirty_blocks_free(&e->dirty.blocks);
-        dirty_blocks_free(&e->frozen.blocks);
+        batch_clear(&e->dirty);
+        batch_clear(&e->frozen);
         lock_destroy(&e->lock);
         free(e);
 }
 
-/* Under the lock. */
-static void entry_remove(struct writeback *g, struct writeback_entry *e)
+static void remove_locked(struct writeback *wb, struct writeback_entry *e)
 {
-        struct writeback_entry **at = bucket(g, e->ino);
+        struct writeback_entry **at = bucket(wb, e->ino);
 
+        lock_assert_held(&wb->lock);
         while (*at != e)
                 at = &(*at)->next_in_bucket;
         *at = e->next_in_bucket;
         list_remove(&e->link);
-        g->entries--;
-        if (e->retired > g->floor)
-                g->floor = e->retired;
+        wb->n_entries--;
+        if (e->retired > wb->freed_retired)
+                wb->freed_retired = e->retired;
         entry_free(e);
 }
 
-/* Under the lock: looks at some of the oldest. What still has an error to tell stays, but for that of an
- * inode that is gone: mostly, nobody is left to be told. */
-static void sweep(struct writeback *g)
+/* Frees some of the oldest entries that are clean. One with a loss to report stays, unless the inode is gone:
+ * then usually no caller is left. */
+static void sweep_locked(struct writeback *wb)
 {
-        for (unsigned i = 0; i < 4 && g->entries > CLEAN_ENTRIES; i++) {
-                struct writeback_entry *e = list_entry(g->all.next, struct writeback_entry, link);
+        for (unsigned i = 0; i < 4 && wb->n_entries > CLEAN_ENTRIES; i++) {
+                struct writeback_entry *e = list_entry(wb->entries.next, struct writeback_entry, link);
 
                 if (e->refs == 0 && e->bytes == 0 && (!e->lost || e->lost == -ESTALE)) {
-                        entry_remove(g, e);
+                        remove_locked(wb, e);
                 } else {
                         list_remove(&e->link);
-                        list_append(&g->all, &e->link);
+                        list_append(&wb->entries, &e->link);
                 }
         }
 }
 
-struct writeback_entry *writeback_entry_get(struct writeback *g, uint64_t ino)
+static void add_locked(struct writeback *wb, struct writeback_entry *e)
+{
+        lock_assert_held(&wb->lock);
+        e->retired = wb->freed_retired; /* there may have been an entry before */
+        e->next_in_bucket = *bucket(wb, e->ino);
+        *bucket(wb, e->ino) = e;
+        list_append(&wb->entries, &e->link);
+        wb->n_entries++;
+}
+
+struct writeback_entry *entry_get(struct writeback *wb, uint64_t ino)
 {
         struct writeback_entry *e;
 
-        lock_acquire(&g->lock);
-        e = find(g, ino);
+        LOCK_GUARD(&wb->lock);
+        e = find_locked(wb, ino);
         if (e)
                 e->refs++;
-        lock_release(&g->lock);
         return e;
 }
 
-void writeback_entry_put(struct writeback *g, struct writeback_entry *e)
+void entry_put(struct writeback_entry *e)
 {
-        lock_acquire(&g->lock);
+        LOCK_GUARD(&e->cache->lock);
         assert(e->refs > 0);
         e->refs--;
-        lock_release(&g->lock);
 }
 
-struct writeback_entry *writeback_entry_make(struct writeback *g, uint64_t ino)
+static struct writeback_entry *entry_new(struct writeback *wb, uint64_t ino)
 {
-        struct writeback_entry *e = writeback_entry_get(g, ino), *made;
+        struct writeback_entry *e = calloc(1, sizeof(*e));
+
+        if (!e)
+                return NULL;
+        lock_init(&e->lock);
+        e->cache = wb;
+        e->ino = ino;
+        e->job.fn = flush_job;
+        return e;
+}
+
+struct writeback_entry *entry_make(struct writeback *wb, uint64_t ino)
+{
+        struct writeback_entry *e = entry_get(wb, ino), *made;
 
         if (e)
                 return e;
-        made = calloc(1, sizeof(*made));
+        made = entry_new(wb, ino);
         if (!made)
                 return NULL;
-        lock_init(&made->lock);
-        made->writeback = g;
-        made->ino = ino;
-        made->job.fn = flush_job;
-        lock_acquire(&g->lock);
-        e = find(g, ino);
+        lock_acquire(&wb->lock);
+        e = find_locked(wb, ino); /* another thread may have been faster */
         if (!e) {
-                e = made;
-                made = NULL;
-                /* There may have been one before. */
-                e->retired = g->floor;
-                e->next_in_bucket = *bucket(g, ino);
-                *bucket(g, ino) = e;
-                list_append(&g->all, &e->link);
-                g->entries++;
+                e = steal_ptr(made);
+                add_locked(wb, e);
         }
         e->refs++;
-        sweep(g);
-        lock_release(&g->lock);
+        sweep_locked(wb);
+        lock_release(&wb->lock);
         if (made)
                 entry_free(made);
         return e;
 }
 
-void writeback_entries_free(struct writeback *g)
+void entries_free(struct writeback *wb)
 {
-        while (!list_empty(&g->all)) {
-                struct writeback_entry *e = list_entry(g->all.next, struct writeback_entry, link);
+        while (!list_empty(&wb->entries)) {
+                struct writeback_entry *e = list_entry(wb->entries.next, struct writeback_entry, link);
 
                 list_remove(&e->link);
                 entry_free(e);
         }
 }
 
-bool writeback_gone_since(struct writeback *g, fs_writeback_mark mark)
+bool entries_freed_since(struct writeback *wb, fs_writeback_mark mark)
 {
-        bool gone;
-
-        lock_acquire(&g->lock);
-        gone = g->floor > mark;
-        lock_release(&g->lock);
-        return gone;
+        LOCK_GUARD(&wb->lock);
+        return wb->freed_retired > mark;
 }

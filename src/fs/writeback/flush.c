@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* When and by whom what is dirty is committed, and what becomes of it then. */
-#include "fs/writeback/internal.h"
+#include "fs/writeback/flush.h"
+#include "fs/writeback/budget.h"
+#include "fs/writeback/cache.h"
+#include "fs/writeback/commit.h"
+#include "fs/writeback/entry.h"
 
-#include <stdlib.h>
-
-/* How long an inode that others extend too is written in order. */
+/* How long an inode that other mounts extend too is written in order. */
 #define CONTENDED_NS UINT64_C(10000000000)
 
-/* Whether trying again cannot help: the inode or the mount is gone, or damaged. */
-static bool is_final(int r)
+bool flush_is_final(int r)
 {
         switch (r) {
         case -ENOENT:
@@ -24,409 +24,304 @@ static bool is_final(int r)
         }
 }
 
-/* Frees the first N blocks of a batch, which are not needed any more. Under E's lock. */
-static void blocks_retire(struct writeback *g, struct writeback_entry *e, struct flush_batch *b, size_t n)
-{
-        size_t bytes = n * g->block_bytes;
+/* ---- the end of blocks and attempts -------------------------------------------------------------- */
 
+/* Frees the first N blocks of a batch, which were committed or are dropped. Readers that began before read
+ * again. */
+static void retire_blocks_locked(struct writeback_entry *e, struct writeback_batch *b, size_t n)
+{
+        struct writeback *wb = e->cache;
+        size_t bytes = n * wb->block_bytes;
+
+        lock_assert_held(&e->lock);
         dirty_blocks_drop(&b->blocks, n);
-        lock_acquire(&g->lock);
+        LOCK_GUARD(&wb->lock);
         e->bytes -= bytes;
-        g->bytes -= bytes;
-        e->retired = atomic_fetch_add(&g->epoch, 1) + 1;
-        e->dirty_since_ns = e->bytes > 0 ? writeback_now_ns(g) : 0;
-        waitlist_wake_all(&g->room);
-        lock_release(&g->lock);
+        wb->bytes -= bytes;
+        e->retired = atomic_fetch_add(&wb->epoch, 1) + 1;
+        e->dirty_since_ns = e->bytes > 0 ? writeback_now_ns(wb) : 0;
+        waitlist_wake_all(&wb->space);
 }
 
-/* There is nothing in it any more. */
-static void batch_end(struct flush_batch *b)
+static void retire_batch_locked(struct writeback_entry *e, struct writeback_batch *b)
 {
-        dirty_blocks_free(&b->blocks);
-        b->change = (struct extent_change){ .written = false };
+        retire_blocks_locked(e, b, b->blocks.count);
+        batch_clear(b);
 }
 
-static void batch_retire(struct writeback *g, struct writeback_entry *e, struct flush_batch *b)
+/* Both batches are kept; the timer tries again later. */
+static void keep_failed_locked(struct writeback_entry *e, int r)
 {
-        blocks_retire(g, e, b, b->blocks.count);
-        batch_end(b);
+        struct writeback *wb = e->cache;
+
+        flush_set_state_locked(e, FLUSH_FAILING, r);
+        LOCK_GUARD(&wb->lock);
+        e->dirty_since_ns = writeback_now_ns(wb);
+        wb->failures++;
+        wb->last_failure = r;
+        waitlist_wake_all(&wb->space);
 }
 
-/* Under E's lock: what a flush of its frozen batch gave. */
-static void flush_done(struct writeback *g, struct writeback_entry *e, int r)
+static void keep_interrupted_locked(struct writeback_entry *e)
 {
-        lock_acquire(&g->lock);
-        /* Interrupted by its caller is not failed. */
-        e->failing = r < 0 && r != -EINTR && !is_final(r) ? r : 0;
-        if (e->failing) {
-                g->failures++;
-                g->last_failure = r;
-                waitlist_wake_all(&g->room);
-        }
-        if (e->bytes > 0)
-                e->dirty_since_ns = writeback_now_ns(g);
-        lock_release(&g->lock);
-        if (r >= 0) {
-                batch_retire(g, e, &e->frozen);
-                e->retires = e->freezes;
-        } else if (is_final(r)) {
-                e->lost = r == -ENOENT ? -ESTALE : r;
-                batch_retire(g, e, &e->frozen);
-                batch_retire(g, e, &e->dirty);
-                e->retires = e->freezes;
-        }
+        struct writeback *wb = e->cache;
+
+        flush_set_state_locked(e, FLUSH_FROZEN, 0);
+        LOCK_GUARD(&wb->lock);
+        e->dirty_since_ns = writeback_now_ns(wb);
 }
 
-/* Under E's lock, behind a flush: has done what was asked for meanwhile. */
-static void kick_again(struct writeback *g, struct writeback_entry *e)
+static void drop_all_locked(struct writeback_entry *e, int r)
 {
-        lock_acquire(&g->lock);
-        if (e->again)
-                writeback_kick(g, e);
-        e->again = false;
-        lock_release(&g->lock);
+        e->lost = r == -ENOENT ? -ESTALE : r;
+        e->batch += !batch_is_empty(&e->dirty);
+        retire_batch_locked(e, &e->frozen);
+        retire_batch_locked(e, &e->dirty);
+        flush_set_state_locked(e, FLUSH_CLEAN, 0);
+        e->batches_done = e->batch;
 }
 
-/* Under E's lock. */
-static void set_flushing(struct writeback *g, struct writeback_entry *e, bool flushing)
+static void finish_committed_locked(struct writeback_entry *e)
 {
-        lock_acquire(&g->lock);
-        e->flushing = flushing;
-        lock_release(&g->lock);
+        retire_batch_locked(e, &e->frozen);
+        flush_set_state_locked(e, batch_is_empty(&e->dirty) ? FLUSH_CLEAN : FLUSH_DIRTY, 0);
+        e->batches_done = e->batch;
 }
 
-/* How many of the dirty blocks are not being written any more: a file that is written from the beginning to
- * the end fills one after the other. */
-static size_t filled(const struct writeback_entry *e)
+/* Queues the job that was requested during the attempt. */
+static void queue_requested_locked(struct writeback_entry *e)
 {
+        LOCK_GUARD(&e->cache->lock);
+        if (e->request != FLUSH_REQUESTED_AGAIN)
+                return;
+        e->request = FLUSH_NOT_REQUESTED;
+        flush_request_locked(e);
+}
+
+/* Ends an attempt with the result R. */
+static void end_attempt_locked(struct writeback_entry *e, int r)
+{
+        if (r >= 0)
+                finish_committed_locked(e);
+        else if (flush_is_final(r))
+                drop_all_locked(e, r);
+        else if (r == -EINTR)
+                keep_interrupted_locked(e);
+        else
+                keep_failed_locked(e, r);
+        e->attempts++;
+        e->last_result = r;
+        waitlist_wake_all(&e->flushed);
+        queue_requested_locked(e);
+}
+
+/* ---- freezing ------------------------------------------------------------------------------------ */
+
+/* Moves the first N dirty blocks to the frozen batch: 0 or ENOMEM. */
+static int freeze_locked(struct writeback_entry *e, size_t n)
+{
+        int r = batch_move(&e->frozen, &e->dirty, n);
+
+        if (r >= 0 && batch_is_empty(&e->dirty))
+                e->batch++;
+        return r;
+}
+
+/* Fills an empty frozen batch: with all dirty blocks if a thread waits or they are few, else with the complete
+ * ones. */
+static void freeze_first_locked(struct writeback_entry *e)
+{
+        struct fs *fs = e->cache->fs;
+        bool all = waitlist_is_waited_for(&e->flushed) || flush_is_small(fs, &e->dirty);
+
+        if (all || freeze_locked(e, batch_filled(&e->dirty, fs->block_size)) < 0)
+                (void)freeze_locked(e, e->dirty.blocks.count); /* all of them need no memory */
+}
+
+/* How many dirty blocks the attempt under way adds: enough for a transaction, or all once a thread waits. */
+static size_t count_to_add_locked(const struct writeback_entry *e, bool waited_for)
+{
+        const struct fs *fs = e->cache->fs;
         const struct dirty_blocks *dirty = &e->dirty.blocks;
-        const struct dirty_block *last = dirty_blocks_last(dirty);
-
-        if (!last || (dirty_block_solid(last) && dirty_block_end(last) == e->writeback->fs->block_size))
-                return dirty->count;
-        return dirty->count - 1;
-}
-
-/* Moves the first N of the dirty blocks to the frozen ones, which lie before them: 0, or ENOMEM unless it is
- * all and there are none. */
-static int freeze(struct writeback_entry *e, size_t n)
-{
-        struct dirty_blocks *dirty = &e->dirty.blocks, *frozen = &e->frozen.blocks;
-
-        if (frozen->count == 0 && n == dirty->count) {
-                *frozen = *dirty;
-                *dirty = (struct dirty_blocks){ .count = 0 };
-        } else if (dirty_blocks_move(frozen, dirty, n) < 0) {
-                return -ENOMEM;
-        }
-        extent_change_merge(&e->frozen.change, &e->dirty.change);
-        if (dirty->count == 0) {
-                batch_end(&e->dirty);
-                e->freezes++;
-        }
-        return 0;
-}
-
-/* Begins a batch: with all that is dirty, if somebody waits or it is little. */
-static void freeze_first(struct writeback_entry *e)
-{
-        bool all = waitlist_is_waited_for(&e->flushed) || writeback_is_small(e->writeback->fs, &e->dirty);
-
-        if (all || freeze(e, filled(e)) < 0)
-                (void)freeze(e, e->dirty.blocks.count);
-}
-
-/* How many of the dirty blocks a flush under way takes: as many as are worth it, but all of them once
- * somebody waits. */
-static size_t wanted_by_flush(const struct writeback_entry *e, bool waited_for)
-{
-        const struct dirty_blocks *dirty = &e->dirty.blocks;
-        size_t n = waited_for ? dirty->count : filled(e);
+        size_t n = waited_for ? dirty->count : batch_filled(&e->dirty, fs->block_size);
 
         if (dirty->count == 0 || dirty->at[0]->offset <= dirty_blocks_last(&e->frozen.blocks)->offset ||
             (e->dirty.change.kill_priv && !e->frozen.change.kill_priv))
                 return 0;
-        return waited_for || n >= extent_max_blocks(e->writeback->fs) ? n : 0;
+        return waited_for || n >= extent_max_blocks(fs) ? n : 0;
 }
 
-/* Under E's lock. */
-static bool freeze_more(struct writeback_entry *e)
-{
-        bool waited_for = waitlist_is_waited_for(&e->flushed);
-        size_t n = e->full ? 0 : wanted_by_flush(e, waited_for);
+/* ---- the feed of an attempt ---------------------------------------------------------------------- */
 
-        e->full = waited_for; /* or it would have to wait for whatever others write meanwhile */
-        return n > 0 && freeze(e, n) >= 0;
+static bool feed_more(void *arg)
+{
+        struct writeback_entry *e = arg;
+        bool waited_for;
+        size_t n;
+
+        LOCK_GUARD(&e->lock);
+        if (e->state == FLUSH_FINISHING)
+                return false;
+        waited_for = waitlist_is_waited_for(&e->flushed);
+        n = count_to_add_locked(e, waited_for);
+        /* Or the waiting thread would also wait for what others write from now on. */
+        if (waited_for)
+                flush_set_state_locked(e, FLUSH_FINISHING, 0);
+        return n > 0 && freeze_locked(e, n) >= 0;
 }
 
-static bool feed_more(struct writeback_entry *e)
+static void feed_done(void *arg, size_t n)
 {
-        bool more;
+        struct writeback_entry *e = arg;
 
-        lock_acquire(&e->lock);
-        more = freeze_more(e);
-        lock_release(&e->lock);
-        return more;
+        LOCK_GUARD(&e->lock);
+        retire_blocks_locked(e, &e->frozen, n);
 }
 
-static void feed_done(struct writeback_entry *e, size_t n)
-{
-        lock_acquire(&e->lock);
-        blocks_retire(e->writeback, e, &e->frozen, n);
-        lock_release(&e->lock);
-}
+/* ---- attempts ------------------------------------------------------------------------------------ */
 
-/* Under E's lock, which is released meanwhile: commits what is frozen, or else what is dirty. */
-static int flush_once(struct writeback *g, struct writeback_entry *e)
+/* Commits the frozen batch, or freezes what is dirty and commits that. Releases the lock meanwhile. */
+static int attempt_locked(struct writeback_entry *e)
 {
-        struct writeback_feed feed = {
-                .entry = e, .more = feed_more, .done = feed_done, .step = g->inode_bytes / 4 / g->block_bytes
+        struct writeback *wb = e->cache;
+        struct flush_commit commit = {
+                .fs = wb->fs,
+                .workers = wb->workers,
+                .ino = e->ino,
+                .batch = &e->frozen,
+                .feed = { .arg = e,
+                          .more = feed_more,
+                          .done = feed_done,
+                          .step_blocks = wb->inode_bytes / 4 / wb->block_bytes },
+                .in_order = writeback_now_ns(wb) < e->in_order_until_ns,
         };
-        struct writeback_writer writer;
-        bool in_order = writeback_now_ns(g) < e->in_order_until_ns, contended;
         int r;
 
-        if (e->frozen.blocks.count == 0)
-                freeze_first(e);
-        memcpy(writer.pid, g->pid, sizeof(writer.pid));
-        writer.writing = atomic_fetch_add(&g->writing, 1) + 1;
-        set_flushing(g, e, true);
-        e->full = false;
+        lock_assert_held(&e->lock);
+        if (batch_is_empty(&e->frozen))
+                freeze_first_locked(e);
+        memcpy(commit.writer.pid, wb->pid, sizeof(commit.writer.pid));
+        commit.writer.writing = atomic_fetch_add(&wb->writing, 1) + 1;
+        flush_set_state_locked(e, FLUSH_FLUSHING, 0);
         lock_release(&e->lock);
-        r = flush_commit(g->fs, g->workers, e->ino, &e->frozen, &feed, &writer, in_order, &contended);
+        r = flush_commit(&commit);
         lock_acquire(&e->lock);
-        set_flushing(g, e, false);
-        if (contended)
-                e->in_order_until_ns = writeback_now_ns(g) + CONTENDED_NS;
-        flush_done(g, e, r);
-        e->attempts++;
-        e->last_result = r;
-        waitlist_wake_all(&e->flushed);
-        kick_again(g, e);
+        if (commit.contended)
+                e->in_order_until_ns = writeback_now_ns(wb) + CONTENDED_NS;
+        end_attempt_locked(e, r);
         return r;
 }
 
-void writeback_kick(struct writeback *g, struct writeback_entry *e)
+void flush_request_locked(struct writeback_entry *e)
 {
-        if (e->queued || e->bytes == 0)
+        lock_assert_held(&e->cache->lock);
+        if (e->request == FLUSH_QUEUED || e->bytes == 0)
                 return;
-        if (e->flushing) {
-                e->again = true;
+        if (flush_state_is_active(e->state)) {
+                e->request = FLUSH_REQUESTED_AGAIN;
                 return;
         }
-        e->queued = true;
+        e->request = FLUSH_QUEUED;
         e->refs++;
-        pool_submit(g->workers, &e->job);
+        pool_submit(e->cache->workers, &e->job);
 }
 
-/* Under E's lock. */
-static bool is_for_others(const struct writeback *g, const struct writeback_entry *e, enum flusher who)
+void flush_request_all_locked(struct writeback *wb)
 {
-        const struct flush_batch *next = e->frozen.blocks.count > 0 ? &e->frozen : &e->dirty;
+        struct writeback_entry *e;
 
-        return who == WRITEBACK_ELSEWHERE ||
-               (who == WRITEBACK_SMALL_HERE && !writeback_is_small(g->fs, next));
-}
-
-/* Has the next batch committed by a thread of ours, or waits for the one under way. Under E's lock, which
- * is released meanwhile. */
-static int wait_for_others(struct writeback *g, struct writeback_entry *e)
-{
-        uint64_t attempts = e->attempts;
-        bool under_way = e->flushing;
-        int r = 0;
-
-        if (!under_way) {
-                lock_acquire(&g->lock);
-                writeback_kick(g, e);
-                lock_release(&g->lock);
-        }
-        while (r >= 0 && e->attempts == attempts &&
-               (e->flushing || e->frozen.blocks.count > 0 || e->dirty.blocks.count > 0))
-                r = waitlist_wait(&e->flushed, &e->lock);
-        /* What was under way may be somebody else's who lost deadline. */
-        return r < 0 || under_way ? r : e->last_result < 0 && e->last_result != -EINTR ? e->last_result : 0;
-}
-
-int writeback_flush(struct writeback *g, struct writeback_entry *e, enum flusher who)
-{
-        uint64_t wanted = e->freezes + (e->dirty.blocks.count > 0);
-        int r = 0;
-
-        while (r >= 0 && e->retires < wanted) {
-                /* Cut meanwhile. */
-                if (!e->flushing && e->frozen.blocks.count == 0 && e->dirty.blocks.count == 0)
-                        break;
-                if (e->flushing || is_for_others(g, e, who))
-                        r = wait_for_others(g, e);
-                else
-                        r = flush_once(g, e);
-        }
-        return r < 0 && is_final(r) ? e->lost : r;
+        list_each(e, &wb->entries, link)
+                flush_request_locked(e);
 }
 
 void flush_job(struct pool_job *job)
 {
         struct writeback_entry *e =
                 (struct writeback_entry *)((char *)job - offsetof(struct writeback_entry, job));
-        struct writeback *g = e->writeback;
 
         lock_acquire(&e->lock);
-        /* From here on it may be submitted again, for what comes meanwhile. Not before it has E's lock:
-         * whoever waits for this flush would submit another one, which nobody waits for, and which would
-         * commit what is written later as soon as that is there. */
-        lock_acquire(&g->lock);
-        e->queued = false;
-        e->again |= e->flushing; /* threads are few: they do not wait for each other */
-        lock_release(&g->lock);
-        if (!e->flushing && (e->frozen.blocks.count > 0 || e->dirty.blocks.count > 0))
-                (void)flush_once(g, e); /* the error is kept; who waits asks again for what is left */
+        /* From here on the job may be submitted again, for later writes. Not before it has E's lock: the thread
+         * that waits for this flush would submit another one, for which no thread waits, and which would commit
+         * later writes as soon as they are there. */
+        lock_acquire(&e->cache->lock);
+        e->request = flush_state_is_active(e->state) ? FLUSH_REQUESTED_AGAIN : FLUSH_NOT_REQUESTED;
+        lock_release(&e->cache->lock);
+        /* Threads are few: they do not wait for an attempt under way. The entry keeps the error, and a caller
+         * that waits flushes what is left. */
+        if (!flush_state_is_active(e->state) && e->state != FLUSH_CLEAN)
+                (void)attempt_locked(e);
         lock_release(&e->lock);
-        writeback_entry_put(g, e);
+        entry_put(e);
 }
 
-void writeback_kick_all(struct writeback *g)
-{
-        struct writeback_entry *e;
+/* ---- waiting ------------------------------------------------------------------------------------- */
 
-        list_each(e, &g->all, link)
-                writeback_kick(g, e);
+static bool is_for_cache_threads_locked(const struct writeback_entry *e, enum flush_thread thread)
+{
+        const struct writeback_batch *next = batch_is_empty(&e->frozen) ? &e->dirty : &e->frozen;
+
+        return thread == FLUSH_ELSEWHERE || !flush_is_small(e->cache->fs, next);
 }
 
-/* ---- from outside ------------------------------------------------------------------------------ */
-
-/* What to tell who does not ask for losses: these are told by fsync and close. */
-static int but_for_loss(const struct writeback_entry *e, int r)
+/* Waits for the attempt under way: 0, since its result is that of another caller. Or has the next batch
+ * committed by a thread of the cache, waits for that and returns the result. */
+static int wait_for_attempt_locked(struct writeback_entry *e)
 {
-        return r == e->lost ? 0 : r;
-}
+        struct writeback *wb = e->cache;
+        uint64_t attempts = e->attempts;
+        bool under_way = flush_state_is_active(e->state);
+        int r = 0;
 
-/* TELL: whether something was lost. */
-static int flush_inode(struct fs *fs, uint64_t ino, bool tell)
-{
-        struct writeback_entry *e = fs->writeback ? writeback_entry_get(fs->writeback, ino) : NULL;
-        int r;
-
-        if (!e)
-                return 0;
-        lock_acquire(&e->lock);
-        r = writeback_flush(fs->writeback, e, WRITEBACK_SMALL_HERE);
-        if (!tell) {
-                r = but_for_loss(e, r);
-        } else if (e->lost) {
-                r = e->lost;
-                e->lost = 0;
+        if (!under_way) {
+                lock_acquire(&wb->lock);
+                flush_request_locked(e);
+                lock_release(&wb->lock);
         }
-        lock_release(&e->lock);
-        writeback_entry_put(fs->writeback, e);
-        return r;
+        while (e->attempts == attempts && e->state != FLUSH_CLEAN) {
+                r = waitlist_wait(&e->flushed, &e->lock);
+                if (r < 0)
+                        return r;
+        }
+        if (under_way || e->attempts == attempts || e->last_result == -EINTR)
+                return 0;
+        return e->last_result;
 }
 
-int fs_writeback_flush(struct fs *fs, uint64_t ino)
+int flush_locked(struct writeback_entry *e, enum flush_thread thread)
 {
-        return flush_inode(fs, ino, false);
+        uint64_t wanted = e->batch + !batch_is_empty(&e->dirty);
+        int r = 0;
+
+        lock_assert_held(&e->lock);
+        while (r >= 0 && e->batches_done < wanted && e->state != FLUSH_CLEAN) {
+                if (flush_state_is_active(e->state) || is_for_cache_threads_locked(e, thread))
+                        r = wait_for_attempt_locked(e);
+                else
+                        r = attempt_locked(e);
+        }
+        return r < 0 && flush_is_final(r) ? e->lost : r;
 }
 
-int fs_writeback_flush_tell(struct fs *fs, uint64_t ino)
+void flush_cut_locked(struct writeback_entry *e, uint64_t size)
 {
-        return flush_inode(fs, ino, true);
-}
+        struct writeback *wb = e->cache;
+        bool was_dirty = !batch_is_empty(&e->dirty);
+        size_t n = batch_cut(&e->frozen, size) + batch_cut(&e->dirty, size);
 
-/* How many blocks' room that gives back. */
-static size_t cut_batch(struct flush_batch *b, uint64_t size)
-{
-        size_t n = dirty_blocks_cut(&b->blocks, size);
+        lock_assert_held(&e->lock);
+        /* Callers that wait for the dirty batch still wait for the frozen one. */
+        if (was_dirty && batch_is_empty(&e->dirty))
+                e->batch++;
+        budget_give_back_locked(e, n);
+        lock_acquire(&wb->lock);
+        e->retired = atomic_fetch_add(&wb->epoch, 1) + 1; /* readers may have seen the old end */
+        lock_release(&wb->lock);
+        if (batch_is_empty(&e->frozen)) {
+                enum flush_state to = batch_is_empty(&e->dirty) ? FLUSH_CLEAN : FLUSH_DIRTY;
 
-        if (b->blocks.count == 0)
-                batch_end(b);
-        return n;
-}
-
-/* Under E's lock, and nothing is being flushed. */
-static void cut(struct writeback *g, struct writeback_entry *e, uint64_t size)
-{
-        bool had_dirty = e->dirty.blocks.count > 0;
-        size_t n = cut_batch(&e->frozen, size) + cut_batch(&e->dirty, size);
-
-        /* Or what is frozen would not be waited for: its freeze counts when nothing is left behind it. */
-        if (had_dirty && e->dirty.blocks.count == 0)
-                e->freezes++;
-        writeback_budget_give_back(g, e, n);
-        lock_acquire(&g->lock);
-        /* Who is reading may have seen how long it was. */
-        e->retired = atomic_fetch_add(&g->epoch, 1) + 1;
-        if (e->frozen.blocks.count == 0)
-                e->failing = 0;
-        lock_release(&g->lock);
-        if (e->frozen.blocks.count == 0)
-                e->retires = e->freezes;
+                if (e->state != to)
+                        flush_set_state_locked(e, to, 0);
+                e->batches_done = e->batch;
+        }
         waitlist_wake_all(&e->flushed);
-}
-
-int fs_writeback_flush_cut(struct fs *fs, uint64_t ino, uint64_t size)
-{
-        struct writeback *g = fs->writeback;
-        struct writeback_entry *e = g ? writeback_entry_get(g, ino) : NULL;
-        int r;
-
-        if (!e)
-                return 0;
-        lock_acquire(&e->lock);
-        r = writeback_flush(g, e, WRITEBACK_SMALL_HERE);
-        if (r == -ENOSPC || r == -EDQUOT) {
-                r = 0;
-                while (r >= 0 && e->flushing)
-                        r = waitlist_wait(&e->flushed, &e->lock);
-                if (r >= 0) {
-                        cut(g, e, size);
-                        r = writeback_flush(g, e, WRITEBACK_SMALL_HERE);
-                }
-        }
-        r = but_for_loss(e, r);
-        lock_release(&e->lock);
-        writeback_entry_put(g, e);
-        return r;
-}
-
-/* References to all of which something is dirty: their number, or ENOMEM. */
-static int get_all(struct writeback *g, struct writeback_entry ***ret)
-{
-        struct writeback_entry **all, *e;
-        int n = 0;
-
-        lock_acquire(&g->lock);
-        all = calloc(g->entries + 1, sizeof(*all));
-        list_each(e, &g->all, link)
-                if (all && e->bytes > 0) {
-                        e->refs++;
-                        all[n++] = e;
-                        writeback_kick(g, e);
-                }
-        lock_release(&g->lock);
-        *ret = all;
-        return all ? n : -ENOMEM;
-}
-
-int fs_writeback_flush_all(struct fs *fs)
-{
-        struct writeback *g = fs->writeback;
-        struct writeback_entry **all;
-        int n, first = 0;
-
-        if (!g)
-                return 0;
-        n = get_all(g, &all);
-        for (int i = 0; i < n; i++) {
-                int r;
-
-                lock_acquire(&all[i]->lock);
-                r = writeback_flush(g, all[i], WRITEBACK_ELSEWHERE);
-                lock_release(&all[i]->lock);
-                writeback_entry_put(g, all[i]);
-                /* Of an inode that is gone, those who had it open are told. */
-                if (r < 0 && r != -ESTALE && first == 0)
-                        first = r;
-        }
-        free(all);
-        return n < 0 ? n : first;
 }

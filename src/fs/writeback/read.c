@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What reads in this mount looks through what is dirty. */
-#include "fs/writeback/internal.h"
-
-#include "fs/inode/inode.h"
-#include "record/block.h"
+/* What reads of this mount see of the cache. */
+#include "fs/writeback/cache.h"
+#include "fs/writeback/entry.h"
 
 fs_writeback_mark fs_writeback_now(struct fs *fs)
 {
         return fs->writeback ? atomic_load(&fs->writeback->epoch) : 0;
 }
 
-/* The 512 bytes that blocks behind SIZE will take, which nobody has counted yet. */
-static uint64_t blocks_behind(const struct fs *fs, const struct writeback_entry *e, uint64_t size)
+/* In 512 bytes, what the dirty blocks behind SIZE will take: the inode does not count them yet. */
+static uint64_t blocks_behind_locked(const struct fs *fs, const struct writeback_entry *e, uint64_t size)
 {
         const struct dirty_blocks *both[2] = { &e->frozen.blocks, &e->dirty.blocks };
         uint64_t n = 0;
@@ -24,13 +22,18 @@ static uint64_t blocks_behind(const struct fs *fs, const struct writeback_entry 
         return n;
 }
 
-static void attr_over(const struct fs *fs, const struct writeback_entry *e, struct fs_attr *a)
+static uint64_t end_locked(const struct writeback_entry *e)
 {
-        uint64_t end = dirty_blocks_end(&e->frozen.blocks), dirty_end = dirty_blocks_end(&e->dirty.blocks);
+        uint64_t frozen = dirty_blocks_end(&e->frozen.blocks), dirty = dirty_blocks_end(&e->dirty.blocks);
 
-        a->blocks += blocks_behind(fs, e, a->size);
-        if (dirty_end > end)
-                end = dirty_end;
+        return frozen > dirty ? frozen : dirty;
+}
+
+static void complete_attr_locked(const struct fs *fs, const struct writeback_entry *e, struct fs_attr *a)
+{
+        uint64_t end = end_locked(e);
+
+        a->blocks += blocks_behind_locked(fs, e, a->size);
         if (end > a->size)
                 a->size = end;
         if (e->frozen.change.kill_priv || e->dirty.change.kill_priv)
@@ -41,58 +44,55 @@ static void attr_over(const struct fs *fs, const struct writeback_entry *e, stru
 
 int fs_writeback_attr(struct fs *fs, fs_writeback_mark mark, struct fs_attr *attr)
 {
-        struct writeback *g = fs->writeback;
         struct writeback_entry *e;
-        int r;
+        bool stale;
 
-        if (!g || !S_ISREG(attr->mode))
+        if (!fs->writeback || !S_ISREG(attr->mode))
                 return 0;
-        e = writeback_entry_get(g, attr->ino);
+        e = entry_get(fs->writeback, attr->ino);
         if (!e)
-                return writeback_gone_since(g, mark);
+                return entries_freed_since(fs->writeback, mark);
         lock_acquire(&e->lock);
-        r = e->retired > mark;
-        if (r == 0)
-                attr_over(fs, e, attr);
+        stale = e->retired > mark;
+        if (!stale)
+                complete_attr_locked(fs, e, attr);
         lock_release(&e->lock);
-        writeback_entry_put(g, e);
-        return r;
+        entry_put(e);
+        return stale;
 }
 
 uint64_t fs_writeback_end(struct fs *fs, uint64_t ino)
 {
-        struct writeback_entry *e = fs->writeback ? writeback_entry_get(fs->writeback, ino) : NULL;
-        uint64_t end, frozen_end;
+        struct writeback_entry *e = fs->writeback ? entry_get(fs->writeback, ino) : NULL;
+        uint64_t end;
 
         if (!e)
                 return 0;
         lock_acquire(&e->lock);
-        end = dirty_blocks_end(&e->dirty.blocks);
-        frozen_end = dirty_blocks_end(&e->frozen.blocks);
+        end = end_locked(e);
         lock_release(&e->lock);
-        writeback_entry_put(fs->writeback, e);
-        return end > frozen_end ? end : frozen_end;
+        entry_put(e);
+        return end;
 }
 
 int fs_writeback_apply(struct fs *fs, fs_writeback_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
                        size_t len)
 {
-        struct writeback *g = fs->writeback;
         struct writeback_entry *e;
-        int r;
+        bool stale;
 
-        if (!g)
+        if (!fs->writeback)
                 return 0;
-        e = writeback_entry_get(g, ino);
+        e = entry_get(fs->writeback, ino);
         if (!e)
-                return writeback_gone_since(g, mark);
+                return entries_freed_since(fs->writeback, mark);
         lock_acquire(&e->lock);
-        r = e->retired > mark;
-        if (r == 0 && buf) {
+        stale = e->retired > mark;
+        if (!stale && buf) {
                 dirty_blocks_apply(&e->frozen.blocks, fs->block_size, offset, buf, len);
                 dirty_blocks_apply(&e->dirty.blocks, fs->block_size, offset, buf, len);
         }
         lock_release(&e->lock);
-        writeback_entry_put(g, e);
-        return r;
+        entry_put(e);
+        return stale;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Gathered writes: what the mount wrote and has not yet committed, per inode, in memory. A write is taken
- * there and returns; a flush commits it in large transactions, several in flight. Everything that reads in
- * this mount looks through here. docs/DESIGN.md says why and how. All functions: any thread; without
- * buffering (FS->writeback is NULL) they do nothing, and nothing is dirty. */
+/* The write-back cache: data that this mount wrote and has not committed, in memory, by inode. A write is taken
+ * there and returns; a flush commits it in large transactions, several in flight. All reads of this mount look
+ * here. docs/DESIGN.md says why and how. All functions: any thread. Without a cache (FS->writeback is NULL) they
+ * do nothing, and nothing is dirty. */
 #ifndef FS_WRITEBACK_WRITEBACK_H
 #define FS_WRITEBACK_WRITEBACK_H
 
@@ -10,36 +10,36 @@
 
 struct writeback;
 
-/* Begins to writeback. 0 or ENOMEM. */
+/* Starts the cache: 0 or ENOMEM. */
 int fs_writeback_start(struct fs *fs, const struct fs_writeback_opts *opts);
-/* Flushes everything, or gives the error with which that failed, and ends the threads. */
+/* Flushes everything, or returns why that failed, and ends the threads. */
 int fs_writeback_stop(struct fs *fs);
 
-/* Takes DATA into memory: its length, or as much as was taken before an error, or the error. Waits at the
- * bounds. Not for FS_WRITE_APPEND. */
+/* Takes DATA into memory: its length, or as much as was taken before an error, or the error. Waits while the
+ * limits are reached. Not for FS_WRITE_APPEND. */
 ssize_t fs_writeback_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data, unsigned flags);
 
-/* INO is a file that was just made: saves the first write to it a look. */
+/* Notes that INO is a file that was just made, so that the first write to it need not check its type. */
 void fs_writeback_created(struct fs *fs, uint64_t ino);
 
-/* The memory in use now. Only where writes are dirty. */
+/* The memory in use, bytes. Only where there is a cache. */
 size_t fs_writeback_bytes(struct fs *fs);
 
 /* Commits what was written to INO before the call; for operations that work on the store. */
 int fs_writeback_flush(struct fs *fs, uint64_t ino);
-/* The same for fsync and close: also tells, once, that something was lost since it was asked last. */
-int fs_writeback_flush_tell(struct fs *fs, uint64_t ino);
-/* Before INO is cut to SIZE. As fs_writeback_flush, but where the store has no room, what lies beyond SIZE is
- * dropped instead, since cutting may be what makes room. */
+/* The same for fsync and close: also reports, once, that data was lost since the last report. */
+int fs_writeback_flush_report(struct fs *fs, uint64_t ino);
+/* The same as fs_writeback_flush, before INO is cut to SIZE. In a store without space, what lies beyond SIZE is
+ * dropped instead, since cutting may be what frees space. */
 int fs_writeback_flush_cut(struct fs *fs, uint64_t ino, uint64_t size);
-/* Everything. */
+/* Commits what was written to any inode. */
 int fs_writeback_flush_all(struct fs *fs);
 
 /* ---- reading ------------------------------------------------------------------------------------ */
 
-/* A moment before a transaction that reads. What was dirty then is either still here when the
- * transaction has read, or it was committed meanwhile and the transaction may have missed it: then the
- * reader is told to begin again, with a new mark. */
+/* A point in the order of commits and cuts, taken before a transaction that reads. What was dirty then either
+ * still is when the transaction has read, or it was committed since and the transaction may have missed it: then
+ * the reader has to read again, with a new mark. */
 typedef uint64_t fs_writeback_mark;
 fs_writeback_mark fs_writeback_now(struct fs *fs);
 
@@ -48,8 +48,8 @@ int fs_writeback_attr(struct fs *fs, fs_writeback_mark mark, struct fs_attr *att
 
 /* The end of what is dirty of INO; 0: nothing is. */
 uint64_t fs_writeback_end(struct fs *fs, uint64_t ino);
-/* Lays what is dirty of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be
- * NULL if fs_writeback_end was 0. 0, or 1: read again. */
+/* Copies what is dirty of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be NULL
+ * if fs_writeback_end was 0. 0, or 1: read again. */
 int fs_writeback_apply(struct fs *fs, fs_writeback_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
                        size_t len);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/writeback/flush_part.h"
+#include "fs/writeback/part.h"
 #include "fs/run.h"
 
 #include <assert.h>
@@ -12,11 +12,11 @@ struct run {
 
 static int run_body(struct kv_txn *t, void *arg)
 {
-        struct run *run = arg;
+        const struct run *run = arg;
         struct flush_part *p = run->part;
         int r;
 
-        extent_write_init(&p->write, p->c->fs, p->c->ino, EXTENT_MERGE, NULL);
+        extent_write_init(&p->write, p->commit->fs, p->commit->ino, EXTENT_MERGE, NULL);
         p->write.blocks = p->blocks;
         p->write.count = run->count;
         r = run->fn(t, p);
@@ -28,16 +28,16 @@ int flush_part_run(struct flush_commit *c, struct dirty_block **at, size_t count
                    kv_version *version, flush_part_fn fn, void *arg)
 {
         struct flush_part p;
-        struct run run = { .part = &p, .fn = fn, .count = (unsigned)count };
+        const struct run run = { .part = &p, .fn = fn, .count = (unsigned)count };
         kv_version unknown = 0;
 
         assert(count <= EXTENT_BLOCKS);
-        p.c = c;
+        p.commit = c;
         p.arg = arg;
         for (size_t i = 0; i < count; i++)
                 p.blocks[i] = (struct extent_block){ .offset = at[i]->offset,
                                                      .n = at[i]->n,
-                                                     .parts = at[i]->pieces,
+                                                     .pieces = at[i]->pieces,
                                                      .data = at[i]->data + at[i]->pieces[0].from };
-        return fs_run_since(c->fs, flags | KV_RECENT, version ? version : &unknown, run_body, &run);
+        return fs_run_since(c->fs, flags | KV_RECENT, version ? version : &unknown, run_body, (void *)&run);
 }
