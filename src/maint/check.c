@@ -8,6 +8,7 @@
  * All of it in one read transaction, so that changes meanwhile are not seen. On a store whose transactions
  * have an age limit that is tried first, with what is found kept back; if it takes too long, the walk begins
  * again and reads in many transactions. */
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "maint/check_internal.h"
 #include "maint/maint.h"
@@ -50,16 +51,9 @@ void check_report_pair(struct check *c, const char *what, const struct check_cur
 
 int check_nodes_add(struct check_nodes *nodes, const struct check_node *node)
 {
-        if (nodes->n == nodes->cap) {
-                /* A large realloc moves pages instead of copying, and what is not touched is not resident. */
-                size_t cap = nodes->cap > 0 ? 2 * nodes->cap : 1024;
-                struct check_node *more = reallocarray(nodes->node, cap, sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                nodes->node = more;
-                nodes->cap = cap;
-        }
+        /* A large realloc moves pages instead of copying, and untouched pages are not resident. */
+        if (array_reserve(&nodes->node, &nodes->cap, nodes->n + 1) < 0)
+                return -ENOMEM;
         nodes->node[nodes->n++] = *node;
         return 0;
 }
@@ -225,15 +219,9 @@ static void keep_line(const char *line, void *arg)
         struct kept_lines *k = arg;
         size_t len = strlen(line) + 1;
 
-        if (k->len + len > k->capacity) {
-                size_t capacity = 2 * (k->len + len);
-                char *more = realloc(k->text, capacity);
-
-                k->full |= !more;
-                if (!more)
-                        return;
-                k->text = more;
-                k->capacity = capacity;
+        if (array_reserve(&k->text, &k->capacity, k->len + len) < 0) {
+                k->full = true;
+                return;
         }
         memcpy(k->text + k->len, line, len);
         k->len += len;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "record/session_table.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "record/counter.h"
 
@@ -22,15 +23,8 @@ static int list_add(struct list *l, const struct rec_session *s)
 {
         struct listed *item;
 
-        if (l->n == l->cap) {
-                size_t cap = l->cap > 0 ? 2 * l->cap : 8;
-                struct listed *more = reallocarray(l->items, cap, sizeof(*more));
-
-                if (!more)
-                        return -ENOMEM;
-                l->items = more;
-                l->cap = cap;
-        }
+        if (array_reserve(&l->items, &l->cap, l->n + 1) < 0)
+                return -ENOMEM;
         item = &l->items[l->n++];
         item->session = *s;
         item->len = s->damaged ? 0 : fmt_process_encode(&s->entry, item->value);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "record/walk.h"
 
+#include "base/array.h"
+
 /* A piece ends with the pair that reaches this many bytes. A cluster sends as much in a fraction of a second. */
 #define PIECE_BYTES ((size_t)1 << 20)
 
@@ -61,15 +63,8 @@ static int piece_add(struct rec_walk_piece *p, struct slice key, struct slice va
 
         if (key.len > KV_KEY_MAX)
                 return -ERR_CORRUPT;
-        if (need > p->capacity) {
-                size_t capacity = need + PIECE_BYTES / 4;
-                uint8_t *more = realloc(p->data, capacity);
-
-                if (!more)
-                        return -ENOMEM;
-                p->data = more;
-                p->capacity = capacity;
-        }
+        if (array_reserve(&p->data, &p->capacity, need) < 0)
+                return -ENOMEM;
         at = p->data + p->used;
         memcpy(at, &pair, sizeof(pair));
         memcpy(at + sizeof(pair), key.data, key.len);

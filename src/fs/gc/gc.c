@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/gc/gc.h"
 
+#include "base/array.h"
 #include "fs/gc/queue.h"
 #include "fs/inode/inode.h"
 
@@ -18,16 +19,7 @@ void fs_gc_add(struct fs *fs, uint64_t ino)
         if (!c)
                 return;
         pthread_mutex_lock(&c->lock);
-        if (c->count == c->capacity) {
-                size_t capacity = c->capacity == 0 ? 256 : c->capacity * 2;
-                uint64_t *queue = realloc(c->queue, capacity * sizeof(*queue));
-
-                if (queue) {
-                        c->queue = queue;
-                        c->capacity = capacity;
-                }
-        }
-        if (c->count < c->capacity)
+        if (array_reserve(&c->queue, &c->capacity, c->count + 1) >= 0)
                 c->queue[c->count++] = ino;
         else
                 c->scan = true;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/writeback/dirty_blocks.h"
 
+#include "base/array.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -32,19 +34,7 @@ struct dirty_block *dirty_blocks_find(const struct dirty_blocks *b, uint64_t off
 /* Grows the array for N more blocks. */
 static int reserve(struct dirty_blocks *b, size_t n)
 {
-        size_t capacity = b->capacity > 0 ? b->capacity : 8;
-        struct dirty_block **at;
-
-        while (capacity < b->count + n)
-                capacity *= 2;
-        if (capacity == b->capacity)
-                return 0;
-        at = reallocarray(b->at, capacity, sizeof(*at));
-        if (!at)
-                return -ENOMEM;
-        b->at = at;
-        b->capacity = capacity;
-        return 0;
+        return array_reserve(&b->at, &b->capacity, b->count + n);
 }
 
 static int insert(struct dirty_blocks *b, size_t i, struct dirty_block *block)

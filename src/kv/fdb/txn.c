@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Begin, commit, back-off after a failure, end. */
+#include "base/array.h"
 #include "base/rng.h"
 #include "base/thread.h"
 #include "kv/fdb/internal.h"
@@ -144,16 +145,9 @@ void fdb_end(struct kv_txn *txn)
 
 int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get)
 {
-        if (t->n_kept == t->cap_kept) {
-                size_t cap = t->cap_kept ? 2 * t->cap_kept : 16;
-                struct fdb_kept *p = reallocarray(t->kept, cap, sizeof(*p));
-
-                if (!p) {
-                        fdb_api_of(t)->future_destroy(f);
-                        return -ENOMEM;
-                }
-                t->kept = p;
-                t->cap_kept = cap;
+        if (array_reserve(&t->kept, &t->cap_kept, t->n_kept + 1) < 0) {
+                fdb_api_of(t)->future_destroy(f);
+                return -ENOMEM;
         }
         t->kept[t->n_kept++] = (struct fdb_kept){ f, is_get };
         return 0;

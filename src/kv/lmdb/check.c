@@ -9,6 +9,7 @@
  *            size u16; then the key, and the data or the number of its first overflow page
  *   header   pages 0 and 1: a page header, then struct meta
  */
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "kv/lmdb/internal.h"
 
@@ -202,15 +203,8 @@ static int check_leaf_node(struct check *c, uint64_t page, const uint8_t *node, 
 
 static int push(struct check *c, uint64_t page, unsigned level)
 {
-        if (c->todo_n == c->todo_cap) {
-                size_t cap = c->todo_cap ? 2 * c->todo_cap : 1024;
-                struct todo *todo = realloc(c->todo, cap * sizeof(*todo));
-
-                if (!todo)
-                        return -ENOMEM;
-                c->todo = todo;
-                c->todo_cap = cap;
-        }
+        if (array_reserve(&c->todo, &c->todo_cap, c->todo_n + 1) < 0)
+                return -ENOMEM;
         c->todo[c->todo_n++] = (struct todo){ .page = page, .level = level };
         return 0;
 }
