@@ -7,7 +7,8 @@
 
 #include "fs/state.h"
 
-/* Whether this mount was evicted. After that no call may do anything, nor show what an overlay still holds. */
+/* Whether this mount was evicted. After that no call may do anything, nor show what an overlay still
+ * holds. */
 static inline bool fs_is_fenced(const struct fs *fs)
 {
         return fs->session && fs_session_lost(fs->session);
@@ -31,7 +32,8 @@ int fs_run_write(struct fs *fs, unsigned flags, kv_body body, void *arg);
 /* The same for a body that often finds nothing to write: with a new snapshot at once. */
 int fs_run_maybe_write(struct fs *fs, unsigned flags, kv_body body, void *arg);
 
-/* Runs a body that writes and may know what it would read (kv_run_since). FLAGS: also KV_RECENT, KV_BEFORE. */
+/* Runs a body that writes and may know what it would read (kv_run_since). FLAGS: also KV_RECENT,
+ * KV_BEFORE. */
 int fs_run_since(struct fs *fs, unsigned flags, kv_version *version, kv_body body, void *arg);
 
 #endif

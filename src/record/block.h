@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocks of files, 'f' INO OFFSET. Only the plain form is written and read: the others (compressed, with parity)
- * need a feature bit in 'M', which this version refuses to open. One get therefore finds a block, and replacing
- * it has no other form to clear. */
+/* Blocks of files, 'f' INO OFFSET. Only the plain form is written and read: the others (compressed, with
+ * parity) need a feature bit in 'M', which this version refuses to open. One get therefore finds a block, and
+ * replacing it has no other form to clear. */
 #ifndef RECORD_BLOCK_H
 #define RECORD_BLOCK_H
 
@@ -36,8 +36,8 @@ struct rec_block_read {
 /* Starts reading the block at OFFSET (of a block); rec_block_wait returns it. FLAGS: as kv_get_start. */
 void rec_block_start(struct kv_txn *t, struct rec_block_read *r, uint64_t ino, uint64_t offset,
                      unsigned flags);
-/* Returns 1 and the stored bytes, which zeros follow up to the block size; 0 and an empty slice if the block is
- * absent (all zeros); ERR_CORRUPT; or an error of the store. */
+/* Returns 1 and the stored bytes, which zeros follow up to the block size; 0 and an empty slice if the block
+ * is absent (all zeros); ERR_CORRUPT; or an error of the store. */
 int rec_block_wait(struct kv_txn *t, uint32_t block_size, struct rec_block_read *r, struct slice *ret);
 
 /* Iterates over the existing blocks in [BEGIN, END), offsets of blocks. */
@@ -62,8 +62,8 @@ struct rec_block_found {
         uint64_t last;      /* offset of the last one returned; undefined if COUNT is 0 */
 };
 
-/* Counts existing blocks in [begin, end) (offsets of blocks), at most LIMIT: the first ones, or with REVERSE the
- * last ones. */
+/* Counts existing blocks in [begin, end) (offsets of blocks), at most LIMIT: the first ones, or with REVERSE
+ * the last ones. */
 int rec_block_find(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t end, bool reverse, unsigned limit,
                    struct rec_block_found *ret);
 
@@ -72,9 +72,9 @@ int rec_block_depend(struct kv_txn *t, uint64_t ino, uint64_t begin, uint64_t en
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-/* A change of a block: DATA replaces the bytes from FROM on. OLD is a copy of the former bytes, because a read
- * slice ends with the transaction's first write. Bytes of OLD that DATA covers are not looked at; zeros follow
- * OLD. */
+/* A change of a block: DATA replaces the bytes from FROM on. OLD is a copy of the former bytes, because a
+ * read slice ends with the transaction's first write. Bytes of OLD that DATA covers are not looked at; zeros
+ * follow OLD. */
 struct rec_block_edit {
         uint64_t offset; /* of the block */
         bool existed;
@@ -93,8 +93,8 @@ int rec_block_put(struct kv_txn *t, uint32_t block_size, uint64_t ino, const str
 int rec_block_set(struct kv_txn *t, uint64_t ino, uint64_t offset, bool existed, size_t old_len,
                   struct slice data, uint64_t *allocated);
 
-/* Writes E's data into the block without its old bytes (E->old is not looked at). Zeros written over the block's
- * end stay stored until the block is written as a whole. */
+/* Writes E's data into the block without its old bytes (E->old is not looked at). Zeros written over the
+ * block's end stay stored until the block is written as a whole. */
 int rec_block_patch(struct kv_txn *t, uint64_t ino, const struct rec_block_edit *e, uint64_t *allocated);
 
 /* Clears the blocks in [begin, end), which are those in FOUND, and takes them from ALLOCATED. */

@@ -14,8 +14,8 @@ int rec_counter_set(struct kv_txn *t, enum fmt_counter which, int64_t n);
 
 /* ---- inode numbers ------------------------------------------------------------------------------ */
 
-/* Takes a range of inode numbers that were never used, [first, end), from the store. On a cluster the range is so
- * large that a mount hardly ever needs a second one. ERR_CORRUPT: the counter is absent or damaged. */
+/* Takes a range of inode numbers that were never used, [first, end), from the store. On a cluster the range
+ * is so large that a mount hardly ever needs a second one. ERR_CORRUPT: the counter is absent or damaged. */
 int rec_numbers_take(struct kv_txn *t, uint64_t *ret_first, uint64_t *ret_end);
 
 /* Fills in the ranges [begin, end) of keys that inodes with the numbers [FIRST, NEXT) have. */

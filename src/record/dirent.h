@@ -29,8 +29,8 @@ struct rec_dirents {
 
 /* Starts the iteration behind the name AFTER; empty: at the first entry. */
 void rec_dirents_start(struct kv_txn *t, struct rec_dirents *r, uint64_t dir, struct slice after);
-/* Returns 1 and the next entry (its name is valid until the next call), 0 at the end, ERR_CORRUPT, or an error of
- * the store. */
+/* Returns 1 and the next entry (its name is valid until the next call), 0 at the end, ERR_CORRUPT, or an
+ * error of the store. */
 int rec_dirents_next(struct rec_dirents *r, struct slice *ret_name, struct fmt_dirent *ret);
 void rec_dirents_end(struct rec_dirents *r);
 #define _cleanup_dirents_ _cleanup_(rec_dirents_end)
@@ -45,14 +45,14 @@ int rec_dirent_missing_wait(struct kv_txn *t, struct rec_inode_read *dir);
 /* Returns 0 or ENOTEMPTY. The transaction conflicts with every entry made in DIR. */
 int rec_dir_check_empty(struct kv_txn *t, uint64_t dir);
 
-/* Starts reading DIR as the place of a new name. The transaction depends on its existence, mode and owner only,
- * so changes of its entries do not conflict. */
+/* Starts reading DIR as the place of a new name. The transaction depends on its existence, mode and owner
+ * only, so changes of its entries do not conflict. */
 int rec_parent_start(struct kv_txn *t, struct rec_inode_read *r, uint64_t dir);
 /* As rec_inode_wait; also ENOTDIR, and ENOENT for a directory that was removed. */
 int rec_parent_wait(struct kv_txn *t, struct rec_inode_read *r, struct rec_inode *ret);
 
-/* Records a change of DIR's entries: its times, its change counter and its links (SUBDIRS: -1, 0 or 1), all by
- * atomic operations, so that changes in one directory do not conflict with each other. */
+/* Records a change of DIR's entries: its times, its change counter and its links (SUBDIRS: -1, 0 or 1), all
+ * by atomic operations, so that changes in one directory do not conflict with each other. */
 int rec_dir_touch(struct kv_txn *t, uint64_t dir, struct timespec now, int subdirs);
 
 #endif

@@ -43,33 +43,3 @@ int rec_garbage_clear(struct kv_txn *t, uint64_t ino)
         fmt_key_garbage(&k, ino);
         return kv_clear(t, fmt_slice(&k));
 }
-
-int rec_garbage_list(struct kv_txn *t, uint64_t from, unsigned cap, uint64_t *ret_inos, unsigned *ret_count,
-                     bool *ret_end)
-{
-        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
-        struct fmt_parsed_key parsed;
-        struct fmt_key begin, end;
-        struct slice key, value;
-        unsigned seen = 0, n = 0;
-        int r;
-
-        fmt_key_garbage(&begin, from);
-        fmt_key_garbage_end(&end);
-        kv_range_start(t, &range,
-                       &(struct kv_range_opts){ .begin = fmt_slice(&begin),
-                                                .end = fmt_slice(&end),
-                                                .limit = cap,
-                                                .snapshot = true,
-                                                .mode = KV_ALL });
-        while ((r = kv_range_next(&range, &key, &value)) > 0) {
-                seen++;
-                if (fmt_key_parse(key, &parsed) >= 0)
-                        ret_inos[n++] = parsed.ino;
-        }
-        if (r < 0)
-                return r;
-        *ret_count = n;
-        *ret_end = seen < cap || n == 0 || ret_inos[n - 1] == UINT64_MAX;
-        return 0;
-}

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Garbage entries, 'g' INO: inodes without names, and files with blocks beyond their end, that are still to be
- * cleared. */
+/* Garbage entries, 'g' INO: inodes without names, and files with blocks beyond their end, that are still to
+ * be cleared. */
 #ifndef RECORD_GARBAGE_H
 #define RECORD_GARBAGE_H
 
 #include "format/format.h"
 #include "kv/kv.h"
 
-/* A read in flight of the epoch, with which a garbage entry is tagged. It is read with conflict, so that an unlink
- * and the end of an epoch cannot miss each other (docs/DESIGN.md). */
+/* A read in flight of the epoch, with which a garbage entry is tagged. It is read with conflict, so that an
+ * unlink and the end of an epoch cannot miss each other (docs/DESIGN.md). */
 struct rec_epoch_read {
         struct fmt_key key;
         struct kv_read read;
@@ -20,10 +20,5 @@ int rec_epoch_wait(struct kv_txn *t, struct rec_epoch_read *r, uint64_t *ret);
 
 int rec_garbage_set(struct kv_txn *t, uint64_t ino, uint64_t epoch);
 int rec_garbage_clear(struct kv_txn *t, uint64_t ino);
-
-/* Lists up to CAP inodes under 'g' from FROM on into RET_INOS, as a snapshot. RET_END: none follow. Keys that cannot
- * be parsed are left out. */
-int rec_garbage_list(struct kv_txn *t, uint64_t from, unsigned cap, uint64_t *ret_inos, unsigned *ret_count,
-                     bool *ret_end);
 
 #endif

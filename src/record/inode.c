@@ -35,8 +35,8 @@ void rec_inode_start(struct kv_txn *t, struct rec_inode_read *r, uint64_t ino, e
         r->extras = false;
         fmt_key_inode(&k, ino);
         kv_get_start(t, &r->record, small_key(&k, r->record_key), flags);
-        /* Where a read costs a round trip, two unneeded ones at the same time are cheaper than waiting for the
-         * type. */
+        /* Where a read costs a round trip, two unneeded ones at the same time are cheaper than waiting for
+         * the type. */
         if (want == REC_INODE_DIR || (want == REC_INODE_ATTR && kv_txn_limits(t)->remote))
                 start_extras(t, r);
 }

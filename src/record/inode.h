@@ -36,8 +36,8 @@ struct rec_inode_read {
         uint8_t record_key[REC_INODE_KEY_MAX], times_key[REC_INODE_KEY_MAX], subdirs_key[REC_INODE_KEY_MAX];
 };
 
-/* Starts reading the inode; rec_inode_wait returns it. FLAGS: KV_SNAPSHOT or 0. An inode that is to be stored again
- * must be read without KV_SNAPSHOT. */
+/* Starts reading the inode; rec_inode_wait returns it. FLAGS: KV_SNAPSHOT or 0. An inode that is to be stored
+ * again must be read without KV_SNAPSHOT. */
 void rec_inode_start(struct kv_txn *t, struct rec_inode_read *r, uint64_t ino, enum rec_inode_want want,
                      unsigned flags);
 /* 0, ENOENT, ERR_CORRUPT, or an error of the store. */
@@ -45,8 +45,8 @@ int rec_inode_wait(struct kv_txn *t, struct rec_inode_read *r, struct rec_inode 
 /* Starts and waits. */
 int rec_inode_load(struct kv_txn *t, uint64_t ino, enum rec_inode_want want, unsigned flags,
                    struct rec_inode *ret);
-/* As rec_inode_wait, for the inode that the directory entry D names: ERR_CORRUPT if it is missing, unlinked or of
- * another type. */
+/* As rec_inode_wait, for the inode that the directory entry D names: ERR_CORRUPT if it is missing, unlinked
+ * or of another type. */
 int rec_inode_wait_dirent(struct kv_txn *t, struct rec_inode_read *r, const struct fmt_dirent *d,
                           struct rec_inode *ret);
 

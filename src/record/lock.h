@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks on an inode, 'i' INO \x00 PID ID. PID is the mount that holds the lock, ID distinguishes the mount's locks
- * on this inode. A lock of a mount without a session counts as absent. */
+/* Locks on an inode, 'i' INO \x00 PID ID. PID is the mount that holds the lock, ID distinguishes the mount's
+ * locks on this inode. A lock of a mount without a session counts as absent. */
 #ifndef RECORD_LOCK_H
 #define RECORD_LOCK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The session table: a mount's entry, 'p' PID, written once at registration, and its status, 'p' 'l' PID, which the
- * mount itself keeps changing; the markers of its transactions lie behind the status. A mount exists as long as
- * its entry does. Functions for a whole store are in record/session_table.h. */
+/* The session table: a mount's entry, 'p' PID, written once at registration, and its status, 'p' 'l' PID,
+ * which the mount itself keeps changing; the markers of its transactions lie behind the status. A mount
+ * exists as long as its entry does. Functions for a whole store are in record/session_table.h. */
 #ifndef RECORD_SESSION_H
 #define RECORD_SESSION_H
 
@@ -40,7 +40,8 @@ int rec_status_disturb(struct kv_txn *t, const uint8_t pid[FMT_PID_SIZE]);
 int rec_session_fence(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE]);
 /* The entry's key, for the fence of a layer. */
 void rec_session_fence_key(const uint8_t pid[FMT_PID_SIZE], struct fmt_key *ret);
-/* A key of the mount's own for the number of a write-behind overlay's last batch. It is cleared with the status. */
+/* A key of the mount's own for the number of a write-behind overlay's last batch. It is cleared with the
+ * status. */
 void rec_session_batch_key(const uint8_t pid[FMT_PID_SIZE], struct fmt_key *ret);
 
 /* ---- all mounts --------------------------------------------------------------------------------- */
@@ -59,8 +60,8 @@ int rec_sessions_next(struct rec_sessions *r, struct fmt_scratch *scratch, struc
 void rec_sessions_end(struct rec_sessions *r);
 #define _cleanup_sessions_ _cleanup_(rec_sessions_end)
 
-/* Whether no mount but PID (NULL: no mount at all) is registered: 1 or 0. If 1, the transaction conflicts with
- * every registration. */
+/* Whether no mount but PID (NULL: no mount at all) is registered: 1 or 0. If 1, the transaction conflicts
+ * with every registration. */
 int rec_session_is_only(struct kv_txn *t, const uint8_t *pid);
 
 #endif

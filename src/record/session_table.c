@@ -7,7 +7,8 @@
 
 /* ---- listing ------------------------------------------------------------------------------------ */
 
-/* Mounts are collected first: a transaction that runs again must not call the callback twice for one mount. */
+/* Mounts are collected first: a transaction that runs again must not call the callback twice for one
+ * mount. */
 struct listed {
         struct rec_session session;
         uint8_t value[FMT_SMALL_MAX]; /* the entry, encoded */
@@ -98,8 +99,8 @@ struct evict {
         bool tried; /* an earlier run may have committed */
 };
 
-/* The entry is read with conflict, and so it is by every transaction of the mount: each of them comes before this
- * one, or fails. */
+/* The entry is read with conflict, and so it is by every transaction of the mount: each of them comes before
+ * this one, or fails. */
 static int evict_body(struct kv_txn *t, void *arg)
 {
         struct evict *e = arg;

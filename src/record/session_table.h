@@ -9,12 +9,13 @@
 /* Called for each mount; SESSION is valid during the call. A result other than 0 ends the listing. */
 typedef int (*rec_session_fn)(const struct rec_session *session, void *arg);
 
-/* Calls FN for all mounts that one transaction saw, after that transaction. Returns 0, FN's result, ENOMEM, or an
- * error of the store. */
+/* Calls FN for all mounts that one transaction saw, after that transaction. Returns 0, FN's result, ENOMEM,
+ * or an error of the store. */
 int rec_session_each(struct kv_store *store, rec_session_fn fn, void *arg);
 
-/* Ends the session PID: once this returns 0, the mount cannot change anything. With SEEN, only if its heartbeat
- * still is that number: EBUSY otherwise. ENOENT: there is no such session; a status left behind is cleared. */
+/* Ends the session PID: once this returns 0, the mount cannot change anything. With SEEN, only if its
+ * heartbeat still is that number: EBUSY otherwise. ENOENT: there is no such session; a status left behind is
+ * cleared. */
 int rec_session_evict(struct kv_store *store, const uint8_t pid[FMT_PID_SIZE], const uint64_t *seen);
 
 /* Clears the whole table. Only for a store that the caller has exclusively by other means, where every entry

@@ -6,8 +6,8 @@
 #include "format/format.h"
 #include "kv/kv.h"
 
-/* Reads the metadata block. FLAGS: KV_SNAPSHOT or 0. ERR_NO_FS, ERR_NEWER (version and features are filled in),
- * ERR_CORRUPT, or an error of the store. */
+/* Reads the metadata block. FLAGS: KV_SNAPSHOT or 0. ERR_NO_FS, ERR_NEWER (version and features are filled
+ * in), ERR_CORRUPT, or an error of the store. */
 int rec_super_read(struct kv_txn *t, unsigned flags, struct fmt_scratch *scratch, struct fmt_meta *ret);
 int rec_super_set(struct kv_txn *t, const struct fmt_meta *meta);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Use counters, 'i' INO \x01 PID: how often the mount PID has the inode in use, which keeps an unlinked inode from
- * being collected. The counter of a mount without a session counts as absent. */
+/* Use counters, 'i' INO \x01 PID: how often the mount PID has the inode in use, which keeps an unlinked inode
+ * from being collected. The counter of a mount without a session counts as absent. */
 #ifndef RECORD_USE_H
 #define RECORD_USE_H
 

@@ -3,7 +3,8 @@
 
 #include "base/array.h"
 
-/* A piece ends with the pair that reaches this many bytes. A cluster sends as much in a fraction of a second. */
+/* A piece ends with the pair that reaches this many bytes. A cluster sends as much in a fraction of a
+ * second. */
 #define PIECE_BYTES ((size_t)1 << 20)
 
 /* Keys cleared by one transaction at most. */

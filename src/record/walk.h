@@ -8,7 +8,8 @@
 
 /* ---- ranges ------------------------------------------------------------------------------------- */
 
-/* All keys of a store: [rec_keys_begin, rec_keys_end). Only keys that stores keep for themselves lie behind. */
+/* All keys of a store: [rec_keys_begin, rec_keys_end). Only keys that stores keep for themselves lie
+ * behind. */
 extern const struct slice rec_keys_begin, rec_keys_end;
 
 /* The large parts of the key space, in the order of their keys. */
@@ -26,11 +27,10 @@ struct rec_walk {
         struct rec_walk_piece *piece; /* NULL: RANGE is read */
 };
 
-/* Starts a walk over [BEGIN, END); END must stay valid until rec_walk_end.
- * With TXN, the walk reads in that transaction: one snapshot, which must last that long.
- * Without, it reads STORE in pieces of about 1 MiB, each in a transaction of its own, and copies them: neither a
- * limit of the age of transactions nor a caller that waits between two pairs matters. Each pair is as it was when
- * its piece was read. 0 or ENOMEM. */
+/* Starts a walk over [BEGIN, END); END must stay valid until rec_walk_end. With TXN, the walk reads in that
+ * transaction: one snapshot, which must last that long. Without, it reads STORE in pieces of about 1 MiB,
+ * each in a transaction of its own, and copies them: neither a limit of the age of transactions nor a caller
+ * that waits between two pairs matters. Each pair is as it was when its piece was read. 0 or ENOMEM. */
 int rec_walk_start(struct rec_walk *w, struct kv_store *store, struct kv_txn *txn, struct slice begin,
                    struct slice end);
 /* Returns 1 and the next pair, 0 at the end, or an error. The slices are valid until the next call. */

@@ -2,6 +2,7 @@
 /* Attributes: reading and changing them. */
 #include "fs/data/readahead.h"
 #include "fs/extent/extent.h"
+#include "fs/gc/gc.h"
 #include "fs/inode/inode.h"
 #include "fs/run.h"
 #include "fs/writeback/writeback.h"
@@ -189,8 +190,9 @@ int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct
         if (set->set & FS_SET_SIZE)
                 fs_readahead_drop(fs, ino);
         if (s.trim) {
-                fs_trim_begin(fs, ino);
-                /* The blocks that are gone by now are not to be counted. */
+                if (fs_trim_begin(fs, ino) != 0)
+                        fs_gc_add(fs, ino);
+                /* Blocks that are cleared by now must not be counted. */
                 return fs_getattr(fs, ino, ret);
         }
         if (fs_writeback_attr(fs, mark, &s.attr) != 0)

@@ -86,10 +86,10 @@ static inline void extent_write_done(struct extent_write *w)
 /* How many blocks one transaction is planned to write. */
 size_t extent_max_blocks(const struct fs *fs);
 
-/* The transaction of data, size and times, in three calls. extent_begin starts the reads: the inode, and where
- * a read costs a round trip also the blocks, if they are known yet. extent_load waits for the inode: 0, EISDIR,
- * EINVAL or an error. extent_finish then reads what is left, writes the blocks and stores the inode with the
- * size up to their end: 0, FS_TRIM_FIRST or an error. */
+/* The transaction of data, size and times, in three calls. extent_begin starts the reads: the inode, and
+ * where a read costs a round trip also the blocks, if they are known yet. extent_load waits for the inode: 0,
+ * EISDIR, EINVAL or an error. extent_finish then reads what is left, writes the blocks and stores the inode
+ * with the size up to their end: 0, FS_TRIM_FIRST or an error. */
 void extent_begin(struct extent_write *w, struct kv_txn *t);
 int extent_load(struct extent_write *w, struct kv_txn *t, struct rec_inode *ret);
 int extent_finish(struct extent_write *w, struct kv_txn *t, struct rec_inode *inode);
@@ -134,8 +134,8 @@ void extent_change_times(const struct extent_change *c, struct timespec *mtime, 
 
 /* ---- changing the size (truncate.c) ------------------------------------------------------------- */
 
-/* Shrinking by more than one transaction may clear leaves a mark (trim_from) in the inode and its number under
- * 'g': blocks from there on are dead, and cleared in bounded steps. */
+/* Shrinking by more than one transaction may clear leaves a mark (trim_from) in the inode and its number
+ * under 'g': blocks from there on are dead, and cleared in bounded steps. */
 
 /* Result of a body that would make dead blocks visible: call fs_trim_finish and run it again. */
 #define FS_TRIM_FIRST 1
@@ -159,7 +159,8 @@ int fs_trim_finish(struct fs *fs, uint64_t ino);
 /* Does the same, but leaves blocks alone as long as the mount that is writing them is registered. */
 int fs_trim_abandoned(struct fs *fs, uint64_t ino);
 
-/* Takes a bounded number of steps after a resize that left a mark; the collector takes the others. */
-void fs_trim_begin(struct fs *fs, uint64_t ino);
+/* Takes a bounded number of steps after a resize that left a mark. Unless it returns 0, the caller queues the
+ * inode for the collector. */
+int fs_trim_begin(struct fs *fs, uint64_t ino);
 
 #endif

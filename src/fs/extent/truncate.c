@@ -6,7 +6,6 @@
 #include "record/inode.h"
 #include "record/session.h"
 
-#include "fs/gc/gc.h"
 #include "record/block.h"
 
 /* Steps that a truncating caller does itself: enough for some 2 GiB of blocks of 64 KiB. */
@@ -201,12 +200,11 @@ int fs_trim_abandoned(struct fs *fs, uint64_t ino)
         return finish(fs, ino, true);
 }
 
-void fs_trim_begin(struct fs *fs, uint64_t ino)
+int fs_trim_begin(struct fs *fs, uint64_t ino)
 {
         int r = 1;
 
         for (unsigned i = 0; r > 0 && i < STEPS_INLINE; i++)
                 r = fs_trim_step(fs, ino);
-        if (r != 0)
-                fs_gc_add(fs, ino);
+        return r;
 }

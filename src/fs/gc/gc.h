@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* The collector: a thread that clears what 'g' names - inodes without names once nobody uses them, and
- * blocks beyond a truncated file's end. */
+/* The garbage collector: a thread that clears what 'g' lists, inodes without names once nothing refers to
+ * them, and blocks beyond the end of a truncated file. All functions but fs_gc_start and fs_gc_stop: any
+ * thread; on a read-only mount they do nothing. */
 #ifndef FS_GC_GC_H
 #define FS_GC_GC_H
 
 #include "fs/state.h"
 
-/* Starts the collector and has it look for what earlier mounts left. 0 or a negative errno. */
+/* Starts the collector, which first looks for what earlier mounts left. 0 or a negative errno. */
 int fs_gc_start(struct fs *fs);
 
-/* Collects everything under 'g', whatever references remain (but not what other mounts may use), and ends the
- * thread. */
+/* Ends the thread and collects everything that 'g' lists, also inodes that this mount refers to, but not
+ * those that other mounts may use. */
 void fs_gc_stop(struct fs *fs);
 
-/* Moves on before the collector looks at who uses an inode: a reference that was taken after a read of the
- * store counts from that read on if the generation did not change from before the read to after the
- * taking. */
+/* Changes before the collector looks at the references to an inode. A reference taken after a read of the
+ * store counts from that read on if the generation is the same before the read and after the reference was
+ * taken. */
 uint64_t fs_gc_generation(const struct fs *fs);
 
-/* INO has blocks to be trimmed. */
+/* Queues INO, which has blocks to be trimmed. */
 void fs_gc_add(struct fs *fs, uint64_t ino);
 
-/* INO lost its last reference after its last name. */
+/* Queues INO, which lost its last reference after its last name. */
 void fs_gc_orphan(struct fs *fs, uint64_t ino);
 
-/* INO lost its last name, and that is committed: collected now or when its last reference goes. */
+/* Reports that INO lost its last name in a committed transaction: it is collected now, or when its last
+ * reference goes. */
 void fs_gc_unlinked(struct fs *fs, uint64_t ino);
 
-/* Waits until what is waiting to be collected now has been, or could not be. Not from the collector's
- * thread. */
+/* Waits until everything queued before was collected or failed. Not from the collector's thread, nor on a
+ * read-only mount. */
 void fs_gc_settle(struct fs *fs);
 
 #endif

@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* The collector's state: its queue (gc.c), and the thread that empties it (collect.c). Private to gc. */
+/* The collector's state: its queue (queue.c), which its thread empties (thread.c). Private to gc. */
 #ifndef FS_GC_QUEUE_H
 #define FS_GC_QUEUE_H
 
+#include "base/lock.h"
 #include "fs/gc/gc.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-/* So many inodes are worth beginning at once. */
-#define FS_GC_MANY 1024u
+/* This many queued inodes are collected at once, without waiting for more. */
+#define GC_MANY 1024u
 
 struct fs_gc {
         struct fs *fs;
         pthread_t thread;
         _Atomic uint64_t generation;
-        /* Another mount was registered when last looked, so that unlinked inodes are left alone; and there
-         * are some. Only of shared mounts. */
+        /* Only of shared mounts. OTHERS: when the session table was last read, another mount was registered,
+         * which may use unlinked inodes. LEFT: some were left alone for that reason. */
         atomic_bool others, left;
 
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects what follows */
         pthread_cond_t wake;
         uint64_t *queue;
         size_t count, capacity;
-        bool scan; /* look under 'g': at the start, and after the queue could not grow */
+        bool scan; /* collect all that 'g' lists: at the start, and after the queue could not grow */
         bool stop;
-        pthread_cond_t settled; /* after each pass */
+        bool busy; /* a pass is under way */
         uint64_t passes;
+        pthread_cond_t settled; /* after each pass */
         unsigned hurried;       /* threads that wait for a pass */
-        struct timespec looked; /* whether other mounts have gone, when */
-        bool busy;
+        struct timespec looked; /* when the table of sessions was last read */
 };
+
+/* Whether fs_gc_stop was called. */
+bool gc_stopping(struct fs_gc *c);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread that keeps a session's status fresh, and notices an eviction by a watch on the session's entry. */
+/* The thread that keeps a session's status fresh, and notices an eviction by a watch on the session's
+ * entry. */
 #include "base/thread.h"
 #include "fs/session/internal.h"
 #include "record/session.h"
@@ -71,8 +72,8 @@ static bool is_over(struct fs_session *s)
         return is_over_locked(s);
 }
 
-/* Waits until the next heartbeat is due, or the watch fired: not after a heartbeat that failed, whose watch fires,
- * too. Returns whether a new watch is needed. */
+/* Waits until the next heartbeat is due, or the watch fired: not after a heartbeat that failed, whose watch
+ * fires, too. Returns whether a new watch is needed. */
 static bool wait_for_next(struct fs_session *s, bool committed)
 {
         struct timespec until = thread_deadline(s->opts.heartbeat_ms * UINT64_C(1000000));

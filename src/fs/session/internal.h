@@ -30,7 +30,8 @@ struct fs_session {
 
 /* ---- registration.c ----------------------------------------------------------------------------- */
 
-/* Clears the entries of mounts that have ended, and writes the entry and the status of S. Errors with TEXT. */
+/* Clears the entries of mounts that have ended, and writes the entry and the status of S. Errors with
+ * TEXT. */
 int session_register(struct fs_session *s, struct err_text *text);
 
 /* ---- heartbeat.c -------------------------------------------------------------------------------- */

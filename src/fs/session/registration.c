@@ -59,8 +59,8 @@ static int refuse(struct registration *g, const struct rec_session *m)
                        printable(m->entry.mountpoint, dir, sizeof(dir)), since, store, pid);
 }
 
-/* Reads the whole table with conflict, so that of two mounts that exclude each other the second to commit sees the
- * first. 1: an earlier run of this registration was committed. */
+/* Reads the whole table with conflict, so that of two mounts that exclude each other the second to commit
+ * sees the first. 1: an earlier run of this registration was committed. */
 static int check_table(struct kv_txn *t, struct registration *g)
 {
         _cleanup_sessions_ struct rec_sessions sessions;
@@ -81,8 +81,8 @@ static int check_table(struct kv_txn *t, struct registration *g)
         return r < 0 ? r : refused;
 }
 
-/* A process that has ended does not come back, so a later transaction may rely on it. A commit of its own that is
- * still under way comes before the eviction or fails. */
+/* A process that has ended does not come back, so a later transaction may rely on it. A commit of its own
+ * that is still under way comes before the eviction or fails. */
 static int sweep_one(const struct rec_session *m, void *arg)
 {
         struct fs_session *s = arg;

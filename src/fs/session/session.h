@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A mount's session in a store that it shares with others: its entry in the session table (record/session.h), which
- * every transaction of the mount reads, and its status, which a thread keeps fresh by heartbeats.
+/* A mount's session in a store that it shares with others: its entry in the session table (record/session.h),
+ * which every transaction of the mount reads, and its status, which a thread keeps fresh by heartbeats.
  *
- * A mount registers before anything else and unregisters after everything else. Once its entry is gone (evicted),
- * each of its transactions gives ERR_FENCED: what it had under way was committed before the eviction, or not at
- * all. */
+ * A mount registers before anything else and unregisters after everything else. Once its entry is gone
+ * (evicted), each of its transactions gives ERR_FENCED: what it had under way was committed before the
+ * eviction, or not at all. */
 #ifndef FS_SESSION_SESSION_H
 #define FS_SESSION_SESSION_H
 
@@ -33,14 +33,14 @@ struct fs_session_opts {
 #define FS_HEARTBEAT_MS 10000u
 
 /* Registers a mount in STORE, which stays the caller's and must not be in use yet: it gets its fence and its
- * markers. Entries of mounts on this machine whose process has ended are cleared first. Errors with TEXT: EBUSY if
- * another mount is in the way, ERR_NO_FS, ERR_NEWER, ERR_CORRUPT, or an error of the store. */
+ * markers. Entries of mounts on this machine whose process has ended are cleared first. Errors with TEXT:
+ * EBUSY if another mount is in the way, ERR_NO_FS, ERR_NEWER, ERR_CORRUPT, or an error of the store. */
 int fs_session_open(struct kv_store *store, const struct fs_session_opts *opts, struct fs_session **ret,
                     struct err_text *text);
 
-/* Unregisters and frees S. To be called after the last transaction of the mount and before the store is closed.
- * Takes NULL. KEEP: leaves the entry for others to clear, because some changes could not be written and may
- * still be retried. */
+/* Unregisters and frees S. To be called after the last transaction of the mount and before the store is
+ * closed. Takes NULL. KEEP: leaves the entry for others to clear, because some changes could not be written
+ * and may still be retried. */
 int fs_session_close(struct fs_session *s, bool keep);
 
 bool fs_session_exclusive(const struct fs_session *s);
@@ -63,8 +63,8 @@ void fs_session_take_numbers(struct fs_session *s, uint64_t *ret_first, uint64_t
 void fs_session_fresh(const struct fs_session *s, struct fmt_key begin[FS_FRESH_RANGES],
                       struct fmt_key end[FS_FRESH_RANGES]);
 
-/* Whether the mount that made ENTRY has certainly ended, as far as this machine can know. LOCAL: only this machine
- * can use the store. */
+/* Whether the mount that made ENTRY has certainly ended, as far as this machine can know. LOCAL: only this
+ * machine can use the store. */
 bool fs_mount_is_gone(const struct fmt_process *entry, const struct process_id *self, bool local);
 
 #endif

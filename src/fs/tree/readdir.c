@@ -8,8 +8,8 @@
 #include "record/dirent.h"
 #include "record/inode.h"
 
-/* Entries whose inodes are read together. On a local store a large group only costs reads of entries that do not
- * fit into the reply. */
+/* Entries whose inodes are read together. On a local store a large group only costs reads of entries that do
+ * not fit into the reply. */
 #define GROUP_LOCAL  16u
 #define GROUP_REMOTE 64u
 
@@ -40,8 +40,8 @@ struct item {
         struct fs_attr attr;
 };
 
-/* Reads the next entries into ITEMS; returns their number, 0 at the end. A damaged entry ends the group before it:
- * its error is the result of the next call. */
+/* Reads the next entries into ITEMS; returns their number, 0 at the end. A damaged entry ends the group
+ * before it: its error is the result of the next call. */
 static int fill_group(struct readdir *d, struct rec_dirents *entries, struct item *items, unsigned max)
 {
         unsigned n = 0;
@@ -83,8 +83,9 @@ static int fill_attrs(struct readdir *d, struct kv_txn *t, struct item *items, u
         return 0;
 }
 
-/* Takes the reference that goes with an entry's attributes. 1: it counts from the read on, because the collector
- * has not looked at the table since (see fs_lookup). 0: it is held, and the inode must be read again. */
+/* Takes the reference that goes with an entry's attributes. 1: it counts from the read on, because the
+ * collector has not looked at the table since (see fs_lookup). 0: it is held, and the inode must be read
+ * again. */
 static int take_reference(struct readdir *d, uint64_t ino)
 {
         int r;

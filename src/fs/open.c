@@ -7,7 +7,6 @@
 #include "fs/run.h"
 #include "fs/session/session.h"
 #include "fs/writeback/writeback.h"
-#include "record/counter.h"
 #include "record/inode.h"
 #include "record/super.h"
 
@@ -111,70 +110,4 @@ int fs_close(struct fs *fs)
 uint32_t fs_block_size(const struct fs *fs)
 {
         return fs->block_size;
-}
-
-int fs_sync(struct fs *fs)
-{
-        int r, q;
-
-        if (fs_is_fenced(fs))
-                return -ERR_FENCED;
-        r = fs_writeback_flush_all(fs);
-        q = fs->rdonly ? 0 : fs_check_fence(fs, kv_sync(fs->store));
-        return r < 0 ? r : q;
-}
-
-int fs_fsync(struct fs *fs, uint64_t ino)
-{
-        int r, q;
-
-        if (fs_is_fenced(fs))
-                return -ERR_FENCED;
-        r = fs_writeback_flush_report(fs, ino);
-        q = fs->rdonly ? 0 : fs_check_fence(fs, kv_sync(fs->store));
-        return r < 0 ? r : q;
-}
-
-int fs_flush(struct fs *fs, uint64_t ino)
-{
-        return fs_is_fenced(fs) ? -ERR_FENCED : fs_writeback_flush_report(fs, ino);
-}
-
-/* ---- statfs ------------------------------------------------------------------------------------- */
-
-/* The unit in which room is told: of no other meaning, but programs expect a power of two. */
-#define STATFS_UNIT 4096u
-
-/* Room that a new file takes beside its data: its record, its entry, and their share of the store's pages. */
-#define BYTES_PER_INODE 512u
-
-static int inodes_body(struct kv_txn *t, void *arg)
-{
-        int64_t *ret = arg;
-        int r = rec_counter_get(t, FMT_COUNTER_INODES, KV_SNAPSHOT, ret);
-
-        if (r < 0)
-                return r == -ENOENT ? -ERR_CORRUPT : r;
-        return *ret < 0 ? -ERR_CORRUPT : 0;
-}
-
-int fs_statfs(struct fs *fs, struct fs_statfs *ret)
-{
-        struct kv_space space;
-        int64_t inodes;
-        int r = kv_space(fs->store, &space);
-
-        if (r >= 0)
-                r = fs_run_read(fs, inodes_body, &inodes);
-        if (r < 0)
-                return r;
-        *ret = (struct fs_statfs){
-                .block_size = STATFS_UNIT,
-                .blocks = space.total_bytes / STATFS_UNIT,
-                .blocks_free = space.free_bytes / STATFS_UNIT,
-                .inodes = (uint64_t)inodes + space.free_bytes / BYTES_PER_INODE,
-                .inodes_free = space.free_bytes / BYTES_PER_INODE,
-        };
-        memcpy(ret->uuid, fs->uuid, sizeof(ret->uuid));
-        return 0;
 }

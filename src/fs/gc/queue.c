@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/gc/gc.h"
+#include "fs/gc/queue.h"
 
 #include "base/array.h"
-#include "fs/gc/queue.h"
 #include "fs/inode/inode.h"
-
-#include <stdlib.h>
 
 uint64_t fs_gc_generation(const struct fs *fs)
 {
         return fs->gc ? atomic_load(&fs->gc->generation) : 0;
+}
+
+bool gc_stopping(struct fs_gc *c)
+{
+        LOCK_GUARD(&c->lock);
+        return c->stop;
 }
 
 void fs_gc_add(struct fs *fs, uint64_t ino)
@@ -18,14 +21,13 @@ void fs_gc_add(struct fs *fs, uint64_t ino)
 
         if (!c)
                 return;
-        pthread_mutex_lock(&c->lock);
+        LOCK_GUARD(&c->lock);
         if (array_reserve(&c->queue, &c->capacity, c->count + 1) >= 0)
                 c->queue[c->count++] = ino;
         else
-                c->scan = true;
-        if (c->count == 1 || c->count == FS_GC_MANY || c->scan)
+                c->scan = true; /* no memory: a scan of 'g' finds it */
+        if (c->count == 1 || c->count == GC_MANY || c->scan)
                 pthread_cond_signal(&c->wake);
-        pthread_mutex_unlock(&c->lock);
 }
 
 void fs_gc_orphan(struct fs *fs, uint64_t ino)
@@ -35,9 +37,8 @@ void fs_gc_orphan(struct fs *fs, uint64_t ino)
         if (!c || !atomic_load(&c->others)) {
                 fs_gc_add(fs, ino);
         } else if (!atomic_exchange(&c->left, true)) {
-                pthread_mutex_lock(&c->lock);
+                LOCK_GUARD(&c->lock);
                 pthread_cond_signal(&c->wake);
-                pthread_mutex_unlock(&c->lock);
         }
 }
 
@@ -52,13 +53,12 @@ void fs_gc_settle(struct fs *fs)
         struct fs_gc *c = fs->gc;
         uint64_t last;
 
-        pthread_mutex_lock(&c->lock);
+        LOCK_GUARD(&c->lock);
         /* The pass under way may have begun without what was added since. */
         last = c->passes + 2;
         c->hurried++;
         pthread_cond_signal(&c->wake);
         while (!c->stop && (c->count > 0 || c->scan || c->busy) && c->passes < last)
-                pthread_cond_wait(&c->settled, &c->lock);
+                lock_wait(&c->lock, &c->settled);
         c->hurried--;
-        pthread_mutex_unlock(&c->lock);
 }
