@@ -113,7 +113,7 @@ struct kv_store *dump_open(const struct dump *d)
         return store;
 }
 
-/* The first pair whose key is not before KEY. */
+/* Returns the index of the first pair whose key is not less than KEY. */
 static size_t place(const struct dump *d, struct slice key)
 {
         size_t i = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All pairs of a store in memory: to carry them into another store, damaged or whole. */
+/* A copy of all pairs of a store in memory, which can be damaged and written into another store. */
 #ifndef DUMP_H
 #define DUMP_H
 
@@ -18,15 +18,15 @@ struct dump {
 /* Reads one snapshot of the whole store. */
 void dump_load(struct dump *d, struct kv_store *from);
 void dump_free(struct dump *d);
-/* Writes all of it. */
+/* Writes all pairs of the dump into STORE. */
 void dump_restore(const struct dump *d, struct kv_store *to);
-/* A mem store that holds it. */
+/* Returns a mem store with the pairs of the dump. */
 struct kv_store *dump_open(const struct dump *d);
 
-/* Change the dump: SET adds or replaces, DELETE takes a key that is there (asserted). */
+/* Change the dump: dump_set adds or replaces a pair; dump_delete removes one, which must be there. */
 void dump_set(struct dump *d, struct slice key, struct slice value);
 void dump_delete(struct dump *d, struct slice key);
-/* The value of KEY; .data is NULL if there is none. */
+/* Returns the value of KEY; .data is NULL if there is none. */
 struct slice dump_get(const struct dump *d, struct slice key);
 struct slice dump_key(const struct dump_pair *p);
 struct slice dump_value(const struct dump_pair *p);

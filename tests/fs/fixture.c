@@ -14,8 +14,8 @@ const struct kv_fault_opts fixture_faults = {
         .conflict_ppm = 30000,
         .unknown_done_ppm = 15000,
         .unknown_not_done_ppm = 15000,
-        .retry_ppm = 500, /* of each block that is read, too */
-        .slow_ppm = 5000, /* so that others come between */
+        .retry_ppm = 500, /* applies to each block that is read, too */
+        .slow_ppm = 5000, /* so that operations of other threads come between */
         .slow_us = 200,
 };
 
@@ -54,11 +54,11 @@ struct timespec now(const struct fixture *f)
 
 void fixture_make_remote(struct kv_store *store)
 {
-        /* A store's limits are its own: in it they can be changed. */
+        /* The limits belong to the store and are not const in it. */
         ((struct kv_limits *)(uintptr_t)kv_limits(store))->remote = true;
 }
 
-/* kv_run's markers lie where those of a mount would. */
+/* The markers of kv_run lie where those of a mount do. */
 static void set_markers(struct kv_store *s)
 {
         uint8_t pid[FMT_PID_SIZE] = "a test's markers";
@@ -126,7 +126,7 @@ static void open_fs(struct fixture *f)
                 fail_msg("fs_open: %s: %s", err_str(r), text.text);
 }
 
-/* A cluster of the stand-in's for this file. */
+/* A cluster file that names a cluster inside the stand-in. */
 static void make_cluster_file(struct fixture *f)
 {
         char path[80];
@@ -149,7 +149,7 @@ void fixture_open(struct fixture *f, const char *spec)
                                .clock = { .clock = { test_now, test_monotonic_ns }, .seconds = 1000000000 } };
         f->opts.clock = &f->clock.clock;
         f->opts.atime = FS_NOATIME;
-        /* These count reads, or expect to see what was collected a moment ago. */
+        /* These tests count reads, or read what another mount has just flushed. */
         f->opts.no_read_ahead = strncmp(spec, "fdb", 3) == 0 || strstr(spec, "+stats");
         if (strstr(spec, "+writeback"))
                 f->opts.writeback = &fixture_writeback;
@@ -257,7 +257,7 @@ uint64_t fixture_seed(int argc, char **argv)
         rng_system(&seed, sizeof(seed));
         seed = fixture_number("ASHLAR_SEED", seed & 0xffffffff);
         snprintf(text, sizeof(text), "%llu", (unsigned long long)seed);
-        setenv("ASHLAR_SEED", text, 1); /* the faults follow it too */
+        setenv("ASHLAR_SEED", text, 1); /* the injected faults depend on it too */
         printf("replay: ASHLAR_SEED=%s", text);
         for (int i = 0; i < argc; i++)
                 printf(" %s", argv[i]);
@@ -402,7 +402,7 @@ void assert_data(struct fixture *f, uint64_t ino, uint64_t offset, const void *d
         uint8_t *buf = malloc(len + 1);
 
         assert_non_null(buf);
-        for (size_t at = 0; at < len;) { /* as a mount asks: at most 1 MiB at once */
+        for (size_t at = 0; at < len;) { /* as the kernel asks: at most 1 MiB a request */
                 size_t n = len - at < 1 << 20 ? len - at : 1 << 20;
 
                 assert_int_equal(get(f, ino, offset + at, buf + at, n), (ssize_t)n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of src/fs share: a file system over a stack of stores, short names for common calls, and
- * assertions that show the error's name. */
+/* Shared by the tests of src/fs: a file system over a stack of stores, short names for common calls, and
+ * assertions that print the name of the error. */
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
@@ -14,7 +14,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
-/* After the four headers that it needs. */
+/* cmocka.h needs the four headers above. */
 #include <cmocka.h>
 
 #include <fcntl.h>
@@ -25,48 +25,48 @@
 
 #define ROOT FMT_ROOT_INO
 
-/* A clock that stands still between tick()s. */
+/* A clock that only tick() moves. */
 struct test_clock {
         struct clock clock;
         _Atomic int64_t seconds;
 };
 
 struct fixture {
-        const char *spec; /* "mem", "lmdb", "fdb" (the stand-in), with "+fault", "+stats",
-                                      * "+writebehind" behind; "+odd": blocks of a size that is no power of 2;
-                                      * "+remote": as if reads cost round trips; "+writeback": writes are
-                                      * dirty, as fixture_writeback says; "+small": transactions of few
-                                      * blocks, so that much is written in parallel */
-        char dir[64];     /* of an lmdb store; "" otherwise */
-        struct kv_store *bottom, *fault, *stats; /* parts of the stack; NULL: not in it */
+        const char *spec; /* "mem", "lmdb", "fdb" (the stand-in), then "+fault", "+stats",
+                                      * "+writebehind"; "+odd": the block size is no power of 2; "+remote":
+                                      * the store reports that reads cost round trips; "+writeback": with a
+                                      * write-back cache (fixture_writeback); "+small": transactions of few
+                                      * blocks, so that flushes are parallel */
+        char dir[64];     /* directory of an lmdb store; "" otherwise */
+        struct kv_store *bottom, *fault, *stats; /* layers of the stack; NULL: absent */
         struct kv_store *store;                  /* the whole stack */
         struct test_clock clock;
-        struct fs_open_opts opts; /* of the next fs_open */
+        struct fs_open_opts opts; /* for the next fs_open */
         struct fs *fs;
 };
 
-/* Faults that a program does not notice: conflicts, commits with unknown results, reads to be tried again,
- * slow calls. */
+/* Faults that retries hide: conflicts, commits with unknown results, reads that fail once, slow calls. */
 extern const struct kv_fault_opts fixture_faults;
 
-/* Little memory, so that much is flushed. */
+/* Sets OPTS to a write-back cache with so little memory that flushes are frequent. */
 extern const struct fs_writeback_opts fixture_writeback;
 
-/* Has STORE say that it is behind a network. */
+/* Makes STORE report that reads cost round trips. */
 void fixture_make_remote(struct kv_store *store);
 
-/* Makes the store of SPEC, a file system with blocks of 4096 bytes in it, and opens it. */
+/* Creates the store of SPEC and a file system with blocks of 4096 bytes in it, and opens both. */
 void fixture_open(struct fixture *f, const char *spec);
-/* Closes the file system (and the store, if it survives that) and opens it again. All references are gone. */
+/* Closes the file system, and the store unless it is in memory, and opens them again. All references are
+ * gone. */
 void fixture_remount(struct fixture *f);
 /* Asserts that maint_check finds nothing; RET may be NULL. */
 void fixture_check(struct fixture *f, struct maint_check_result *ret);
-/* Waits until nothing waits under 'g' any more. */
+/* Waits until nothing is left under 'g'. */
 void fixture_drain(struct fixture *f);
-/* Checks and closes everything. */
+/* Runs maint_check and closes everything. */
 void fixture_close(struct fixture *f);
 
-/* cmocka's setup and teardown of one test over the spec that fixture_main was given. */
+/* Setup and teardown of one cmocka test over the spec that fixture_main was given. */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
@@ -74,12 +74,12 @@ int fixture_teardown(void **state);
 extern const char *fixture_spec;
 #define FIXTURE_TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
-/* The seed of ASHLAR_SEED, or a random one; prints the line that replays PROGRAM. */
+/* Returns the seed of ASHLAR_SEED, or a random one; prints the line that replays PROGRAM. */
 uint64_t fixture_seed(int argc, char **argv);
-/* The number in the environment variable NAME, or N. */
+/* Returns the number in the environment variable NAME, or N. */
 uint64_t fixture_number(const char *name, uint64_t n);
 
-/* Lets a second pass. */
+/* Moves the clock by one second. */
 void tick(struct fixture *f);
 struct timespec now(const struct fixture *f);
 
@@ -91,20 +91,20 @@ void assert_result(int64_t got, int64_t expected, const char *what, const char *
 void assert_time(struct timespec got, struct timespec expected, const char *what, const char *file, int line);
 #define assert_times(a, b) assert_time((a), (b), #a, __FILE__, __LINE__)
 
-/* ---- short names: names are C strings; what they make keeps no reference ------------------------- */
+/* ---- short names: names are C strings; new inodes keep no reference ------------------------------ */
 
 struct slice str(const char *s);
 uint64_t new_file(struct fixture *f, uint64_t dir, const char *name);
 uint64_t new_dir(struct fixture *f, uint64_t dir, const char *name);
 uint64_t new_symlink(struct fixture *f, uint64_t dir, const char *name, const char *target);
 uint64_t new_node(struct fixture *f, uint64_t dir, const char *name, uint32_t mode, uint64_t rdev);
-/* 0 or the error; *RET_INO may be NULL. Keeps no reference. */
+/* Returns 0 or the error; *RET_INO may be NULL. Keeps no reference. */
 int look(struct fixture *f, uint64_t dir, const char *name, uint64_t *ret_ino);
-/* A new link. */
+/* Makes a hard link. */
 int hardlink(struct fixture *f, uint64_t ino, uint64_t dir, const char *name);
 struct fs_attr attr(struct fixture *f, uint64_t ino);
 void put(struct fixture *f, uint64_t ino, uint64_t offset, const char *text);
-/* Bytes read into BUF, or the error. */
+/* Returns the number of bytes read into BUF, or the error. */
 ssize_t get(struct fixture *f, uint64_t ino, uint64_t offset, void *buf, size_t len);
 /* Asserts that the file holds exactly LEN bytes of DATA at OFFSET. */
 void assert_data(struct fixture *f, uint64_t ino, uint64_t offset, const void *data, size_t len);
@@ -112,9 +112,9 @@ void assert_data(struct fixture *f, uint64_t ino, uint64_t offset, const void *d
 void assert_zeros(struct fixture *f, uint64_t ino, uint64_t offset, size_t len);
 int truncate_to(struct fixture *f, uint64_t ino, uint64_t size);
 int chmod_to(struct fixture *f, uint64_t ino, uint32_t mode);
-/* All names of a directory, each followed by '/'; in a static buffer of the thread. */
+/* Returns all names of a directory, each followed by '/', in a buffer of the thread. */
 const char *names(struct fixture *f, uint64_t dir);
-/* Pairs in the store whose keys begin with PREFIX. */
+/* Counts the pairs of the store whose keys begin with PREFIX. */
 uint64_t count_keys(struct kv_store *store, const char *prefix);
 
 #endif

@@ -31,7 +31,7 @@ static bool is_dir(const struct model_inode *inode)
         return inode && S_ISDIR(inode->mode);
 }
 
-/* What every walk through DIR to NAME needs. */
+/* Adds the errors that every lookup of NAME in DIR may give. */
 static void blame_place(struct model_verdict *v, const struct model_inode *dir, const char *name)
 {
         blame(v, !is_dir(dir), ENOTDIR);
@@ -91,7 +91,7 @@ struct model_verdict model_may_rmdir(const struct model_inode *dir, const char *
         return v;
 }
 
-/* Whether INODE is ABOVE or below it. */
+/* Returns whether INODE is ABOVE or below ABOVE. */
 static bool is_within(const struct model_inode *inode, const struct model_inode *above)
 {
         while (inode != above && inode->parent != inode)
@@ -147,7 +147,7 @@ struct model_verdict model_may_setxattr(struct model_inode *inode, const char *n
 
 /* ---- entries ------------------------------------------------------------------------------------ */
 
-/* The place of NAME, or where it belongs. */
+/* Returns the index of NAME, or the one where it would be inserted. */
 static size_t entry_place(const struct model_inode *dir, const char *name)
 {
         size_t i = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A file system so simple that it is right: the reference that fs is compared with. Everything is in plain
- * memory, and each operation is written down as its man page says it.
+/* The reference model of src/fs: a file system in plain memory, each operation written as its manual page
+ * says.
  *
- * Where several errors apply POSIX leaves open which one is reported: a verdict holds all of them. */
+ * Where several errors apply, POSIX leaves open which one is reported: a verdict holds all of them. */
 #ifndef MODEL_H
 #define MODEL_H
 
@@ -58,7 +58,7 @@ bool model_allows(const struct model_verdict *v, int err);
 void model_init(struct model *m, uint64_t root_ino, struct timespec now);
 void model_free(struct model *m);
 
-/* Which error an operation gives. The model is not changed. */
+/* Return the errors that an operation may give. The model is not changed. */
 struct model_verdict model_may_lookup(const struct model_inode *dir, const char *name);
 struct model_verdict model_may_create(const struct model_inode *dir, const char *name);
 struct model_verdict model_may_link(const struct model_inode *inode, const struct model_inode *dir,
@@ -71,7 +71,7 @@ struct model_verdict model_may_rename(const struct model_inode *dir, const char 
 struct model_verdict model_may_access_data(const struct model_inode *inode);
 struct model_verdict model_may_setxattr(struct model_inode *inode, const char *name, int flags);
 
-/* Operations that succeed (asserted where it is cheap). */
+/* Apply operations that succeed (asserted where that is cheap). */
 struct model_inode *model_find(const struct model_inode *dir, const char *name);
 struct model_inode *model_create(struct model *m, struct model_inode *dir, const char *name, uint64_t ino,
                                  uint32_t mode, uint32_t uid, uint32_t gid, uint64_t rdev);
@@ -83,7 +83,7 @@ void model_rename(struct model *m, struct model_inode *dir, const char *name, st
                   const char *new_name, unsigned flags);
 void model_write(struct model *m, struct model_inode *inode, uint64_t offset, const void *data, size_t len);
 void model_truncate(struct model *m, struct model_inode *inode, uint64_t size);
-/* Times are left alone. */
+/* Do not change times. */
 void model_zero(struct model_inode *inode, uint64_t offset, uint64_t len, bool keep_size);
 void model_chown(struct model *m, struct model_inode *inode, uint32_t uid, uint32_t gid);
 struct model_xattr *model_find_xattr(struct model_inode *inode, const char *name);
@@ -91,7 +91,7 @@ void model_setxattr(struct model *m, struct model_inode *inode, const char *name
                     size_t len);
 void model_removexattr(struct model *m, struct model_inode *inode, const char *name);
 
-/* Drops references; an inode that nothing holds any more is gone. */
+/* Drops references; frees an inode without links and references. */
 void model_forget(struct model *m, struct model_inode *inode, uint64_t n);
 void model_forget_all(struct model *m);
 

@@ -29,7 +29,7 @@ static void store_open(struct site *s, struct kv_store **ret)
                 fail_msg("%s", text.text);
 }
 
-/* A file that names a cluster which is in the stand-in. */
+/* A cluster file that names a cluster inside the stand-in. */
 static void make_cluster_file(struct site *s, const char *path)
 {
         FILE *f = fopen(path, "w");
@@ -47,7 +47,7 @@ static void choose_url(struct site *s)
 
         snprintf(s->dir, sizeof(s->dir), "%s/ashlar-test-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
         assert_non_null(mkdtemp(s->dir));
-        rng_system(&name, sizeof(name)); /* a cluster has many users */
+        rng_system(&name, sizeof(name)); /* the cluster may hold stores of other runs */
         snprintf(path, sizeof(path), "%s/cluster", s->dir);
         if (!cluster)
                 make_cluster_file(s, path);
@@ -161,7 +161,7 @@ static int open_session(struct mount *m, const struct mount_opts *o, struct err_
         return fs_session_open(m->handle, &opts, &m->session, text);
 }
 
-/* What an exclusive mount has over its store, as src/cmd/serve.c puts it there. */
+/* Opens the layers that an exclusive mount has over its store, as src/mount/serve.c does. */
 static void open_overlay(struct mount *m)
 {
         const struct kv_cache_opts cached = { .prefixes = fmt_prefixes_without_processes() };
@@ -205,7 +205,7 @@ static int find_heartbeat(const struct rec_session *found, void *arg)
         return memcmp(found->pid, fs_session_pid(m->session), FMT_PID_SIZE) == 0 && found->heartbeat > 0;
 }
 
-/* The first heartbeat comes by itself: afterwards the store stands still. */
+/* Waits for the first heartbeat; after it the store does not change by itself. */
 static void wait_for_heartbeat(struct mount *m)
 {
         while (rec_session_each(m->site->bottom, find_heartbeat, m) != 1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Several threads in the same directories and files, over a store that adds conflicts, unknown results and
- * failed reads. What must hold whatever the order: each race has one winner, a rename never shows neither
- * name, nothing is lost, nothing is there twice, and the checker finds nothing at the end.
+ * failed reads. In any order: each race has one winner, one of the two names of a rename is always there,
+ * nothing is lost or there twice, and the checker finds nothing at the end.
  *
  * test_concurrent SPEC: environment ASHLAR_SEED (of the faults), ASHLAR_ROUNDS. */
 #include "fixture.h"
@@ -14,7 +14,7 @@
 static uint64_t rounds;
 static const struct fs_cred user = { .uid = 1000, .gid = 1000 };
 
-/* One test's threads. cmocka's assertions belong to the main thread, so that failures are counted here. */
+/* The threads of one test. cmocka asserts in the main thread only, so failures are counted here. */
 struct team {
         struct fixture f;
         pthread_barrier_t barrier;
@@ -159,7 +159,7 @@ static void make_version(struct team *t, const char *name, int byte)
         fs_forget(t->f.fs, a.ino, 1);
 }
 
-/* Half of the threads replace "x" by whole new versions; the others must always see one, and a whole one. */
+/* Half of the threads replace "x" by new versions; the others always read one whole version. */
 static void replace_or_read(struct team *t, unsigned me)
 {
         char name[32];
@@ -195,7 +195,7 @@ static void test_replace(void **state)
         team_close(t);
 }
 
-/* Two names exchanged again and again: both are always there. */
+/* Two names are exchanged repeatedly: both are always there. */
 static void exchange_or_look(struct team *t, unsigned me)
 {
         for (uint64_t i = 0; i < rounds; i++) {
@@ -226,7 +226,7 @@ static void test_exchange(void **state)
         team_close(t);
 }
 
-/* Everybody moves one file between two directories: whoever succeeds moved it. */
+/* All threads move one file between two directories: only one of them succeeds at a time. */
 static void move_token(struct team *t, unsigned me)
 {
         for (uint64_t i = 0; i < rounds; i++) {
@@ -253,7 +253,7 @@ static void test_token(void **state)
 
 /* ---- nothing lost ------------------------------------------------------------------------------- */
 
-/* Own names in shared directories: made, moved across, some removed; every third stays, in b. */
+/* Each thread creates, moves and removes its own names in shared directories; every third stays, in b. */
 static void make_and_move(struct team *t, unsigned me)
 {
         for (uint64_t i = 0; i < rounds; i++) {
@@ -291,7 +291,7 @@ static void test_nothing_lost(void **state)
         team_close(t);
 }
 
-/* Records appended by all: each is there once and whole. */
+/* All threads append records: each is there once and whole. */
 #define RECORD 100u
 
 static void append(struct team *t, unsigned me)
@@ -335,7 +335,7 @@ static void test_append(void **state)
         team_close(t);
 }
 
-/* Links to one file come and go: the count is right in the end. */
+/* Links to one file are made and removed: the count is right in the end. */
 static void link_unlink(struct team *t, unsigned me)
 {
         for (uint64_t i = 0; i < rounds; i++) {
@@ -362,7 +362,8 @@ static void test_link_count(void **state)
 
 /* ---- directories that vanish and trees that fold -------------------------------------------------- */
 
-/* Half make and remove a directory, the others keep a file in it for a moment: so long it cannot go. */
+/* Half of the threads make and remove a directory, the others make and remove a file in it: rmdir must not
+ * succeed while the file is there. */
 static void vanish(struct team *t, unsigned me)
 {
         char name[16];
@@ -400,7 +401,8 @@ static void test_vanishing_directory(void **state)
         team_close(t);
 }
 
-/* a into b while b goes into a: at most one may, or both are cut off from the root. */
+/* Moving a into b and b into a at the same time: at most one succeeds, or both would be cut off from the
+ * root. */
 static void fold(struct team *t, unsigned me)
 {
         for (uint64_t i = 0; i < rounds; i++) {
@@ -430,7 +432,7 @@ static void test_folding_trees(void **state)
         team_close(t);
 }
 
-/* Writers to different blocks, a reader of all, and one who cuts: no byte but those written ever shows. */
+/* Threads write different blocks, read all of them and truncate: only written bytes are ever read. */
 static void write_and_cut(struct team *t, unsigned me)
 {
         char data[5000];

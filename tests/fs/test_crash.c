@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A crash at every commit of a scripted sequence, before and after it: the store is then always a state
- * between two operations, clean for the checker, and collection finishes what was left. */
+ * between two operations, the checker finds nothing, and the collector finishes what was left. */
 #include "dump.h"
 #include "fixture.h"
 #include "kv/testing/testing.h"
@@ -14,7 +14,8 @@
 
 static const struct fs_cred user = { .uid = 1000, .gid = 1000 };
 
-/* The inode at PATH (with '/' between names), or 0. Errors of the store are met by the operation itself. */
+/* Returns the inode at PATH (with '/' between names), or 0. The operation itself reports errors of the
+ * store. */
 static uint64_t at(struct fs *fs, const char *path)
 {
         uint64_t ino = ROOT;
@@ -155,7 +156,7 @@ static int do_sync(struct fs *fs, const char *unused, const char *unused2)
 static const struct {
         int (*run)(struct fs *fs, const char *a, const char *b);
         const char *a, *b;
-        bool in_steps; /* may be seen half done: more than one transaction by design */
+        bool in_steps; /* uses several transactions: a state in between is legal */
 } script[] = {
         { do_mkdir, "", "dir", false },
         { do_create, "", "file", false },
@@ -224,7 +225,7 @@ static int draw_entry(const struct fs_entry *entry, void *arg)
         return 1;
 }
 
-/* The whole tree as text. */
+/* Returns the whole tree as text. */
 static char *draw(struct fs *fs)
 {
         char *text;
@@ -268,7 +269,7 @@ static int free_all(void **state)
         return 0;
 }
 
-/* The script until it fails; the steps that succeeded. */
+/* Runs the script until a step fails; returns the number of steps that succeeded. */
 static size_t run_script(struct fs *fs)
 {
         size_t i = 0;
@@ -278,7 +279,7 @@ static size_t run_script(struct fs *fs)
         return i;
 }
 
-/* The store that the crash left, opened again. DONE steps had been acknowledged. */
+/* Opens the store after the crash. DONE steps had been acknowledged. */
 static void check_left(struct fixture *crashed, const struct dump *left, size_t done)
 {
         struct fixture f = { .spec = "mem", .clock = crashed->clock };
@@ -298,7 +299,7 @@ static void check_left(struct fixture *crashed, const struct dump *left, size_t 
         fixture_close(&f);
 }
 
-/* A crash at commit N: false when the script ended before. */
+/* Crashes at commit N; returns false if the script ended before. */
 static bool crash_at(uint64_t n, bool after)
 {
         struct fixture f;
@@ -308,7 +309,7 @@ static bool crash_at(uint64_t n, bool after)
         open_quiet(&f);
         kv_fault_crash_at(f.fault, n, after);
         done = run_script(f.fs);
-        if (done == STEPS) /* also the commits of closing are met by a crash */
+        if (done == STEPS) /* crash at the commits of fs_close, too */
                 fs_close(f.fs);
         dump_load(&left, f.bottom);
         if (done < STEPS)
@@ -331,7 +332,7 @@ static void test_every_commit(void **state)
         }
         print_message("%llu commits\n", (unsigned long long)n);
         assert_true(n >= STEPS - 1);
-        /* Some more, which hit the collector at work behind the script. */
+        /* Some more commits, which are those of the collector. */
         for (uint64_t i = 0; i < 20; i++) {
                 crash_at(n + i, false);
                 crash_at(n + i, true);
@@ -341,9 +342,9 @@ static void test_every_commit(void **state)
 /* ---- a truncation that a crash cut short ---------------------------------------------------------- */
 
 #define BLOCKS 40u
-#define CUT    5000u /* its new size; blocks from 8192 on are dead */
+#define CUT    5000u /* new size; blocks from 8192 on are dead */
 
-/* A store with such a file: all its blocks are still there. */
+/* A store with a file that is half truncated: all its blocks are still there. */
 static void half_truncate(struct dump *d)
 {
         static uint8_t data[BLOCKS * 4096];
@@ -367,7 +368,7 @@ static void half_truncate(struct dump *d)
         assert_ok(fmt_inode_decode(dump_get(d, fmt_slice(&key)), &scratch, &inode));
         inode.size = CUT;
         inode.trim_from = 8192;
-        inode.allocated -= 4096 - 1024; /* 904 bytes are left of the block in which the end lies */
+        inode.allocated -= 4096 - 1024; /* 904 bytes remain of the last block */
         dump_set(d, fmt_slice(&key), slice_of(out, fmt_inode_encode(&inode, out)));
         fmt_key_block(&key, ino, 4096);
         dump_set(d, fmt_slice(&key), slice_of(data, CUT - 4096));

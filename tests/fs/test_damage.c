@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Damaged stores: every pair in turn is replaced by garbage, cut, flipped, exchanged or taken away, and then
- * every call is made on every inode. Only errors may follow; the sanitizers watch.
+ * every call is made on every inode. They may return errors; sanitizers check the rest.
  *
  * test_damage: environment ASHLAR_SEED. */
 #include "dump.h"
@@ -20,7 +20,7 @@ static struct rng rng;
 
 /* ---- every call --------------------------------------------------------------------------------- */
 
-/* What kv_run consumes must not come out here. */
+/* Errors that kv_run handles must not be returned. */
 static void sane(int64_t r)
 {
         assert_true(r > -ERR_FENCED - 1);
@@ -115,7 +115,7 @@ static void change_names(struct fs *fs, uint64_t dir, const uint64_t *inodes, si
         }
 }
 
-/* The whole life of a mount on this store. */
+/* Opens this store, calls everything and closes it. */
 static void live(struct kv_store *store, const uint64_t *inodes, size_t n)
 {
         struct fs_open_opts opts = { .atime = FS_STRICTATIME };
@@ -193,7 +193,7 @@ static void damage(struct dump *d, size_t i, int kind)
         dump_set(d, key, slice_of(buf, len));
 }
 
-/* A tree with one of everything, also a truncation and a collection under way. */
+/* A tree with an inode of each kind, a truncation and a collection under way. */
 static void make_dump(struct dump *d, uint64_t *inodes, size_t *ret_n)
 {
         static uint8_t data[3 * 4096];
@@ -249,7 +249,7 @@ static void run_damaged(const struct dump *whole, size_t i, int kind, const uint
         damage(&d, i, kind);
         store = dump_open(&d);
         dump_free(&d);
-        alarm(60); /* a call that never returns is a failure too */
+        alarm(60); /* ends a call that does not return */
         live(store, inodes, n);
         alarm(0);
         assert_ok(kv_close(store));
@@ -272,7 +272,7 @@ static void test_damage(void **state)
         dump_free(&whole);
 }
 
-/* Records that are sound each for itself and impossible together: circles of parents, of names. */
+/* Valid records that contradict each other: circles of parents, of names. */
 static void test_circles(void **state)
 {
         uint64_t inodes[16];

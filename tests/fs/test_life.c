@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Life of a file system and of its inodes: mkfs, open, read-only, unlinked files, collection, statfs. */
+/* Life cycle of a file system and of its inodes: mkfs, open, read-only, unlinked files, collection,
+ * statfs. */
 #include "fixture.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
@@ -95,7 +96,7 @@ static void test_rdonly(void **state)
         assert_ok(fs_sync(f->fs));
 }
 
-/* An unlinked file works as before as long as somebody refers to it, and is gone afterwards. */
+/* An unlinked file works as before while it is referenced, and is gone afterwards. */
 static void test_unlinked(void **state)
 {
         struct fixture *f = *state;
@@ -135,7 +136,7 @@ static void test_tmpfile(void **state)
         struct fs_attr a, named;
         struct maint_check_result result;
 
-        /* Never named: gone with its reference. */
+        /* Never linked: gone with its last reference. */
         assert_ok(fs_tmpfile(f->fs, &user, ROOT, 0640, &a));
         assert_int_equal(a.nlink, 0);
         assert_int_equal(a.mode, S_IFREG | 0640);
@@ -147,7 +148,7 @@ static void test_tmpfile(void **state)
         fixture_drain(f);
         assert_fails(fs_getattr(f->fs, a.ino, &a), ENOENT);
 
-        /* Named: stays, as any other file; once unlinked it does not come back. */
+        /* Linked: stays like any other file; once unlinked it is gone. */
         assert_ok(fs_tmpfile(f->fs, &user, ROOT, 0640, &a));
         put(f, a.ino, 0, "abc");
         assert_ok(fs_link(f->fs, a.ino, ROOT, str("named"), &named));
@@ -164,7 +165,7 @@ static void test_tmpfile(void **state)
         assert_ok(fs_unlink(f->fs, ROOT, str("named")));
         assert_fails(hardlink(f, a.ino, ROOT, "back"), ENOENT);
 
-        /* Of a mount that ended without a word. */
+        /* Left by a mount that ended without unmounting. */
         assert_ok(fs_tmpfile(f->fs, &user, ROOT, 0640, &a));
         fixture_remount(f);
         fixture_drain(f);
@@ -173,7 +174,7 @@ static void test_tmpfile(void **state)
         assert_int_equal(result.files, 0);
 }
 
-/* Also cut in more than one step: it must stay under 'g' when the last step is done. */
+/* A truncation in several steps: the inode must stay under 'g' after the last one. */
 static void test_unlinked_cut(void **state)
 {
         struct fixture *f = *state;
@@ -279,7 +280,7 @@ static void test_references(void **state)
         struct fixture *f = *state;
         struct fs_attr a;
 
-        /* Each function that hands out an inode gives one reference. */
+        /* Each function that returns an inode adds one reference. */
         assert_ok(fs_mknod(f->fs, &user, ROOT, str("file"), S_IFREG | 0644, 0, &a));
         assert_ok(fs_link(f->fs, a.ino, ROOT, str("link"), &a));
         assert_ok(fs_lookup(f->fs, ROOT, str("file"), &a));

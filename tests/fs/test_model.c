@@ -33,7 +33,7 @@ static struct model_inode *any_inode(struct pair *p)
         return p->m.inodes[below(p, p->m.n_inodes)];
 }
 
-/* Mostly of the wanted type; sometimes anything. */
+/* Chooses an inode, mostly of the wanted type. */
 static struct model_inode *some(struct pair *p, uint32_t type)
 {
         struct model_inode *inode = any_inode(p);
@@ -48,7 +48,7 @@ static struct model_inode *some_dir(struct pair *p)
         return below(p, 4) == 0 ? p->m.inodes[0] : some(p, S_IFDIR);
 }
 
-/* One of few names, so that they meet; some long, some too long. */
+/* Chooses one of few names, so that operations collide; some are long, some too long. */
 static const char *some_name(struct pair *p, char *buf)
 {
         uint64_t kind = below(p, 60);
@@ -62,7 +62,7 @@ static const char *some_name(struct pair *p, char *buf)
         return buf;
 }
 
-/* An existing name of DIR as often as not. */
+/* Chooses a name, in half of the cases an existing one of DIR. */
 static const char *known_name(struct pair *p, const struct model_inode *dir, char *buf)
 {
         if (S_ISDIR(dir->mode) && dir->n_entries > 0 && below(p, 5) > 0)
@@ -104,9 +104,9 @@ static void compare_number(struct pair *p, const struct model_inode *inode, cons
                          (unsigned long long)expected);
 }
 
-/* What a file takes, in units of 512 bytes: each block at least without the zeros at its end, at most
- * with them, because a change to a part of a block may leave zeros behind. What is dirty is counted as
- * far as that is known. */
+/* Checks st_blocks: each block counts at least without the zeros at its end, at most with them, because a
+ * change to a part of a block may leave zeros behind. Dirty blocks are counted as far as their form is
+ * known. */
 static void compare_blocks(struct pair *p, const struct model_inode *inode, uint64_t got)
 {
         size_t block_size = fs_block_size(p->f.fs);
@@ -203,7 +203,7 @@ static int compare_entry(const struct fs_entry *entry, void *arg)
         return 1;
 }
 
-/* In pieces of random size. */
+/* Reads with calls of random sizes. */
 static void compare_listing(struct pair *p, const struct model_inode *dir)
 {
         struct listing l = { .p = p, .dir = dir };
@@ -398,7 +398,7 @@ static void step_rename(struct pair *p)
         compare_inode(p, new_dir);
 }
 
-/* Offsets like edges of blocks. */
+/* Chooses an offset, often at the edge of a block. */
 static uint64_t some_offset(struct pair *p, const struct model_inode *inode)
 {
         uint64_t max = inode->size + 10000 < FILE_MAX ? inode->size + 10000 : FILE_MAX;
@@ -529,7 +529,7 @@ static void step_setattr(struct pair *p)
         compare_inode(p, inode);
 }
 
-/* A change of data without one of size need not move the times; what moved is taken over. */
+/* A change of data that leaves the size may leave the times: the model takes over the times of fs. */
 static void take_times(struct pair *p, struct model_inode *inode)
 {
         struct fs_attr a = attr(&p->f, inode->ino);
@@ -567,7 +567,7 @@ static bool zeros(const uint8_t *data, size_t len)
         return true;
 }
 
-/* Holes may be anywhere where zeros are. */
+/* A hole may be anywhere where zeros are. */
 static void step_seek(struct pair *p)
 {
         struct model_inode *inode = some(p, S_IFREG);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What each operation costs in the store: waits for reads in sequence, which are the latency on a cluster,
- * transactions, and keys changed. Asserted, so that none grows unnoticed; a smaller number is good news and
- * belongs in the table. */
+/* Costs of each operation in the store: sequential waits for reads, which are the latency on a cluster,
+ * transactions, and changed keys. Each count is asserted; a smaller one belongs in the table, too. */
 #include "fixture.h"
 #include "kv/testing/testing.h"
 
@@ -11,7 +10,7 @@
 static const struct fs_cred user = { .uid = 1000, .gid = 1000 };
 static uint8_t megabyte[1 << 20];
 
-/* Inodes that the operations work on. Those that go are referenced: they are not collected at once. */
+/* Inodes of the operations. Those that are removed stay referenced, so that they are not collected. */
 struct scene {
         struct fixture f;
         uint64_t dir, other, file, big, symlink;
@@ -227,7 +226,7 @@ static void do_statfs(struct scene *s)
         must(fs_statfs(s->f.fs, &space));
 }
 
-/* Rounds: over a local store, and over one whose reads cost round trips, where more is read at once. */
+/* Rounds over a local store, and over one whose reads cost round trips, where more is read at once. */
 static const struct {
         const char *name;
         void (*run)(struct scene *s);

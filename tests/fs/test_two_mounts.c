@@ -2,9 +2,9 @@
 /* Two mounts of one store, which each make random changes to the same small tree over a store that adds
  * conflicts, unknown results and failed reads.
  *
- * In turns they must agree with a model, as one mount would: what one did, the other sees with its next
- * call. At the same time, what each was told must add up to what is there in the end. And one of them may
- * die at any commit: the other goes on, and the next mount alone collects what is left.
+ * In turns they must agree with a model, as one mount would: each sees the other's changes with its next
+ * call. At the same time, the results returned to both must add up to the final tree. And one of them may die
+ * at any commit: the other continues, and the next mount that is alone collects the garbage.
  *
  * test_two_mounts SPEC: "mem", "mem+remote" or "fdb" (mounts.h); environment ASHLAR_SEED, ASHLAR_ROUNDS. */
 #include "fs/gc/gc.h"
@@ -29,7 +29,7 @@ static struct mount_opts faulty(uint64_t n)
         return o;
 }
 
-/* Until nothing waits under 'g': who is alone collects. */
+/* Waits until nothing is left under 'g': a mount that is alone collects. */
 static void drain(struct site *s)
 {
         for (int i = 0; count_keys(s->bottom, "g") > 0; i++) {
@@ -41,7 +41,7 @@ static void drain(struct site *s)
 
 /* ---- in turns ----------------------------------------------------------------------------------- */
 
-/* What should be there: a file's bytes, or nothing. */
+/* The expected content: bytes of a file, or no file. */
 struct expected {
         bool exists;
         uint64_t ino;
@@ -186,7 +186,7 @@ static void take_turn(struct turns *t)
         check_file(&t->mounts[rng_below(&t->rng, 2)], &t->files[k], other);
 }
 
-/* One goes and another one comes, by umount or by a crash and an eviction. */
+/* Replaces one mount by a new one: after umount, or after a crash and an eviction. */
 static void replace_one(struct turns *t, unsigned i)
 {
         struct mount *m = &t->mounts[i];
@@ -221,7 +221,7 @@ static void test_in_turns(void **state)
         }
         mount_close(&t->mounts[0]);
         mount_close(&t->mounts[1]);
-        assert_int_equal(count_keys(t->site.bottom, "g"), 0); /* the last one was alone */
+        assert_int_equal(count_keys(t->site.bottom, "g"), 0); /* the last mount was alone */
         assert_int_equal(count_keys(t->site.bottom, "p"), 0);
         site_close(&t->site);
         free(t);
@@ -229,8 +229,7 @@ static void test_in_turns(void **state)
 
 /* ---- at the same time --------------------------------------------------------------------------- */
 
-/* Each name is made and removed by many at once. Who is told "made" and who is told "removed" must
- * alternate. */
+/* Many threads create and remove each name: successful creates and removes must alternate. */
 struct counts {
         _Atomic int64_t made[NAMES], removed[NAMES];
         _Atomic uint64_t failures;
@@ -331,7 +330,7 @@ static void test_at_once(void **state)
         site_close(&site);
 }
 
-/* One dies at some commit, in the middle of everything. */
+/* One mount dies at some commit, in the middle of its operations. */
 static void test_one_dies(void **state)
 {
         struct rng rng;
@@ -364,7 +363,7 @@ static void test_one_dies(void **state)
 
 /* ---- unlinked but open -------------------------------------------------------------------------- */
 
-/* Two mounts, and a file with a few bytes that A made and holds. */
+/* Two mounts, and a small file that A created and references. */
 struct held {
         struct site site;
         struct mount a, b;
@@ -383,7 +382,7 @@ static void held_open(struct held *h)
         h->ino = attr.ino;
 }
 
-/* M has the file open, though it has no name any more. */
+/* M references the file, which has no name any more. */
 static void assert_held(const struct held *h, struct mount *m)
 {
         struct fs_attr attr;
@@ -401,19 +400,19 @@ static void test_unlinked_by_the_other(void **state)
 
         held_open(&h);
         assert_ok(fs_unlink(h.b.fs, ROOT, str("file")));
-        /* B goes; A is alone then, but has it open. */
+        /* B unmounts; A is alone then, but references the file. */
         mount_close(&h.b);
         usleep(200000);
         assert_held(&h, &h.a);
         fs_forget(h.a.fs, h.ino, 1);
-        /* A will look again some time, and when it goes. */
+        /* A scans again after some time, and at unmount. */
         mount_close(&h.a);
         assert_int_equal(count_keys(h.site.bottom, "g"), 0);
         assert_int_equal(count_keys(h.site.bottom, "f"), 0);
         site_close(&h.site);
 }
 
-/* While another mount is there, which may have it open, nothing is collected; afterwards it is. */
+/* While there is another mount, which may reference the file, nothing is collected; afterwards it is. */
 static void test_left_to_the_last(void **state)
 {
         struct fs_attr attr;
@@ -462,7 +461,7 @@ static void *churn(void *arg)
         return NULL;
 }
 
-/* Many mounts make and remove their own files in one directory: no two transactions conflict. */
+/* Many mounts create and remove their own files in one directory: no two transactions conflict. */
 static void test_no_conflicts(void **state)
 {
         struct churn churns[MEMBERS];
@@ -474,7 +473,7 @@ static void test_no_conflicts(void **state)
         struct site site;
 
         if (strcmp(spec, "fdb") == 0) {
-                skip(); /* conflicts come from the seed there */
+                skip(); /* conflicts are injected there */
                 return;
         }
         site_open(&site, spec);
@@ -485,7 +484,7 @@ static void test_no_conflicts(void **state)
                 mount_open(&mounts[i], &site, &(struct mount_opts){ 0 });
                 fs_close(mounts[i].fs);
                 churns[i] = (struct churn){ .me = i, .barrier = &barrier };
-                /* The fence and markers stay with the handle below. */
+                /* The fence and the markers stay with the handle below. */
                 assert_ok(kv_stats_open(mounts[i].handle, &churns[i].stats));
                 opts.session = mounts[i].session;
                 assert_ok(fs_open(churns[i].stats, &opts, &churns[i].fs, &text));
@@ -493,13 +492,13 @@ static void test_no_conflicts(void **state)
         for (unsigned i = 0; i < MEMBERS; i++) {
                 struct fs_attr a;
 
-                /* Those of the session went with the first file system. */
+                /* The session closed those with the first file system. */
                 assert_ok(fs_mkdir(churns[i].fs, &user, ROOT, str("numbers"), 0755, &a));
                 assert_ok(fs_rmdir(churns[i].fs, ROOT, str("numbers")));
                 fs_forget(churns[i].fs, a.ino, 1);
         }
         for (unsigned i = 0; i < MEMBERS; i++) {
-                /* A collector's first look conflicts with those who register meanwhile, as it should. */
+                /* The first scan of a collector conflicts with concurrent registrations, by design. */
                 fs_gc_settle(churns[i].fs);
                 kv_stats_reset(churns[i].stats);
         }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Seeded random operations on a few files by two mounts of one store, one after the other, against a
- * model: for each file its committed bytes, and for each mount the bytes that it wrote and did not flush.
- * What a mount sees is its own bytes over the committed ones. Nothing is flushed but when told, so the
- * model knows all.
+ * model: for each file its committed bytes, and for each mount its dirty bytes. A mount reads its dirty bytes
+ * over the committed ones. Only the test starts flushes, so the model is exact.
  *
- * test_writeback_model SPEC: environment ASHLAR_SEED, ASHLAR_STEPS. */
+ * test_model SPEC: environment ASHLAR_SEED, ASHLAR_STEPS. */
 #include "fixture.h"
 #include "fs/writeback/writeback.h"
 
@@ -18,7 +17,7 @@
 struct layer {
         uint8_t data[FILE_MAX + WRITE_MAX];
         bool written[FILE_MAX + WRITE_MAX];
-        uint64_t end; /* of what is written */
+        uint64_t end; /* end of the written data */
 };
 
 struct file {
@@ -177,7 +176,7 @@ static void step_read(struct world *w, struct file *f, unsigned m)
         uint64_t expected = at >= size ? 0 : len < size - at ? len : size - at;
         ssize_t n;
 
-        fs_drop_read_ahead(w->mounts[m].fs, f->ino); /* as whoever opens a file */
+        fs_drop_read_ahead(w->mounts[m].fs, f->ino); /* as open(2) does */
         n = get(&w->mounts[m], f->ino, at, buf, len);
         assert_int_equal(n, expected);
         for (uint64_t i = 0; i < expected; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Directories: reading them in pieces while they change. */
+/* Directories: reading them in several calls while they change. */
 #include "fixture.h"
 
 #include <unistd.h>
 
-/* Takes up to `room` names; keeps the last one. */
+/* Accepts up to `room` names; keeps the last one. */
 struct piece {
         unsigned room, taken, referenced;
         char last[FMT_NAME_MAX + 1];
@@ -49,7 +49,7 @@ static void test_order_and_types(void **state)
         assert_int_equal(fs_readdir(f->fs, 987654321, str(""), 0, take, NULL), -ENOENT);
 }
 
-/* In pieces of every size, while names come and go around: those that stay are seen once each. */
+/* Calls of every size while names are added and removed: names that stay are returned once each. */
 static void test_continuation(void **state)
 {
         enum { N = 300 };
@@ -71,7 +71,7 @@ static void test_continuation(void **state)
                         p.taken = 0;
                         r = fs_readdir(f->fs, dir, str(p.last), 0, take, &p);
                         assert_true(r >= 0);
-                        /* Others before, behind and at the place where the reader stands. */
+                        /* Names before, behind and at the position of the reader. */
                         snprintf(name, sizeof(name), "%.20s+", p.last);
                         new_file(f, dir, name);
                         assert_ok(fs_unlink(f->fs, dir, str(name)));
@@ -83,7 +83,7 @@ static void test_continuation(void **state)
         }
 }
 
-/* The name at which a reader stopped may be gone when it goes on. */
+/* The name at which a reader stopped may be removed before the next call. */
 static void test_continue_after_removed(void **state)
 {
         struct fixture *f = *state;
@@ -101,7 +101,7 @@ static void test_continue_after_removed(void **state)
         assert_string_equal(p.last, "c");
 }
 
-/* READDIR_PLUS gives attributes, and a reference for each entry that was taken with them. */
+/* READDIR_PLUS gives attributes, and a reference for each entry that was accepted with them. */
 static void test_plus(void **state)
 {
         struct fixture *f = *state;
@@ -117,7 +117,7 @@ static void test_plus(void **state)
         assert_ok(fs_unlink(f->fs, ROOT, str("file")));
         assert_ok(fs_unlink(f->fs, ROOT, str("other")));
         for (int i = 0; fs_getattr(f->fs, other, &a) == 0; i++) {
-                assert_true(i < 2000); /* nobody took that one: it is collected */
+                assert_true(i < 2000); /* it has no reference, so it is collected */
                 usleep(5000);
         }
         assert_data(f, file, 0, "x", 1);

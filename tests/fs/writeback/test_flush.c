@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Gathered writes: what the mount itself and another one on the same store see, what is committed when,
- * and what errors are told. Two file systems on one store; transactions planned so small that ten blocks
- * are already written in parallel. */
+/* The write-back cache: what the mount itself and another one on the same store read, what is committed when,
+ * and which errors are reported. Two file systems on one store; transactions are planned so small that ten
+ * blocks are already flushed in parallel. */
 #include "fixture.h"
 #include "fs/gc/gc.h"
 #include "fs/writeback/writeback.h"
@@ -13,15 +13,15 @@
 
 #define BLOCK   4096u
 #define PLAN    40000u   /* five blocks a transaction */
-#define FOREVER 1000000u /* ms: only flushed when told to */
+#define FOREVER 1000000u /* ms: the timer never flushes */
 
 static uint8_t big[200 * BLOCK];
 
 struct pair {
-        struct fixture a, b; /* one store; B's is A's */
+        struct fixture a, b; /* both use the store of A */
 };
 
-/* Registers a mount, so that others leave alone what it is writing. */
+/* Registers a mount, so that collectors of others respect its intent records. */
 static int register_body(struct kv_txn *t, void *arg)
 {
         static const struct fmt_process process;
@@ -38,11 +38,11 @@ static void open_one(struct fixture *f, const struct fs_writeback_opts *writebac
         struct err_text text;
 
         memcpy(opts.pid, pid, sizeof(opts.pid));
-        /* With faults, unregistered: what must be right, too. */
+        /* With faults, and without a session. */
         if (!strstr(fixture_spec, "+fault"))
                 assert_ok(kv_run(f->store, KV_WRITE, register_body, opts.pid));
         f->opts.writeback = &opts;
-        f->opts.no_read_ahead = true; /* so that a mount sees at once what another flushed */
+        f->opts.no_read_ahead = true; /* so that a mount reads what another flushed at once */
         assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
         f->opts.writeback = NULL;
 }
@@ -57,7 +57,7 @@ static void open_pair(struct pair *p, const char *spec, const struct fs_writebac
         open_one(&p->a, opts, "a:..............");
         p->b = p->a;
         open_one(&p->b, opts, "b:..............");
-        /* Not to be counted with what a test does. */
+        /* Its costs are not those of the test. */
         fs_gc_settle(p->a.fs);
         fs_gc_settle(p->b.fs);
 }
@@ -112,7 +112,7 @@ static void test_small_file(void **state)
 {
         int attempt = 0;
 
-        /* The collectors' threads may come between; but not each time. */
+        /* The collectors may commit at the same time, but not each time. */
         while (!small_file())
                 assert_true(++attempt < 20);
 }
@@ -137,7 +137,7 @@ static bool large_file(void)
         assert_ok(fs_flush(p.a.fs, ino));
         kv_stats_get(p.a.stats, &over);
         assert_data(&p.b, ino, 0, big + 1, 100 * BLOCK);
-        /* From within a block, which goes with the size. */
+        /* From within a block, which is committed with the size. */
         assert_ok(truncate_to(&p.a, ino, 99 * BLOCK + 50));
         write_at(&p.a, ino, 99 * BLOCK + 20, big, 100 * BLOCK);
         kv_stats_reset(p.a.stats);
@@ -149,18 +149,18 @@ static bool large_file(void)
                over.txns == 22 && over.conflicts == 0;
 }
 
-/* The first transaction, one for each five blocks, the last one; none in the way of another. */
+/* The first transaction, one for each five blocks, the last one; no two conflict. */
 static void test_large_file(void **state)
 {
         int attempt = 0;
 
         if (strstr(fixture_spec, "+fault"))
-                return; /* not registered, so that collectors may disturb it */
+                return; /* not registered, so that collectors may interfere */
         while (!large_file())
                 assert_true(++attempt < 20);
 }
 
-/* Into a file that is one hole: what the blocks take is added up beside the record. */
+/* Into a file that is one hole: st_blocks is counted beside the record. */
 static void test_fill_hole(void **state)
 {
         struct pair p;
@@ -209,7 +209,7 @@ static void assert_sees(struct fixture *f, uint64_t ino, const char *name, uint6
         assert_int_equal(found.attr.size, size);
 }
 
-static void test_seen_at_once(void **state)
+static void test_read_own_writes(void **state)
 {
         struct timespec before;
         struct fs_attr a;
@@ -237,7 +237,7 @@ static void test_seen_at_once(void **state)
         assert_ok(fs_flush(p.a.fs, ino));
         assert_sees(&p.b, ino, "new", 5008);
         assert_data(&p.b, ino, 5000, "buTHered", 8);
-        /* The time is that of writing, not of flushing. */
+        /* The mtime is that of the write, not of the flush. */
         assert_times(attr(&p.b, ino).mtime, now(&p.a));
         close_pair(&p);
 }
@@ -299,7 +299,7 @@ static void test_errors_of_write(void **state)
         close_pair(&p);
 }
 
-/* Without being asked, after some time. */
+/* The timer flushes. */
 static void test_timer(void **state)
 {
         static const struct fs_writeback_opts quick = { .age_ms = 20 };
@@ -318,11 +318,11 @@ static void test_timer(void **state)
         close_pair(&p);
 }
 
-/* What is written behind a sync waits for the next flush. (A sync asked for some flushes twice. The second
- * one came when it was over, and committed what was there by then.) */
+/* Data written after a sync waits for the next flush. (Once a sync requested some flushes twice; the
+ * second one ran after it and committed later data.) */
 static void test_sync_is_over(void **state)
 {
-        /* More threads than can run, so that some are late. */
+        /* More threads than CPUs, so that some run late. */
         static const struct fs_writeback_opts crowd = { .age_ms = FOREVER, .threads = 30 };
         uint64_t ino[30];
         struct pair p;
@@ -342,7 +342,7 @@ static void test_sync_is_over(void **state)
         close_pair(&p);
 }
 
-/* Privileges go with what is written, also in parallel. */
+/* A write drops the privilege bits, also when it is flushed in parallel. */
 static void test_kill_priv(void **state)
 {
         struct pair p;
@@ -365,7 +365,7 @@ static void test_kill_priv(void **state)
 
 /* ---- two mounts ------------------------------------------------------------------------------------ */
 
-/* Only what a mount wrote is replaced: the other's bytes in the same block stay. */
+/* A flush replaces only written bytes: other bytes of the same block stay. */
 static void test_same_block(void **state)
 {
         struct pair p;
@@ -382,15 +382,15 @@ static void test_same_block(void **state)
         assert_data(&p.a, ino, 0, ".aa...a...", 10);
         assert_data(&p.b, ino, 0, "..bb....b.", 10);
         assert_ok(fs_flush(p.b.fs, ino));
-        /* Own bytes are seen over the other's until they are flushed, and lie over them then. */
+        /* A mount reads its dirty bytes over those that the other committed, and a flush overwrites these. */
         assert_data(&p.a, ino, 0, ".aab..a.b.", 10);
         assert_ok(fs_flush(p.a.fs, ino));
         assert_data(&p.b, ino, 0, ".aab..a.b.", 10);
         close_pair(&p);
 }
 
-/* The order is that of commits. What was cut does not come back. */
-static void test_cut_by_other(void **state)
+/* Effects follow the order of commits. Truncated data does not reappear. */
+static void test_truncated_by_other(void **state)
 {
         struct pair p;
 
@@ -430,7 +430,7 @@ static void test_append(void **state)
         close_pair(&p);
 }
 
-/* Both make the file longer, at the same time, each its own blocks. */
+/* Both extend the file at the same time, each with its own blocks. */
 struct extender {
         struct fixture *f;
         uint64_t ino;
@@ -477,8 +477,8 @@ static void test_both_extend(void **state)
         close_pair(&p);
 }
 
-/* One mount writes, again and again, while another cuts the file, or takes it away. Whatever the order:
- * what is left is clean, and made of what was written. */
+/* One mount writes repeatedly while another truncates the file, or removes it. In any order the checker finds
+ * nothing, and the file consists of written bytes. */
 struct cutter {
         struct fixture *f;
         uint64_t ino, seed;
@@ -489,7 +489,7 @@ struct cutter {
 static void *cut_main(void *arg)
 {
         struct cutter *c = arg;
-        struct fs_attr a; /* the other may have made it longer again */
+        struct fs_attr a; /* the other may have extended it again */
         struct rng rng;
 
         rng_seed(&rng, c->seed);
@@ -536,7 +536,7 @@ static void cut_round(struct pair *p, uint64_t number, bool unlink)
         assert_int_equal(count_keys(p->a.store, "f"), 0);
 }
 
-static void test_cut_while_flushing(void **state)
+static void test_truncated_while_flushing(void **state)
 {
         struct pair p;
 
@@ -549,7 +549,7 @@ static void test_cut_while_flushing(void **state)
         close_pair(&p);
 }
 
-/* What a thread wrote, others of the mount see, whether it was flushed just then or not. */
+/* Threads of one mount read each other's writes at once, before, during and after a flush. */
 struct watched {
         struct pair p;
         uint64_t ino;
@@ -569,7 +569,7 @@ static void *watch_main(void *arg)
         return NULL;
 }
 
-static void test_seen_while_flushing(void **state)
+static void test_read_while_flushing(void **state)
 {
         struct watched w = { .ino = 0 };
         pthread_t threads[2];
@@ -591,8 +591,7 @@ static void test_seen_while_flushing(void **state)
         close_pair(&w.p);
 }
 
-/* A reader who comes late finds out that something was committed, also when what knew of it was forgotten and
- * made again. */
+/* A late reader detects a commit of its mount, also when the entry of the inode was freed and made again. */
 static void test_entry_made_again(void **state)
 {
         uint8_t buf[4] = { 0 };
@@ -616,7 +615,7 @@ static void test_entry_made_again(void **state)
         close_pair(&p);
 }
 
-/* While one mount makes a file longer, the other never sees a size that covers what is not there. */
+/* While one mount extends a file, the other never sees a size that covers blocks not committed yet. */
 struct growing {
         struct pair p;
         uint64_t ino;
@@ -702,7 +701,7 @@ static void test_error_passes(void **state)
 
 struct record {
         uint64_t ino;
-        bool damage; /* else put it back */
+        bool damage; /* false: restore it */
         uint8_t value[FMT_INODE_MAX];
         size_t len;
 };
@@ -725,7 +724,7 @@ static int record_body(struct kv_txn *t, void *arg)
         return kv_set(t, fmt_slice(&k), str("damaged"));
 }
 
-/* A loss that nobody was told of yet does not hide that something else cannot be committed now. */
+/* A loss not reported yet does not hide a later error of a flush. */
 static void test_error_behind_loss(void **state)
 {
         struct record rec = { .damage = true };
@@ -754,8 +753,8 @@ static void test_error_behind_loss(void **state)
         close_pair(&p);
 }
 
-/* A store that does not answer: calls end with their deadline, and nothing is lost. */
-static void test_patience(void **state)
+/* A store that does not answer: calls end at their deadline, and nothing is lost. */
+static void test_deadline(void **state)
 {
         struct deadline deadline;
         struct pair p;
@@ -780,8 +779,8 @@ static void test_patience(void **state)
         close_pair(&p);
 }
 
-/* Cutting a file must work where writing it cannot. */
-static void test_cut_without_room(void **state)
+/* A truncation must work where a flush cannot. */
+static void test_truncate_without_space(void **state)
 {
         fs_writeback_mark mark;
         struct pair p;
@@ -797,11 +796,11 @@ static void test_cut_without_room(void **state)
         kv_fault_set(p.a.fault, &no_room);
         assert_fails(fs_flush(p.a.fs, ino), ENOSPC);
         mark = fs_writeback_now(p.a.fs);
-        /* The truncation itself finds no room here, but what it was to cut is dropped. */
+        /* The truncation itself gets ENOSPC here, but drops the dirty data beyond the new size. */
         assert_fails(truncate_to(&p.a, ino, 0), ENOSPC);
         assert_int_equal(fs_writeback_bytes(p.a.fs), 0);
         assert_ok(fs_flush(p.a.fs, ino));
-        /* Who was reading meanwhile reads again. */
+        /* A read that ran at the same time is repeated. */
         assert_int_equal(fs_writeback_apply(p.a.fs, mark, ino, 0, NULL, 0), 1);
         kv_fault_set(p.a.fault, &none);
         assert_times(attr(&p.a, ino).mtime, attr(&p.b, ino).mtime);
@@ -813,9 +812,9 @@ static void test_cut_without_room(void **state)
         close_pair(&p);
 }
 
-/* A flush without anybody who waits leaves the block that is being filled behind. When that is cut, what the
- * flush could not commit is still to be committed. */
-static void test_cut_behind_flush(void **state)
+/* A flush that no caller waits for leaves the block that is being filled. When that block is truncated, the
+ * blocks that the flush could not commit are still dirty. */
+static void test_truncate_after_flush(void **state)
 {
         static const struct fs_writeback_opts small = { .age_ms = FOREVER, .inode_bytes = 300000 };
         struct pair p;
@@ -827,7 +826,7 @@ static void test_cut_behind_flush(void **state)
         ino = new_file(&p.a, ROOT, "file");
         kv_fault_set(p.a.fault, &no_room);
         write_at(&p.a, ino, 0, big, 40 * BLOCK + 10);
-        usleep(100000); /* enough for the flush that begins by itself, to fail */
+        usleep(100000); /* the flush of the timer fails */
         assert_fails(truncate_to(&p.a, ino, 20 * BLOCK), ENOSPC);
         assert_fails(fs_flush(p.a.fs, ino), ENOSPC);
         kv_fault_set(p.a.fault, &none);
@@ -837,8 +836,8 @@ static void test_cut_behind_flush(void **state)
         close_pair(&p);
 }
 
-/* Nothing is written for an inode that is gone. */
-static void test_inode_gone(void **state)
+/* Nothing is written for a removed inode. */
+static void test_inode_removed(void **state)
 {
         struct pair p;
 
@@ -852,7 +851,7 @@ static void test_inode_gone(void **state)
                 assert_ok(fs_unlink(p.b.fs, ROOT, str("file")));
                 fixture_drain(&p.b);
                 assert_fails(fs_flush(p.a.fs, ino), ESTALE);
-                assert_ok(fs_flush(p.a.fs, ino)); /* it was told */
+                assert_ok(fs_flush(p.a.fs, ino)); /* the loss was reported before */
                 assert_int_equal(count_keys(p.a.store, "f"), 0);
         }
         close_pair(&p);
@@ -893,8 +892,8 @@ static void test_evicted(void **state)
         fixture_close(&f);
 }
 
-/* Many small pieces of one block. */
-static void test_pieces(void **state)
+/* Many small writes into one block. */
+static void test_small_writes(void **state)
 {
         uint8_t expected[BLOCK] = { 0 };
         struct pair p;
@@ -932,7 +931,7 @@ static void test_writers_wait(void **state)
         assert_ok(fs_sync(p.a.fs));
         for (int i = 0; i < 4; i++)
                 assert_data(&p.b, ino[i], 0, big, 40 * BLOCK);
-        /* Full of what cannot be written, it gives the error instead of waiting. */
+        /* Full of blocks that cannot be flushed, the cache reports the error and does not wait. */
         kv_fault_set(p.a.fault, &no_room);
         ssize_t n = 1;
         for (int i = 0; i < 100 && n > 0; i++)
@@ -943,8 +942,7 @@ static void test_writers_wait(void **state)
         close_pair(&p);
 }
 
-/* Many files and room for one block: whoever waits for it is not forgotten when another one takes it and
- * goes away. */
+/* Many files and memory for one block: a waiting writer gets it after the others. */
 struct crowd {
         struct fixture *f;
         uint64_t ino[6];
@@ -989,28 +987,28 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_small_file),
                 cmocka_unit_test(test_large_file),
                 cmocka_unit_test(test_fill_hole),
-                cmocka_unit_test(test_seen_at_once),
+                cmocka_unit_test(test_read_own_writes),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_errors_of_write),
                 cmocka_unit_test(test_timer),
                 cmocka_unit_test(test_sync_is_over),
                 cmocka_unit_test(test_kill_priv),
                 cmocka_unit_test(test_same_block),
-                cmocka_unit_test(test_cut_by_other),
+                cmocka_unit_test(test_truncated_by_other),
                 cmocka_unit_test(test_append),
                 cmocka_unit_test(test_both_extend),
                 cmocka_unit_test(test_size_follows),
-                cmocka_unit_test(test_cut_while_flushing),
-                cmocka_unit_test(test_seen_while_flushing),
+                cmocka_unit_test(test_truncated_while_flushing),
+                cmocka_unit_test(test_read_while_flushing),
                 cmocka_unit_test(test_entry_made_again),
                 cmocka_unit_test(test_error_passes),
                 cmocka_unit_test(test_error_behind_loss),
-                cmocka_unit_test(test_patience),
-                cmocka_unit_test(test_cut_without_room),
-                cmocka_unit_test(test_cut_behind_flush),
-                cmocka_unit_test(test_inode_gone),
+                cmocka_unit_test(test_deadline),
+                cmocka_unit_test(test_truncate_without_space),
+                cmocka_unit_test(test_truncate_after_flush),
+                cmocka_unit_test(test_inode_removed),
                 cmocka_unit_test(test_evicted),
-                cmocka_unit_test(test_pieces),
+                cmocka_unit_test(test_small_writes),
                 cmocka_unit_test(test_writers_wait),
                 cmocka_unit_test(test_crowd),
         };

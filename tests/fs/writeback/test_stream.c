@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A file that is written from the beginning to the end, many times as long as what is held of it in memory:
- * it is flushed while it is written, what is seen of it is right at every point, and who waits for a flush
- * does not wait for all that comes later.
+/* A file is written from the beginning to the end, many times as long as the write-back cache: it is flushed
+ * while it is written, every read of it is right, and waiting for a flush does not include data written
+ * later.
  *
- * test_writeback_stream SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */
+ * test_stream SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */
 #include "fs/writeback/writeback.h"
 #include "stream.h"
 
@@ -11,7 +11,7 @@
 
 static uint64_t seed, rounds;
 
-/* Of rounds: some of everything. */
+/* Parameters of a round: each value occurs. */
 static struct stream_opts some_opts(struct rng *rng)
 {
         return (struct stream_opts){ .threads = 1 + (unsigned)rng_below(rng, 6),
@@ -31,12 +31,12 @@ static struct writer some_writer(struct stream *s, struct rng *rng)
                                        rng_below(rng, BLOCK) };
 }
 
-/* ---- how it is done ---------------------------------------------------------------------------------- */
+/* ---- commits ----------------------------------------------------------------------------------------- */
 
-/* With one thread, a writer that is always ahead, and somebody else who writes, so that the store in memory
- * does not forget what it could know, nothing is left to chance: one announcement, one end, the size in
- * steps, and every part blind. Requests are of whole blocks: a flush that begins with a part of a block takes
- * no more, because the rest of that block comes. */
+/* Deterministic: one flush thread, a writer that is always ahead, and another client that writes, so that
+ * the store in memory keeps its history. One intent record, one end, the size in steps, and every part
+ * blind. Requests are of whole blocks: a flush that begins with a part of a block takes no more, because
+ * its rest follows. */
 static void test_one_flush(void **state)
 {
         const struct stream_opts opts = { .threads = 1 };
@@ -50,7 +50,7 @@ static void test_one_flush(void **state)
         };
         w.ino = s.spy->ino = new_file(&s.a, ROOT, "file");
         assert_ok(kv_begin(s.b.bottom, KV_WRITE, &beside));
-        s.spy->announced = s.spy->ended = s.spy->records = 0;
+        s.spy->intents = s.spy->ended = s.spy->records = 0;
         atomic_store(&s.spy->behind_writer, true);
         writer_start(&w);
         writer_join(&w);
@@ -58,19 +58,19 @@ static void test_one_flush(void **state)
         kv_end(beside);
         print_message("%u blind parts, %u that read, %u times the record\n", s.spy->blind, s.spy->reading,
                       s.spy->records);
-        assert_int_equal(s.spy->announced, 1);
+        assert_int_equal(s.spy->intents, 1);
         assert_int_equal(s.spy->ended, 1);
         assert_int_equal(s.spy->reading, 0);
-        /* Parts of five blocks, or less where what was there came to an end; the last may be in order. */
+        /* Parts of five blocks, or less at the end of the dirty blocks; the last one may be sequential. */
         assert_in_range(s.spy->blind, 890 / 5, 890 / 4);
-        /* A step a quarter of the memory, or a part more. */
+        /* A step is a quarter of the memory, or a part more. */
         assert_in_range(s.spy->records, 900 / 24, 900 / 16 + 4);
         stream_compare(&s.b, w.ino, stream_pattern, w.len);
         assert_int_equal(attr(&s.b, w.ino).blocks, stream_blocks_of(&s, stream_pattern, w.len));
         stream_close(&s);
 }
 
-/* With several threads, and memory for many parts, most of the time. */
+/* Mostly with several threads and memory for many parts. */
 static bool is_streamed(uint64_t n)
 {
         const struct stream_opts opts = { .threads = 4, .blocks = 4 * STREAM_BLOCKS };
@@ -81,15 +81,15 @@ static bool is_streamed(uint64_t n)
         stream_open(&s, fixture_spec, n, &opts);
         w = (struct writer){ .s = &s, .seed = n, .most = 9000, .len = 2000 * BLOCK, .whole_blocks = true };
         w.ino = s.spy->ino = new_file(&s.a, ROOT, "file");
-        s.spy->announced = s.spy->ended = 0;
+        s.spy->intents = s.spy->ended = 0;
         atomic_store(&s.spy->behind_writer, true);
         writer_start(&w);
         writer_join(&w);
         assert_ok(fs_fsync(s.a.fs, w.ino));
-        assert_int_equal(s.spy->announced, s.spy->ended);
-        print_message("%u flushes, %u blind parts, %u that read\n", s.spy->announced, s.spy->blind,
+        assert_int_equal(s.spy->intents, s.spy->ended);
+        print_message("%u flushes, %u blind parts, %u that read\n", s.spy->intents, s.spy->blind,
                       s.spy->reading);
-        streamed = s.spy->announced <= 4 && s.spy->blind >= 2000 / 5 / 2;
+        streamed = s.spy->intents <= 4 && s.spy->blind >= 2000 / 5 / 2;
         stream_compare(&s.b, w.ino, stream_pattern, w.len);
         stream_close(&s);
         return streamed;
@@ -103,7 +103,7 @@ static void test_streams(void **state)
                 assert_true(++attempt < 10);
 }
 
-/* ---- what is seen ------------------------------------------------------------------------------------- */
+/* ---- reads -------------------------------------------------------------------------------------------- */
 
 struct scene {
         struct stream s;
@@ -112,7 +112,7 @@ struct scene {
         struct rng rng;
 };
 
-/* A round of a test: opens the mounts, and makes the file and those who work on it. */
+/* A round of a test: opens the mounts, makes the file, and starts the threads that work on it. */
 static void scene_open(struct scene *c, uint64_t number)
 {
         struct stream_opts opts;
@@ -161,7 +161,7 @@ static void test_seen(void **state)
                 scene_join(&c);
                 assert_times(attr(&c.s.a, c.w.ino).mtime, now(&c.s.b));
                 assert_times(attr(&c.s.b, c.w.ino).mtime, now(&c.s.b));
-                /* Who is disturbed may leave it behind (docs/DESIGN.md). */
+                /* A disturbed flush may leave an intent record (docs/DESIGN.md). */
                 if (!c.s.unregistered)
                         assert_int_equal(attr(&c.s.b, c.w.ino).blocks,
                                          stream_blocks_of(&c.s, stream_pattern, c.w.len));
@@ -191,7 +191,7 @@ static void test_holes(void **state)
         }
 }
 
-/* Privileges go with the first byte that is written without them. */
+/* The privilege bits are dropped with the first byte that is written without them. */
 static void test_kill_priv(void **state)
 {
         for (uint64_t i = 0; i < rounds; i++) {
@@ -212,7 +212,7 @@ static void test_kill_priv(void **state)
 
 #define PATCH 255u
 
-/* Writes over parts of what is there, through the same mount. */
+/* Overwrites parts of the written data, through the same mount. */
 struct patcher {
         struct writer *w;
         uint64_t seed;
@@ -235,7 +235,7 @@ static void *patcher_main(void *arg)
 
                 if (written < len)
                         continue;
-                /* Anywhere, or in what is on its way now. */
+                /* Anywhere, or in the part that is being flushed. */
                 at = rng_below(&rng, written - len + 1);
                 if (rng_below(&rng, 2) && written - len > STREAM_BLOCKS * BLOCK)
                         at = written - len - rng_below(&rng, STREAM_BLOCKS * BLOCK);
@@ -268,8 +268,8 @@ static void test_overwritten(void **state)
         }
 }
 
-/* Who waits for what was written does not wait for a writer who goes on: a flush under way takes what is
- * there then once more, and another one may have to follow, for what did not come with it. */
+/* fsync does not wait for data that is written after its start: it waits for the flush under way, and for
+ * one more if that did not take all of the earlier data. */
 static void test_fsync_is_bounded(void **state)
 {
         unsigned early = 0;
@@ -303,7 +303,7 @@ static void test_fsync_is_bounded(void **state)
         assert_true(early > 0);
 }
 
-/* Two files, in memory that is not enough for both, and small ones beside them. */
+/* Two files, in memory that is not enough for both, and small files at the same time. */
 static void test_two_files(void **state)
 {
         for (uint64_t i = 0; i < rounds; i++) {
@@ -349,7 +349,7 @@ static void test_two_files(void **state)
         }
 }
 
-/* A file that is there: what lies within it is replaced, and it becomes longer, in one stream. */
+/* A stream over an existing file: it is overwritten, and then extended. */
 static void test_over_old(void **state)
 {
         static uint8_t old[STREAM_BYTES];

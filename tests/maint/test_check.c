@@ -67,7 +67,7 @@ static void add_line(const char *violation, void *arg)
         snprintf(l->all + at, sizeof(l->all) - at, "%s\n", violation);
 }
 
-/* A clock that moves on whenever it is looked at, which the store does for each pair that it reads. */
+/* A clock that moves with each reading of it; the store reads it for each pair. */
 struct stepping_clock {
         struct clock clock;
         uint64_t ns, step_ns;
@@ -80,7 +80,7 @@ static uint64_t step(const struct clock *clock)
         return c->ns += c->step_ns;
 }
 
-/* D in a store whose transactions last long enough for the pairs of one kind, and not for all. */
+/* Checks D in a store whose transactions may read the pairs of one kind, but not all pairs. */
 static struct kv_store *open_impatient(const struct dump *d, struct stepping_clock *clock)
 {
         size_t of_kind[256] = { 0 }, most = 0;
@@ -108,7 +108,7 @@ static void run_check(struct kv_store *store, struct lines *lines, struct maint_
         assert_ok(kv_close(store));
 }
 
-/* Asserts that a violation with WANTED in it is found in D, however D has to be read, and frees D. */
+/* Asserts that a violation that contains WANTED is found in D, in one transaction and in several. Frees D. */
 static void expect(struct dump *d, const char *wanted)
 {
         struct lines lines = { .wanted = wanted }, pieces = { .wanted = wanted };
@@ -137,7 +137,7 @@ static struct dump copy(void)
         return d;
 }
 
-/* Copies whose one record is changed. */
+/* Return a copy of the tree with one record changed. */
 static struct fmt_inode load_inode(const struct dump *d, uint64_t ino)
 {
         static struct fmt_scratch scratch;
@@ -266,7 +266,7 @@ static void test_directories(void **state)
         store_counter(&d, &key, 1);
         expect(&d, "subdirectories of what is no directory");
 
-        /* dir moved into its own subdirectory, all records as if that were fine. */
+        /* dir is in its own subdirectory, with consistent records. */
         d = copy();
         fmt_key_dirent(&key, ROOT, str("dir"));
         dump_delete(&d, fmt_slice(&key));
@@ -330,7 +330,7 @@ static void test_blocks(void **state)
         dump_set(&d, fmt_slice(&key), str("no lz4 data"));
         expect(&d, "damaged block");
 
-        /* A truncation under way may have blocks beyond the size, if it is listed. */
+        /* A truncation under way may have blocks beyond the size, if 'g' names it. */
         d = copy();
         inode = load_inode(&d, tree.file);
         inode.size = 100;
@@ -415,7 +415,7 @@ static void test_unknown(void **state)
         expect(&d, "metadata block is damaged");
 }
 
-/* Taking away any pair that is not pure decoration leaves a trace. */
+/* Removing any pair that is not optional is found. */
 static void test_every_pair_counts(void **state)
 {
         for (size_t i = 0; i < tree.dump.n; i++) {
@@ -445,7 +445,7 @@ static void test_every_pair_counts(void **state)
         }
 }
 
-/* More than is read at a time. */
+/* More pairs than the checker reads at once. */
 static void test_many_pieces(void **state)
 {
         static uint8_t data[5 << 20];

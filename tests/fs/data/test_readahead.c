@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading ahead: the right bytes, in fewer transactions than requests, never older than promised. Time
- * stands still but for what a test lets pass. */
+/* Readahead: the right bytes, in fewer transactions than requests, never older than promised. Only the tests
+ * move the clock. */
 #include "fixture.h"
 #include "fs/data/readahead.h"
 #include "fs/gc/gc.h"
@@ -58,7 +58,7 @@ static uint64_t make_file(struct fixture *f)
         return ino;
 }
 
-/* Reads [from, to) in requests, as they come from the kernel. */
+/* Reads [from, to) in requests of the size of the kernel's. */
 static void read_range(struct fixture *f, uint64_t ino, uint64_t from, uint64_t to)
 {
         static uint8_t buf[REQUEST];
@@ -105,7 +105,7 @@ static void assert_fewer_transactions(struct pair *p)
         kv_stats_reset(p->a.stats);
         read_range(&p->a, ino, 0, SIZE);
         kv_stats_get(p->a.stats, &stats);
-        /* 49 requests; 13 chunks of 512 KiB, at most 8 beyond the end before that is known, and the first
+        /* 49 requests; 13 chunks of 512 KiB, at most 8 beyond the end before the end is known, and the first
          * requests. */
         assert_true(stats.txns < 40);
 }
@@ -119,12 +119,12 @@ static void test_fewer_transactions(void **state)
         close_pair(&p);
 }
 
-/* What is left of readers that went away does not keep others from getting anything. */
+/* State of readers that have stopped does not block new readers. */
 static void test_many_files(void **state)
 {
         static uint8_t buf[REQUEST];
 
-        /* They stop half way, and time passes; or read to the end. */
+        /* They stop half way and time passes, or they read to the end. */
         for (int whole = 0; whole < 2; whole++) {
                 struct pair p;
 
@@ -143,7 +143,7 @@ static void test_many_files(void **state)
         }
 }
 
-/* What this mount changed is seen at once, flushed or not. */
+/* A change by this mount is read at once, flushed or not. */
 static void test_own_changes(void **state)
 {
         struct pair p;
@@ -191,7 +191,7 @@ static void test_own_changes(void **state)
         close_pair(&p);
 }
 
-/* What another mount changed is seen after a while, and by who asks for it. */
+/* A change by another mount is read after the promised time, or after fs_drop_read_ahead. */
 static void test_changes_of_others(void **state)
 {
         struct pair p;
@@ -215,12 +215,12 @@ static void test_changes_of_others(void **state)
         close_pair(&p);
 }
 
-/* Several readers and a writer of the mount on one file. */
+/* Several readers and a writer of one file in one mount. */
 struct crowd {
         struct pair p;
         uint64_t ino;
         _Atomic bool done;
-        _Atomic unsigned written; /* what every byte of the file is at least, as last known */
+        _Atomic unsigned written; /* lower bound of every byte of the file */
 };
 
 static void *crowd_reader(void *arg)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* rename(2) and renameat2(2): every combination of what is moved and what is in the way. */
+/* rename(2) and renameat2(2): every combination of source and target. */
 #include "fixture.h"
 
 #include <linux/fs.h>
 
-/* What stands at a name before and after. */
+/* Kinds of source and target. */
 enum what { NOTHING, FILE_A, SYMLINK, EMPTY_DIR, FULL_DIR };
 
 static void make(struct fixture *f, uint64_t dir, const char *name, enum what what)
@@ -27,7 +27,7 @@ static void make(struct fixture *f, uint64_t dir, const char *name, enum what wh
         }
 }
 
-/* The error that rename(2) gives by what it moves and what is in the way. */
+/* Returns the error that rename(2) gives for a source and a target. */
 static int expected(enum what from, enum what to, unsigned flags)
 {
         bool from_dir = from == EMPTY_DIR || from == FULL_DIR, to_dir = to == EMPTY_DIR || to == FULL_DIR;
@@ -115,7 +115,7 @@ static void test_flags(void **state)
         assert_string_equal(names(f, ROOT), "a/b/");
 }
 
-/* Two names of one file: rename does nothing and says so. */
+/* Two names of one file: rename succeeds and does nothing. */
 static void test_same_inode(void **state)
 {
         struct fixture *f = *state;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Registrations: who keeps whom out, what an evicted mount can still do (nothing), and what the table
- * says. */
+/* Sessions: which mounts exclude which, that an evicted mount changes nothing, and the table of mounts. */
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
 #include "mounts.h"
@@ -78,10 +77,10 @@ static void test_entry(void **state)
         assert_int_equal(count_mounts(), 1);
         make(&m, "file");
         mount_close(&m);
-        assert_int_equal(count_keys(site.bottom, "p"), 0); /* the status and markers too */
+        assert_int_equal(count_keys(site.bottom, "p"), 0); /* the status and the markers, too */
 }
 
-/* Each mount makes inodes with numbers of its own. */
+/* Mounts use disjoint ranges of inode numbers. */
 static void test_numbers(void **state)
 {
         struct mount a, b;
@@ -161,7 +160,7 @@ static int clear_meta(struct kv_txn *t, void *arg)
         return kv_clear(t, fmt_slice(&k));
 }
 
-/* Nothing is written into a store that is none of ours. */
+/* Nothing is written into a store without a file system of this format. */
 static void test_no_file_system(void **state)
 {
         struct err_text text = { "" };
@@ -174,7 +173,7 @@ static void test_no_file_system(void **state)
         site_format(&site);
 }
 
-/* A file system is not erased below those who have it mounted, where no lock keeps the eraser away. */
+/* A mounted file system is not erased, where no lock of the store prevents it. */
 static void test_mkfs(void **state)
 {
         const struct maint_mkfs_opts mkfs = { .block_size = 4096, .force = true };
@@ -190,7 +189,7 @@ static void test_mkfs(void **state)
         mount_close(&m);
 }
 
-/* The conflict: a commit that the stand-in has land late must not land on what came after it. */
+/* The read conflict: a commit that the stand-in delays must not overwrite what was committed after it. */
 static int set_damaged(struct kv_txn *t, void *arg)
 {
         struct fmt_key k;
@@ -218,7 +217,7 @@ static void test_damaged_entry(void **state)
         mount_close(&m);
 }
 
-/* Entries of processes that are gone are cleared by the next mount on their machine, by no other. */
+/* Entries of processes that have ended are cleared by the next mount on the same machine, by no other. */
 static void test_gone(void **state)
 {
         struct mount dead, m;
@@ -232,7 +231,7 @@ static void test_gone(void **state)
         assert_int_equal(count_keys(site.bottom, "p"), 0);
 }
 
-/* What was mounted before this machine was started is gone, if only this machine can use the store. */
+/* Mounts from before the last boot of this machine have ended, if only this machine can use the store. */
 static void test_former_boot(void **state)
 {
         const struct mount_opts before = { .exclusive = true, .boot_id = "before" };
@@ -251,8 +250,8 @@ static void test_former_boot(void **state)
         }
 }
 
-/* Many register at the same time, over a store with conflicts and unknown results: whatever happens, an
- * exclusive one is alone, and each has one entry. */
+/* Many mounts register at the same time, over a store with conflicts and unknown results: an exclusive one is
+ * alone, and each has one entry. */
 #define CROWD 6
 
 struct crowd {
@@ -346,7 +345,7 @@ static void test_evict(void **state)
         mount_close(&other);
 }
 
-/* A mount that does nothing notices by its watch. */
+/* An idle mount learns of its eviction by its watch. */
 static void test_evict_idle(void **state)
 {
         struct mount victim;
@@ -358,12 +357,12 @@ static void test_evict_idle(void **state)
         mount_close(&victim);
 }
 
-/* A mount that is evicted in the middle of whatever it does: from the moment at which the eviction is
- * committed not one byte of the store changes. */
+/* A mount is evicted in the middle of its operations: after the commit of the eviction no byte of the store
+ * changes. */
 struct worker {
         struct mount *m;
         unsigned me;
-        int ended; /* how */
+        int ended; /* the error that ended it */
 };
 
 static void *work(void *arg)
@@ -431,7 +430,7 @@ static void test_evict_exclusive_under_load(void **state)
         evict_under_load(true);
 }
 
-/* The store's own call is held up while the mount is evicted. */
+/* The mount is evicted while a call of its store is delayed. */
 struct paused {
         struct mount *victim;
         unsigned runs;

@@ -80,7 +80,7 @@ static void test_list_remove(void **state)
         assert_fails(fs_removexattr(f->fs, 987654321, str("user.a")), ENOENT);
 }
 
-/* They end with their inode, and a rename or new link leaves them alone. */
+/* They are removed with their inode; rename and link do not change them. */
 static void test_life(void **state)
 {
         struct fixture *f = *state;

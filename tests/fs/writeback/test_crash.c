@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A mount dies at any of the commits of a flush, with others in flight beside it: the store is clean for
- * the checker, the file shows no zeros where data came before what is there, and nothing of what was in
- * flight ever appears when another mount makes the file longer. The same while the file is still written,
- * and the size follows in steps. */
+/* A mount dies at any commit of a flush, with other commits in flight: the checker finds nothing, the file
+ * has no zeros before data that was written later, and data in flight never appears when another mount
+ * extends the file. The same while the file is still being written and its size is committed in steps. */
 #include "fixture.h"
 #include "fs/writeback/dirty_blocks.h"
 #include "kv/testing/testing.h"
@@ -11,12 +10,12 @@
 
 #define BLOCK 4096u
 #define PLAN  40000u             /* five blocks a transaction */
-#define OLD   (23 * BLOCK + 100) /* bytes committed before */
-#define NEW   (90 * BLOCK + 7)   /* bytes of the file when all is written */
+#define OLD   (23 * BLOCK + 100) /* size committed before */
+#define NEW   (90 * BLOCK + 7)   /* size after all writes */
 
 static uint8_t before[NEW], after[NEW];
 
-/* What the mount writes: over the first blocks, but for some, and far beyond the end. */
+/* The writes of the mount: over the first blocks, except for a hole, and far beyond the end. */
 struct way {
         const char *name;
         uint64_t old;                /* size before */
@@ -35,13 +34,13 @@ static const struct way ways[] = {
 
 static const struct fs_writeback_opts lazy = { .age_ms = 1000000, .threads = 3, .pid = "the dying mount" };
 
-/* A quarter of it is a step. */
+/* A size step is a quarter of it. */
 static const struct fs_writeback_opts little = { .age_ms = 1000000,
                                                  .threads = 3,
                                                  .pid = "the dying mount",
                                                  .inode_bytes = 32 * (sizeof(struct dirty_block) + BLOCK) };
 
-/* In requests of at most so many bytes, until one fails. */
+/* Writes in requests of at most MOST bytes, until one fails. */
 static void write_all(struct fs *fs, uint64_t ino, uint64_t from, uint64_t to, const uint8_t *data,
                       size_t most)
 {
@@ -54,8 +53,8 @@ static void write_all(struct fs *fs, uint64_t ino, uint64_t from, uint64_t to, c
         }
 }
 
-/* Whether block after block is as it was or as it was to be; behind the old end only as it was to be. UNIT:
- * of what is written at once; requests that end within blocks may be there up to their end. */
+/* Checks that each block is old or new, and new behind the old end. UNIT: bytes of a request; the data of
+ * a request that ends within a block may be there up to its end. */
 static void check_bytes(const struct way *w, const uint8_t *got, uint64_t size, uint64_t unit)
 {
         for (uint64_t block = 0; block < size; block += unit) {
@@ -92,7 +91,7 @@ static int unregister_body(struct kv_txn *t, void *arg)
         return kv_clear(t, fmt_slice(&k));
 }
 
-/* Another mount goes on with what is left. */
+/* Another mount opens the store after the crash. */
 static void check_left(struct fixture *f, const struct way *w, uint64_t ino, uint64_t unit, unsigned n)
 {
         static uint8_t got[2 * NEW];
@@ -101,7 +100,8 @@ static void check_left(struct fixture *f, const struct way *w, uint64_t ino, uin
 
         fixture_check(f, NULL);
         if (n % 5 == 4) {
-                /* Unlinked before the mount is known to be dead, so that nobody has cleared anything. */
+                /* Unlinked before the mount is known to be dead, so that no collector has cleared
+                 * anything. */
                 assert_ok(kv_run(f->store, KV_WRITE, register_body, NULL));
                 assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
                 assert_ok(fs_unlink(f->fs, ROOT, str("file")));
@@ -115,7 +115,7 @@ static void check_left(struct fixture *f, const struct way *w, uint64_t ino, uin
         assert_true(size >= w->old && size <= (w->to > w->old ? w->to : w->old));
         assert_int_equal(get(f, ino, 0, got, sizeof(got)), size);
         check_bytes(w, got, size, unit);
-        /* Nothing of what was in flight comes to light. */
+        /* Data in flight does not appear. */
         switch (n % 4) {
         case 0:
                 assert_ok(truncate_to(f, ino, 2 * NEW));
@@ -140,7 +140,7 @@ static void check_left(struct fixture *f, const struct way *w, uint64_t ino, uin
         fixture_close(f);
 }
 
-/* False: it did not come to commit N. MOST: bytes of a request. */
+/* Returns false if there was no commit N. MOST: bytes of a request. */
 static bool crash_at(const struct way *w, const struct fs_writeback_opts *writeback, size_t most, unsigned n,
                      bool after_commit)
 {
@@ -158,7 +158,7 @@ static bool crash_at(const struct way *w, const struct fs_writeback_opts *writeb
         ino = new_file(&f, ROOT, "file");
         write_all(f.fs, ino, 0, w->old, before, NEW);
         fs_close(f.fs);
-        /* Collectors leave alone what it is writing, as long as it lives. */
+        /* Collectors respect its intent record while its session lives. */
         if (writeback == &little)
                 assert_ok(kv_run(f.store, KV_WRITE, register_body, NULL));
 
@@ -201,7 +201,7 @@ static void test_every_commit(void **state)
         every_commit(&lazy, NEW);
 }
 
-/* Requests that end within blocks, and others. */
+/* Requests that end within blocks, and requests of whole blocks. */
 static void test_every_commit_of_a_stream(void **state)
 {
         every_commit(&little, 7000);

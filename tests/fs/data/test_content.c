@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Data: reads, writes, truncation, holes, fallocate. What lies beyond the end must never come back. */
+/* Data: reads, writes, truncation, holes, fallocate. Data beyond the end must never reappear. */
 #include "fixture.h"
 
 #include <linux/falloc.h>
@@ -121,7 +121,7 @@ static void test_append(void **state)
         assert_data(f, file, 10000, "end", 3);
 }
 
-/* Every alignment of a piece against the blocks. */
+/* Writes at every alignment to the blocks. */
 static void test_alignments(void **state)
 {
         static const uint64_t edges[] = { 0, 1, BS - 1, BS, BS + 1, 2 * BS - 1, 2 * BS, 3 * BS + 7, 5 * BS };
@@ -158,7 +158,7 @@ static void test_large(void **state)
         size_t len = 5 * 1024 * 1024 + 12345;
         uint8_t *data = pattern(len, 2);
 
-        write_all(f, file, 777, data, len); /* more than one transaction is planned for */
+        write_all(f, file, 777, data, len); /* more than one transaction */
         assert_data(f, file, 777, data, len);
         assert_data(f, file, 777 + 1000000, data + 1000000, 1 << 20);
         assert_int_equal(attr(f, file).size, 777 + len);
@@ -167,7 +167,7 @@ static void test_large(void **state)
         free(data);
 }
 
-/* Bytes cut off must not show again, whichever way the file grows afterwards. */
+/* Truncated bytes must not reappear, however the file grows afterwards. */
 static void test_stale_bytes(void **state)
 {
         static const uint64_t cuts[] = { 0, 1, 100, BS - 1, BS, BS + 1, 2 * BS, 9 * BS + 5 };
@@ -225,7 +225,7 @@ static void test_sparse(void **state)
         assert_int_equal(fs_lseek(f->fs, file, 0, SEEK_SET, &at), -EINVAL);
 }
 
-/* Files of any size are made, read, cut and removed in no time while they hold little. */
+/* A large sparse file is created, read, truncated and removed at the cost of its data, not of its size. */
 static void test_huge(void **state)
 {
         struct fixture *f = *state;
@@ -250,7 +250,7 @@ static void test_huge(void **state)
         assert_int_equal(count_keys(f->store, "f"), 0);
 }
 
-/* Part of a write at the limit is done, as POSIX wants. */
+/* A write at the size limit is shortened, as POSIX demands. */
 static void test_write_at_limit(void **state)
 {
         struct fixture *f = *state;
@@ -327,7 +327,7 @@ static void test_fallocate(void **state)
         assert_true(fs_fallocate(f->fs, ROOT, 0, 0, 1) < 0);
 }
 
-/* Blocks of zeros need no room, nor do zeros at the end of one. */
+/* Blocks of zeros take no space, nor do zeros at the end of a block. */
 static void test_zeros(void **state)
 {
         struct fixture *f = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Attributes: chmod, chown, utimens, the bits that writing drops, and atime by policy. */
+/* Attributes: chmod, chown, utimens, the mode bits that a write drops, and the atime policies. */
 #include "fixture.h"
 
 static struct fs_attr set_attr(struct fixture *f, uint64_t ino, struct fs_setattr set)
@@ -83,7 +83,7 @@ static void test_utimens(void **state)
         assert_times(a.ctime, past);
         assert_times(attr(f, file).ctime, past);
 
-        /* A directory's times are also changed by those who change its names: the later word counts. */
+        /* A directory's times are also changed by changes of its names: the later change counts. */
         new_file(f, dir, "a");
         a = set_attr(f, dir, (struct fs_setattr){ .set = FS_SET_MTIME, .mtime = future });
         assert_times(attr(f, dir).mtime, future);

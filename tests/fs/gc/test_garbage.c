@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The collector in a store whose 'g' holds what it should not: it must end, and collect the rest. */
+/* The collector in a store with damaged entries under 'g': it must end, and collect the valid ones. */
 #include "fixture.h"
 
 #include "format/format.h"
@@ -52,7 +52,7 @@ static void test_strange_entries(void **state)
         assert_int_equal(attr(f, ROOT).nlink, 2);
 }
 
-/* Neither a damaged record nor damaged blocks keep the others from being collected. */
+/* A damaged record or damaged blocks do not prevent the collection of other inodes. */
 static void test_damaged_inode(void **state)
 {
         struct fixture *f = *state;

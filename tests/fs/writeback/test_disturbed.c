@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Another mount does something to a file while it streams: changes its attributes, appends to it, makes it
- * longer, writes into it, cuts it, or takes it away. Whatever the order, what is there in the end can be
- * explained, and the checker finds nothing.
+/* Another mount changes a file while it is streamed: its attributes, its end, its data, its size, or its
+ * name. In any order the final content is explained by the writes, and the checker finds nothing.
  *
- * test_writeback_disturbed SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */
+ * test_disturbed SPEC: "mem", "mem+fault", "fdb", ...; environment ASHLAR_SEED, ASHLAR_ROUNDS. */
 #include "fs/writeback/writeback.h"
 #include "stream.h"
 
@@ -11,12 +10,12 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
-#define THEIRS 251u               /* what the other mount writes; no byte of the pattern */
-#define FAR    (2 * STREAM_BYTES) /* longer than what is written */
+#define THEIRS 251u               /* byte that the other mount writes; not in the pattern */
+#define FAR    (2 * STREAM_BYTES) /* beyond the end of the stream */
 
 static uint64_t seed, rounds;
 
-/* What a byte below the writer's end may be beside the pattern. */
+/* Legal bytes below the writer's end besides the pattern. */
 enum { MAY_BE_ZERO = 1, MAY_BE_THEIRS = 2 };
 
 enum what { ATTRIBUTES, LONGER, INTO, CUT, ZERO, GONE };
@@ -26,8 +25,8 @@ struct disturber {
         enum what what;
         struct rng rng;
         uint8_t allowed[STREAM_BYTES];
-        uint64_t least; /* the file is at least so long in the end */
-        bool far;       /* somebody made it longer than the writer does */
+        uint64_t least; /* lower bound of the final size */
+        bool far;       /* the other mount extended it beyond the stream */
         uint32_t mode;
         unsigned done;
         pthread_t thread;
@@ -43,7 +42,7 @@ static uint64_t some(struct disturber *d, uint64_t n)
         return rng_below(&d->rng, n);
 }
 
-/* What is written from now on is there in the end, all of it. */
+/* All data written from now on is there in the end. */
 static uint64_t writer_is_at(const struct disturber *d)
 {
         return atomic_load(&d->w->under_way);
@@ -55,9 +54,9 @@ static void allow(struct disturber *d, uint64_t from, uint64_t to, uint8_t what)
                 d->allowed[i] |= what;
 }
 
-/* ---- what the other mount does ------------------------------------------------------------------------ */
+/* ---- changes by the other mount ----------------------------------------------------------------------- */
 
-/* What the writer does meanwhile may make it longer again. */
+/* The writer may extend it again. */
 static int set_size(struct disturber *d, uint64_t size)
 {
         struct fs_setattr set = { .set = FS_SET_SIZE, .size = size };
@@ -91,7 +90,7 @@ static void do_attributes(struct disturber *d)
         }
 }
 
-/* Nothing that the writer wrote is lost by it. */
+/* No data of the writer is lost. */
 static void do_longer(struct disturber *d)
 {
         static uint8_t theirs[3000];
@@ -190,7 +189,7 @@ static void *disturber_main(void *arg)
         return NULL;
 }
 
-/* ---- what is there then ------------------------------------------------------------------------------- */
+/* ---- the final content -------------------------------------------------------------------------------- */
 
 static void check_bytes(const struct disturber *d)
 {
@@ -218,8 +217,8 @@ static void check_bytes(const struct disturber *d)
         }
 }
 
-/* Nothing of what was in flight comes to light when it becomes longer, and all of it adds up again when it is
- * written once more. */
+/* Data in flight does not appear when the file is extended, and st_blocks is right after it is written
+ * again. */
 static void check_after(struct disturber *d)
 {
         struct stream *s = d->w->s;
@@ -302,7 +301,7 @@ static void rounds_of(enum what what)
                 one_round(seed + i, what);
 }
 
-/* Of what an evicted mount wrote there is a prefix, and nothing behind it; and it is told. */
+/* A prefix of the data of an evicted mount is there, nothing else, and the loss is reported. */
 static void evicted_round(uint64_t number)
 {
         struct stream_opts opts = { .faults = true };
@@ -325,7 +324,7 @@ static void evicted_round(uint64_t number)
         stream_evict(&s);
         size = attr(&s.b, w.ino).size;
         writer_join(&w);
-        /* Without a session, writes are taken, and their loss is told behind them, if there is any. */
+        /* Without a session writes succeed, and a loss is reported later, if there is any. */
         if (size < w.len)
                 assert_fails(fs_fsync(s.a.fs, w.ino), ERR_FENCED);
         assert_int_equal(fs_writeback_bytes(s.a.fs), 0);

@@ -19,7 +19,7 @@ void must_fail(const char *cond, const char *file, int line)
         abort();
 }
 
-/* ---- the spy --------------------------------------------------------------------------------------- */
+/* ---- the counting store -------------------------------------------------------------------------------- */
 
 struct spy_txn {
         struct filter_txn filter;
@@ -75,15 +75,15 @@ static int spy_commit(struct kv_txn *txn)
                 return r;
         s->blind += t->blocks && kv_is_blind(txn);
         s->reading += t->blocks && !kv_is_blind(txn) && !t->record;
-        s->announced += t->garbage_set;
-        s->ended += t->garbage_cleared && t->record; /* a collector finds nothing to do to the record */
+        s->intents += t->garbage_set;
+        s->ended += t->garbage_cleared && t->record; /* a collector does not change the record */
         s->records += t->record;
         return r;
 }
 
 static int spy_close(struct kv_store *s)
 {
-        free(s); /* what is below is B's */
+        free(s); /* the store below belongs to B */
         return 0;
 }
 
@@ -127,7 +127,7 @@ static void fill_pattern(void)
                 stream_pattern[i] = (uint8_t)(1 + (i * UINT64_C(0x9e3779b97f4a7c15) >> 40) % 250);
 }
 
-/* Each has its 'p' entry and its markers under its pid. */
+/* Each mount has its entry under 'p' and its markers under its mount id. */
 static void open_mount(struct stream *s, struct fixture *f, struct fs_writeback_opts *writeback)
 {
         struct fmt_key markers, entry;
@@ -172,7 +172,7 @@ void stream_open(struct stream *s, const char *spec, uint64_t seed, const struct
         fs_close(s->b.fs);
         s->spy = spy_open(s->b.store);
         s->spy->full_bytes = a.inode_bytes;
-        s->b.opts.no_read_ahead = true; /* so that a mount sees at once what another flushed */
+        s->b.opts.no_read_ahead = true; /* so that a mount reads what another flushed at once */
         s->a = s->b;
         s->a.store = &s->spy->filter.base;
         s->a.opts.no_read_ahead = !o->read_ahead;
@@ -283,7 +283,7 @@ static void compare(const struct reader *r, const uint8_t *got, uint64_t at, siz
 
 #define READ_MAX 60000u
 
-/* Of [0, SIZE), which is there. */
+/* Chooses a range within [0, SIZE). */
 static void read_one(struct reader *r, struct fixture *f, struct rng *rng, uint64_t size, bool at_end)
 {
         static _Thread_local uint8_t buf[READ_MAX];
@@ -333,7 +333,7 @@ static void *watcher_main(void *arg)
                 must(a.size <= r->w->len);
                 must(a.mtime.tv_sec >= mtime.tv_sec);
                 mtime = a.mtime;
-                /* Privileges are gone before what was written without them shows. */
+                /* The privilege bits are dropped before data written without them is visible. */
                 must(r->w->kill_from == 0 || a.size <= r->w->kill_from + r->w->most || !(a.mode & 06000));
                 seen = a.size;
                 if (seen > 0)

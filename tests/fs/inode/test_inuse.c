@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of inodes in use against plain counters. */
+/* The table of referenced inodes, compared with plain counters. */
 #include "base/rng.h"
 #include "fs/inode/inode.h"
 
@@ -28,7 +28,7 @@ static uint64_t seed(void)
         return s >> 32;
 }
 
-/* Numbers as they occur: dense runs, and some far away. */
+/* Inode numbers: dense runs, and some far away. */
 static uint64_t number(uint64_t i)
 {
         return i < INODES / 2 ? i + 1 : i < INODES - 10 ? (i << 20) + i : UINT64_MAX - (i - (INODES - 10));

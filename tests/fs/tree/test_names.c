@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names: lookup, making and removing them, and what that does to link counts and times. */
+/* Names: lookup, create, link and unlink, and their effects on link counts and times. */
 #include "fixture.h"
 
 #include <sys/sysmacros.h>
@@ -252,7 +252,7 @@ static void test_rmdir(void **state)
         assert_fails(look(f, ROOT, "dir", NULL), ENOENT);
 }
 
-/* A directory that is gone and still referenced takes no more names. */
+/* A removed directory that is still referenced takes no more names. */
 static void test_removed_directory(void **state)
 {
         struct fixture *f = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A flush whose commit does not return, as long as the test wants, and what goes on beside it. */
+/* A flush whose commit is delayed by the test, and other operations at the same time. */
 #include "fixture.h"
 #include "fs/writeback/writeback.h"
 #include "kv/layer/filter.h"
@@ -8,11 +8,11 @@
 
 #define BLOCK 4096u
 
-/* A store in which one commit is held up. */
+/* A store that delays one commit. */
 struct gate {
         struct filter filter;
 
-        pthread_mutex_t lock; /* protects what follows */
+        pthread_mutex_t lock; /* protects the members below */
         pthread_cond_t turned;
         bool armed, holding;
 };
@@ -61,10 +61,10 @@ static struct gate *gate_open(struct kv_store *below)
         return g;
 }
 
-/* A mount with one thread for flushes, and a file of which a flush is being held. */
+/* A mount with one flush thread, and a file whose flush is delayed. */
 struct held {
-        struct fixture f; /* the mount on the store, without the gate */
-        struct fixture a; /* the one that buffers, through it */
+        struct fixture f; /* a mount on the store below the gate */
+        struct fixture a; /* the mount with the write-back cache, through the gate */
         struct gate *gate;
         uint64_t ino;
         pthread_t flusher;
@@ -118,7 +118,8 @@ static void held_close(struct held *h)
         fixture_close(&h->f);
 }
 
-/* The mount itself sees what is on its way, and what is written meanwhile. Others see it when it is there. */
+/* The mount itself reads data that is being flushed, and data written since. Others read it after the
+ * commit. */
 static void test_seen(void **state)
 {
         struct held h;
@@ -137,8 +138,8 @@ static void test_seen(void **state)
         held_close(&h);
 }
 
-/* Who loses deadline leaves a flush of this file to the threads: there is but one, which does not wait for
- * what is held, but flushes another file meanwhile. */
+/* A caller whose deadline passes leaves the flush to the flush thread. That one does not wait for the delayed
+ * commit, and flushes another file. */
 static void test_threads_stay_free(void **state)
 {
         static uint8_t big[600 * BLOCK];
@@ -154,7 +155,7 @@ static void test_threads_stay_free(void **state)
         memset(big, 'b', sizeof(big));
         other = new_file(&h.a, ROOT, "other");
         assert_int_equal(fs_write(h.a.fs, other, 0, slice_of(big, sizeof(big)), 0), sizeof(big));
-        assert_ok(fs_flush(h.a.fs, other)); /* too large for this thread */
+        assert_ok(fs_flush(h.a.fs, other)); /* too large for the calling thread */
         assert_data(&h.f, other, 0, big, sizeof(big));
         held_release(&h);
         assert_ok(fs_sync(h.a.fs));
