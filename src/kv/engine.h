@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The store contract from below: what an engine or a layer implements. Only for src/kv.
  *
- * Callers come through kv.c, which checks arguments and states. An implementation sees only: keys of at most
+ * Callers come through front.c, which checks arguments and states. An implementation sees only: keys of at most
  * KV_KEY_MAX bytes, values of at most limits.value_bytes, writes in KV_WRITE transactions, no write while a
  * range is open, and nothing after commit but `end`.
  */
@@ -54,14 +54,14 @@ struct kv_ops {
         void (*get_start)(struct kv_txn *t, struct kv_read *r);
         void (*get_wait)(struct kv_txn *t, struct kv_read *r);
 
-        /* r->txn and r->opts are set, r->returned is 0, r->priv NULL. kv.c enforces `limit`, too. */
+        /* r->txn and r->opts are set, r->returned is 0, r->priv NULL. front.c enforces `limit`, too. */
         void (*range_start)(struct kv_txn *t, struct kv_range *r);
         int (*range_next)(struct kv_range *r, struct slice *ret_key, struct slice *ret_value);
         void (*range_end)(struct kv_range *r);
 
         int (*set)(struct kv_txn *t, struct slice key, struct slice value);
         int (*set_reserve)(struct kv_txn *t, struct slice key, size_t len, void **ret);
-        /* NULL: kv.c reads, changes and sets the value. */
+        /* NULL: front.c reads, changes and sets the value. */
         int (*patch)(struct kv_txn *t, struct slice key, size_t at, struct slice data);
         int (*clear)(struct kv_txn *t, struct slice key);
         int (*clear_range)(struct kv_txn *t, struct slice begin, struct slice end);

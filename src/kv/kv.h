@@ -8,7 +8,7 @@
  * Threads: any number of threads may use a store, one at a time a transaction.
  * Lifetimes: a slice that a read returns is valid until the transaction writes again or ends. Slices passed
  * in are copied before the call returns, unless stated otherwise.
- * Errors: negative, see base/err.h. Rules marked "asserted" are checked by kv.c; breaking one aborts.
+ * Errors: negative, see base/err.h. Rules marked "asserted" are checked by front.c; breaking one aborts.
  */
 #ifndef KV_KV_H
 #define KV_KV_H
