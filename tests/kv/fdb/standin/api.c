@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MAX_API_VERSION 730 /* newer than what is asked for */
+#define MAX_API_VERSION 730 /* newer than the version that is selected */
 #define WATCHES_DEFAULT 10000
 
 static bool selected;
@@ -66,32 +66,27 @@ struct cluster *cluster_of(const char *file)
         const struct kv_mem_opts opts = { .watches = 1000000 };
         struct cluster *c;
 
-        pthread_mutex_lock(&standin.lock);
-        for (c = standin.clusters; c && strcmp(c->file, file) != 0; c = c->next)
-                continue;
-        if (!c) {
-                c = calloc(1, sizeof(*c));
-                c->file = strdup(file);
-                pthread_mutex_init(&c->lock, NULL);
-                if (kv_mem_open_with(&opts, &c->store) < 0)
-                        abort();
-                c->next = standin.clusters;
-                standin.clusters = c;
-        }
-        pthread_mutex_unlock(&standin.lock);
+        LOCK_GUARD(&standin.lock);
+        list_each(c, &standin.clusters, link)
+                if (strcmp(c->file, file) == 0)
+                        return c;
+        c = calloc(1, sizeof(*c));
+        c->file = strdup(file);
+        lock_init(&c->lock);
+        list_init(&c->anchors);
+        if (kv_mem_open_with(&opts, &c->store) < 0)
+                abort();
+        list_append(&standin.clusters, &c->link);
         return c;
 }
 
-/* A file that holds anything but name:id@... is none. */
+/* Whether the file begins with name:id@... */
 static bool is_cluster_file(const char *file)
 {
         char line[256] = "";
-        FILE *f = fopen(file, "r");
-        bool ok = f && fgets(line, sizeof(line), f) && strchr(line, ':') && strchr(line, '@');
+        _cleanup_fclose_ FILE *f = fopen(file, "r");
 
-        if (f)
-                fclose(f);
-        return ok;
+        return f && fgets(line, sizeof(line), f) && strchr(line, ':') && strchr(line, '@');
 }
 
 EXPORT fdb_error_t fdb_create_database(const char *cluster_file, FDBDatabase **out)
@@ -103,22 +98,22 @@ EXPORT fdb_error_t fdb_create_database(const char *cluster_file, FDBDatabase **o
         d = calloc(1, sizeof(*d));
         d->cluster = cluster_of(cluster_file);
         d->max_watches = WATCHES_DEFAULT;
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.counts.databases++;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         *out = d;
         return 0;
 }
 
 EXPORT void fdb_database_destroy(FDBDatabase *d)
 {
-        /* Cancelled watches are taken down by the network thread, which is not waited for. */
+        /* The network thread removes cancelled watches, without waiting for this thread. */
         while (atomic_load(&d->watches) > 0)
                 usleep(1000);
         free(d);
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.counts.databases--;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
 }
 
 EXPORT fdb_error_t fdb_database_set_option(FDBDatabase *d, int option, const uint8_t *value, int length)
@@ -138,31 +133,31 @@ EXPORT void standin_get_counts(struct standin_counts *ret);
 
 EXPORT void standin_set_faults(const struct standin_faults *f)
 {
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         if (f->seed)
                 rng_seed(&standin.rng, f->seed);
         standin.faults = *f;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
 }
 
 EXPORT void standin_set_away(bool on)
 {
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.away = on;
         pthread_cond_signal(&standin.wake);
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
 }
 
 EXPORT void standin_set_locked(bool on)
 {
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.locked = on;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
 }
 
 EXPORT void standin_get_counts(struct standin_counts *ret)
 {
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         *ret = standin.counts;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
 }

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside the stand-in: futures and the network thread (network.c), transactions (transaction.c), the rest of
- * the API and the controls (api.c). */
+/* Inside the stand-in: futures and the network thread (network.c), transactions (transaction.c), read
+ * versions (version.c), the rest of the API and the controls (api.c). */
 #ifndef STANDIN_INTERNAL_H
 #define STANDIN_INTERNAL_H
 
+#include "base/list.h"
+#include "base/lock.h"
 #include "base/rng.h"
 #include "kv/engine.h"
 #include "kv/fdb/capi.h"
 #include "standin.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* Each function has the type under which the backend calls it. */
+/* Each function has the type under which the engine calls it. */
 #define FUNCTION(name) EXPORT __typeof__(*((struct fdb_api *)0)->name) fdb_##name
 FUNCTION(get_error);
 FUNCTION(error_predicate);
@@ -53,29 +54,28 @@ FUNCTION(transaction_get_committed_version);
 FUNCTION(transaction_on_error);
 
 struct cluster {
-        struct cluster *next;
+        struct list_link link; /* in standin.clusters */
         char *file;
         struct kv_store *store;
 
-        pthread_mutex_t lock;
-        struct anchor *anchors; /* newest first */
-        unsigned handed_out;
+        struct lock lock;
+        struct list_link anchors; /* struct anchor, oldest first */
+        unsigned versions_returned;
 };
 
-/* A version that was handed out may be asked for again for some seconds: until then this transaction keeps it
- * in the store. */
+/* Keeps a version in the store for some seconds after it was returned, so that transactions can begin at
+ * it. */
 struct anchor {
-        struct anchor *next;
+        struct list_link link;
         struct kv_txn *txn;
         int64_t version;
         uint64_t since_ns;
 };
 
-/* The version that AT reads (NULL: the newest), which can be begun at from now on. */
+/* Returns the version that AT reads (NULL: the newest) and keeps it. */
 int64_t version_keep(struct cluster *c, struct kv_txn *at);
-/* A transaction at VERSION, NULL: too old. */
+/* A transaction at VERSION; NULL: the version is too old. */
 struct kv_txn *begin_at(struct cluster *c, int64_t version);
-uint64_t now_ns(void);
 
 struct FDB_database {
         struct cluster *cluster;
@@ -84,14 +84,14 @@ struct FDB_database {
 };
 
 struct FDB_future {
-        unsigned refs; /* standin.lock, as all up to the results */
+        unsigned refs; /* standin.lock, as all fields up to the results */
         bool ready, cancelled;
         fdb_error_t err;
         FDBCallback callback;
         void *callback_arg;
         bool is_watch, watch_done;
 
-        /* Results, written before it is ready. */
+        /* Results, written before READY is set. */
         int64_t number;
         bool present;
         uint8_t *data;
@@ -103,42 +103,44 @@ struct FDB_future {
         struct kv_watch *watch;
         FDBDatabase *watch_db;
 
-        /* What the network thread does when it is due, which makes it ready; NULL: nothing more than that. */
+        /* Runs in the network thread when the future is due, and makes it ready; NULL: it only becomes
+         * ready. */
         void (*act)(FDBFuture *f);
         FDBTransaction *tr;
         struct cluster *cluster;
-        struct kv_txn *late; /* a commit that is told as failed before it takes place */
+        struct kv_txn *late; /* a commit that takes place after it was reported as failed */
 };
 
 /* State of the library. */
 extern struct standin {
-        pthread_mutex_t lock;
+        struct lock lock;
         pthread_cond_t wake;
         struct rng rng;
         struct standin_faults faults;
         struct standin_counts counts;
         bool away, locked, stopping;
-        struct cluster *clusters;
-        struct task *tasks; /* in order of their time */
+        struct list_link clusters; /* struct cluster */
+        struct list_link tasks;    /* struct task, in order of time */
 } standin;
 
-/* The faults as they are set now. Any thread, as all that follows. */
+/* The faults that are set now. This and all that follows: any thread. */
 struct standin_faults faults(void);
-/* Whether something with this probability happens now. */
+/* True with this probability. */
 bool happens(unsigned ppm);
 unsigned random_below(unsigned n);
 
 FDBFuture *future_new(void);
 /* Makes F ready, once; later calls do nothing. */
 void future_finish(FDBFuture *f, fdb_error_t err);
-/* F's act (or its end with f->err) in the network thread, after some microseconds. Takes a reference
- * meanwhile. ALWAYS: also while the cluster is away. */
+/* Has the network thread run f->act (or finish F with f->err) in US microseconds; holds a reference until
+ * then. ALWAYS: also while the cluster is away. */
 void future_post(FDBFuture *f, unsigned us, bool always);
-/* A future that is (or will soon be) ready with ERR, or with the results that are in it. */
+/* Returns F, which becomes ready at once or soon, with ERR or with the results in it. */
 FDBFuture *future_answer(FDBFuture *f, fdb_error_t err);
 void future_unref(FDBFuture *f);
 
 void transaction_unref(FDBTransaction *t);
+/* The cluster of a file; the first call makes it. */
 struct cluster *cluster_of(const char *file);
 
 #endif

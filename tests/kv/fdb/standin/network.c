@@ -2,35 +2,28 @@
 /* Futures, and the thread that completes them. */
 #include "internal.h"
 
-#include <stdlib.h>
-#include <time.h>
+#include "base/thread.h"
 
-struct standin standin = { .lock = PTHREAD_MUTEX_INITIALIZER };
+#include <stdlib.h>
+
+struct standin standin = {
+        .lock = LOCK_INIT,
+        .clusters = { &standin.clusters, &standin.clusters },
+        .tasks = { &standin.tasks, &standin.tasks },
+};
 
 struct task {
-        struct task *next;
+        struct list_link link;
         uint64_t due_ns;
         bool always;
         FDBFuture *f;
         void (*act)(FDBFuture *f);
 };
 
-uint64_t now_ns(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 struct standin_faults faults(void)
 {
-        struct standin_faults f;
-
-        pthread_mutex_lock(&standin.lock);
-        f = standin.faults;
-        pthread_mutex_unlock(&standin.lock);
-        return f;
+        LOCK_GUARD(&standin.lock);
+        return standin.faults;
 }
 
 bool happens(unsigned ppm)
@@ -40,12 +33,8 @@ bool happens(unsigned ppm)
 
 unsigned random_below(unsigned n)
 {
-        unsigned r;
-
-        pthread_mutex_lock(&standin.lock);
-        r = (unsigned)rng_below(&standin.rng, n);
-        pthread_mutex_unlock(&standin.lock);
-        return r;
+        LOCK_GUARD(&standin.lock);
+        return (unsigned)rng_below(&standin.rng, n);
 }
 
 /* ---- futures ------------------------------------------------------------------------------------- */
@@ -55,9 +44,9 @@ FDBFuture *future_new(void)
         FDBFuture *f = calloc(1, sizeof(*f));
 
         f->refs = 1;
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.counts.futures++;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         return f;
 }
 
@@ -74,13 +63,13 @@ void future_unref(FDBFuture *f)
 {
         bool last;
 
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         last = --f->refs == 0;
         if (last) {
                 standin.counts.futures--;
                 standin.counts.watches -= f->is_watch;
         }
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         if (last)
                 future_free(f);
 }
@@ -89,16 +78,16 @@ void future_finish(FDBFuture *f, fdb_error_t err)
 {
         FDBCallback callback;
 
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         if (f->ready) {
-                pthread_mutex_unlock(&standin.lock);
+                lock_release(&standin.lock);
                 return;
         }
         f->err = err;
         f->ready = true;
         callback = f->callback;
         f->callback = NULL;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         if (callback)
                 callback(f, f->callback_arg);
 }
@@ -108,38 +97,40 @@ static void finish_as_is(FDBFuture *f)
         future_finish(f, f->err);
 }
 
-/* Lock held. */
 static void post_locked(FDBFuture *f, void (*act)(FDBFuture *f), unsigned us, bool always)
 {
-        struct task *t = calloc(1, sizeof(*t)), **p;
+        struct task *t = calloc(1, sizeof(*t)), *later;
 
+        lock_assert_held(&standin.lock);
         f->refs++;
-        *t = (struct task){ .due_ns = now_ns() + us * UINT64_C(1000), .always = always, .f = f, .act = act };
-        for (p = &standin.tasks; *p && (*p)->due_ns <= t->due_ns; p = &(*p)->next)
-                continue;
-        t->next = *p;
-        *p = t;
+        *t = (struct task){
+                .due_ns = thread_now_ns() + us * UINT64_C(1000), .always = always, .f = f, .act = act
+        };
+        list_each(later, &standin.tasks, link)
+                if (later->due_ns > t->due_ns)
+                        break;
+        list_insert_before(&later->link, &t->link);
         pthread_cond_signal(&standin.wake);
 }
 
 void future_post(FDBFuture *f, unsigned us, bool always)
 {
-        pthread_mutex_lock(&standin.lock);
+        LOCK_GUARD(&standin.lock);
         post_locked(f, f->act ? f->act : finish_as_is, us, always);
-        pthread_mutex_unlock(&standin.lock);
 }
 
 FDBFuture *future_answer(FDBFuture *f, fdb_error_t err)
 {
         struct standin_faults now = faults();
         unsigned how = random_below(16);
-        bool at_once; /* some are ready from the beginning */
+        bool at_once;
 
         f->err = err;
         f->act = NULL;
-        pthread_mutex_lock(&standin.lock);
+        /* Some futures are ready when the client returns them. */
+        lock_acquire(&standin.lock);
         at_once = f->ready = how < 10 && !standin.away;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         if (!at_once)
                 future_post(f, happens(now.slow_ppm) ? now.slow_us : how == 15 ? 100 : 0, false);
         return f;
@@ -147,18 +138,18 @@ FDBFuture *future_answer(FDBFuture *f, fdb_error_t err)
 
 /* ---- cancelling ---------------------------------------------------------------------------------- */
 
-/* In the network thread, as the library does it. */
+/* Runs in the network thread, as in the library. */
 static void do_cancel(FDBFuture *f)
 {
         bool drop = false;
 
         if (f->watch) {
-                kv_unwatch(f->watch); /* from here on it does not fire */
+                kv_unwatch(f->watch); /* it does not fire any more */
                 f->watch = NULL;
-                pthread_mutex_lock(&standin.lock);
+                lock_acquire(&standin.lock);
                 drop = !f->watch_done;
                 f->watch_done = true;
-                pthread_mutex_unlock(&standin.lock);
+                lock_release(&standin.lock);
                 atomic_fetch_sub(&f->watch_db->watches, 1);
         }
         future_finish(f, FDB_OPERATION_CANCELLED);
@@ -168,13 +159,12 @@ static void do_cancel(FDBFuture *f)
 
 static void cancel(FDBFuture *f)
 {
-        pthread_mutex_lock(&standin.lock);
-        /* A fired watch still has to be taken from the store below. */
+        LOCK_GUARD(&standin.lock);
+        /* A watch that fired must still be removed from the store below. */
         if (!f->cancelled && (!f->ready || f->is_watch)) {
                 f->cancelled = true;
                 post_locked(f, do_cancel, 0, true);
         }
-        pthread_mutex_unlock(&standin.lock);
 }
 
 EXPORT void fdb_future_cancel(FDBFuture *f)
@@ -190,25 +180,21 @@ EXPORT void fdb_future_destroy(FDBFuture *f)
 
 EXPORT fdb_bool_t fdb_future_is_ready(FDBFuture *f)
 {
-        bool ready;
-
-        pthread_mutex_lock(&standin.lock);
-        ready = f->ready;
-        pthread_mutex_unlock(&standin.lock);
-        return ready;
+        LOCK_GUARD(&standin.lock);
+        return f->ready;
 }
 
 EXPORT fdb_error_t fdb_future_set_callback(FDBFuture *f, FDBCallback callback, void *arg)
 {
         bool ready;
 
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         ready = f->ready;
         if (!ready) {
                 f->callback = callback;
                 f->callback_arg = arg;
         }
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         if (ready)
                 callback(f, arg);
         return 0;
@@ -216,12 +202,8 @@ EXPORT fdb_error_t fdb_future_set_callback(FDBFuture *f, FDBCallback callback, v
 
 EXPORT fdb_error_t fdb_future_get_error(FDBFuture *f)
 {
-        fdb_error_t e;
-
-        pthread_mutex_lock(&standin.lock);
-        e = f->ready ? f->err : 2015;
-        pthread_mutex_unlock(&standin.lock);
-        return e;
+        LOCK_GUARD(&standin.lock);
+        return f->ready ? f->err : 2015;
 }
 
 EXPORT fdb_error_t fdb_future_get_int64(FDBFuture *f, int64_t *out)
@@ -261,74 +243,61 @@ EXPORT fdb_error_t fdb_future_get_keyvalue_array(FDBFuture *f, const FDBKeyValue
 
 /* ---- the thread ---------------------------------------------------------------------------------- */
 
-/* The first task that may run; *RET_WAIT_NS is how long none is due. Lock held. */
-static struct task **next_task(uint64_t *ret_wait_ns)
+/* Removes and returns the first task that may run. NULL: there is none before *RET_WAIT_NS. */
+static struct task *take_task_locked(uint64_t *ret_wait_ns)
 {
-        uint64_t now = now_ns();
+        uint64_t now = thread_now_ns();
+        struct task *t;
 
+        lock_assert_held(&standin.lock);
         *ret_wait_ns = 1000000000;
-        for (struct task **p = &standin.tasks; *p; p = &(*p)->next) {
-                if (standin.away && !(*p)->always)
+        list_each(t, &standin.tasks, link) {
+                if (standin.away && !t->always)
                         continue;
-                if ((*p)->due_ns <= now)
-                        return p;
-                *ret_wait_ns = (*p)->due_ns - now;
+                if (t->due_ns <= now) {
+                        list_remove(&t->link);
+                        return t;
+                }
+                *ret_wait_ns = t->due_ns - now;
                 break;
         }
         return NULL;
 }
 
-static void sleep_ns(uint64_t ns)
-{
-        struct timespec until;
-
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        ns += (uint64_t)until.tv_nsec;
-        until.tv_sec += (time_t)(ns / 1000000000);
-        until.tv_nsec = (long)(ns % 1000000000);
-        pthread_cond_timedwait(&standin.wake, &standin.lock, &until);
-}
-
 EXPORT fdb_error_t fdb_setup_network(void)
 {
-        pthread_condattr_t monotonic;
-
-        pthread_condattr_init(&monotonic);
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        pthread_cond_init(&standin.wake, &monotonic);
-        pthread_condattr_destroy(&monotonic);
+        thread_cond_init(&standin.wake);
         rng_seed(&standin.rng, 1);
         return 0;
 }
 
 EXPORT fdb_error_t fdb_run_network(void)
 {
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         while (!standin.stopping) {
                 uint64_t wait_ns;
-                struct task **p = next_task(&wait_ns), *t;
+                struct task *t = take_task_locked(&wait_ns);
 
-                if (!p) {
-                        sleep_ns(wait_ns);
+                if (!t) {
+                        struct timespec until = thread_deadline(wait_ns);
+
+                        lock_wait_until(&standin.lock, &standin.wake, &until);
                         continue;
                 }
-                t = *p;
-                *p = t->next;
-                pthread_mutex_unlock(&standin.lock);
+                lock_release(&standin.lock);
                 t->act(t->f);
                 future_unref(t->f);
                 free(t);
-                pthread_mutex_lock(&standin.lock);
+                lock_acquire(&standin.lock);
         }
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         return 0;
 }
 
 EXPORT fdb_error_t fdb_stop_network(void)
 {
-        pthread_mutex_lock(&standin.lock);
+        LOCK_GUARD(&standin.lock);
         standin.stopping = true;
         pthread_cond_signal(&standin.wake);
-        pthread_mutex_unlock(&standin.lock);
         return 0;
 }

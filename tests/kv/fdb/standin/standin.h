@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A stand-in for FoundationDB's client library: the functions that src/kv/backend/fdb uses, over the store
- * in memory (src/kv/backend/mem), in a shared library of its own. Futures complete in another thread; a seed
- * decides what fails, and how. One cluster for each cluster file, in this process only.
+/* A stand-in for FoundationDB's client library: a shared library with the functions that src/kv/fdb uses,
+ * over the store in memory (src/kv/testing/mem). Futures become ready in another thread; a seed decides which
+ * requests fail, and how. There is one cluster for each cluster file, in this process only.
  *
- * Tests reach the controls by dlsym in the library that the backend loaded.
+ * Tests find the controls by dlsym in the library that the engine loaded.
  */
 #ifndef STANDIN_H
 #define STANDIN_H
@@ -17,9 +17,9 @@ struct standin_faults {
         /* commits */
         unsigned conflict_ppm;         /* 1020 */
         unsigned too_old_ppm;          /* 1007; reads too */
-        unsigned unknown_done_ppm;     /* 1021, and it was done */
-        unsigned unknown_not_done_ppm; /* 1021, and it was not */
-        unsigned timed_out_ppm;        /* 1031, and it is done some time later, or not */
+        unsigned unknown_done_ppm;     /* 1021, and it took place */
+        unsigned unknown_not_done_ppm; /* 1021, and it did not take place */
+        unsigned timed_out_ppm;        /* 1031, and it takes place later, or not */
         unsigned cancelled_ppm;        /* 1025, the same */
         /* reads, and read versions */
         unsigned future_version_ppm; /* 1009 */
@@ -27,14 +27,14 @@ struct standin_faults {
         unsigned throttled_ppm;      /* 1213 */
         /* any */
         unsigned slow_ppm, slow_us;
-        unsigned commit_us;        /* how long each commit takes at least */
+        unsigned commit_us;        /* the least time of a commit */
         unsigned watch_broken_ppm; /* a watch fails with 1029 after a while */
-        unsigned watches_max;      /* 0: as the database's option says */
-        /* The next commit, once: this error; it is done if it may have been. */
+        unsigned watches_max;      /* 0: the database's option */
+        /* The error of the next commit, only of that one. The commit takes place if the error allows it. */
         int next_commit;
 };
 
-/* What there is at the version, and what happened. */
+/* What exists now, and totals. */
 struct standin_counts {
         unsigned databases, transactions, futures;
         unsigned watches;        /* of those futures */
@@ -45,7 +45,8 @@ struct standin_counts {
 
 /* Names for dlsym: standin_set_faults, standin_set_away, standin_set_locked, standin_get_counts. */
 typedef void (*standin_set_faults_fn)(const struct standin_faults *f);
-/* While away nothing is answered; what was sent is done when it is back. */
+/* While the cluster is away no request is answered; requests that were sent are carried out when it is
+ * back. */
 typedef void (*standin_set_bool_fn)(bool on);
 typedef void (*standin_get_counts_fn)(struct standin_counts *ret);
 

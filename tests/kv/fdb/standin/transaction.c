@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Transactions, each one of the store in memory. Keys may be longer there than the contract says (they carry
- * the prefix), so calls with keys go past its front door. */
+/* Transactions, each of them one of the store in memory. With their prefix keys may be longer than the
+ * contract allows, so calls with keys bypass the checks of kv.c. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -13,11 +13,11 @@
 struct FDB_transaction {
         _Atomic unsigned refs;
         FDBDatabase *db;
-        pthread_mutex_t lock;
-        struct kv_txn *txn; /* NULL: has no read version yet */
+        struct lock lock;
+        struct kv_txn *txn; /* NULL: no read version yet */
         size_t bytes;
         bool writes, committing, too_old;
-        int64_t committed; /* its version, -1: none */
+        int64_t committed; /* the commit version; -1: none */
 };
 
 static const struct kv_ops *ops_of(const FDBTransaction *t)
@@ -33,7 +33,7 @@ static fdb_error_t code_of(int r)
                                       : 1500;
 }
 
-/* What goes wrong with a read, or with fetching a version. */
+/* The error of a read, or of fetching a version; 0: none. */
 static fdb_error_t read_fault(void)
 {
         struct standin_faults f = faults();
@@ -45,20 +45,21 @@ static fdb_error_t read_fault(void)
                                              : 0;
 }
 
-/* Lock held, as in what follows. */
-static void need_version(FDBTransaction *t)
+static void ensure_version_locked(FDBTransaction *t)
 {
+        lock_assert_held(&t->lock);
         if (t->txn)
                 return;
         if (kv_begin(t->db->cluster->store, KV_WRITE, &t->txn) < 0)
                 abort();
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.counts.versions_asked++;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
 }
 
-static void reset(FDBTransaction *t)
+static void reset_locked(FDBTransaction *t)
 {
+        lock_assert_held(&t->lock);
         kv_end(t->txn);
         t->txn = NULL;
         t->bytes = 0;
@@ -73,10 +74,10 @@ EXPORT fdb_error_t fdb_database_create_transaction(FDBDatabase *d, FDBTransactio
         t->refs = 1;
         t->db = d;
         t->committed = -1;
-        pthread_mutex_init(&t->lock, NULL);
-        pthread_mutex_lock(&standin.lock);
+        lock_init(&t->lock);
+        lock_acquire(&standin.lock);
         standin.counts.transactions++;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         *out = t;
         return 0;
 }
@@ -86,11 +87,11 @@ void transaction_unref(FDBTransaction *t)
         if (atomic_fetch_sub(&t->refs, 1) > 1)
                 return;
         kv_end(t->txn);
-        pthread_mutex_destroy(&t->lock);
+        lock_destroy(&t->lock);
         free(t);
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.counts.transactions--;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
 }
 
 EXPORT void fdb_transaction_destroy(FDBTransaction *t)
@@ -107,12 +108,11 @@ static struct slice key_of(const uint8_t *key, int length)
 
 EXPORT void fdb_transaction_set_read_version(FDBTransaction *t, int64_t version)
 {
-        pthread_mutex_lock(&t->lock);
+        LOCK_GUARD(&t->lock);
         if (t->txn)
                 abort();
         t->txn = begin_at(t->db->cluster, version);
-        t->too_old = !t->txn; /* reads say so; the answers do not matter */
-        pthread_mutex_unlock(&t->lock);
+        t->too_old = !t->txn; /* reads report that, and their results do not matter */
 }
 
 EXPORT FDBFuture *fdb_transaction_get_read_version(FDBTransaction *t)
@@ -121,13 +121,13 @@ EXPORT FDBFuture *fdb_transaction_get_read_version(FDBTransaction *t)
         fdb_error_t e = read_fault();
         bool locked;
 
-        pthread_mutex_lock(&t->lock);
-        need_version(t);
+        lock_acquire(&t->lock);
+        ensure_version_locked(t);
         f->number = version_keep(t->db->cluster, t->txn);
-        pthread_mutex_unlock(&t->lock);
-        pthread_mutex_lock(&standin.lock);
+        lock_release(&t->lock);
+        lock_acquire(&standin.lock);
         locked = standin.locked;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         return future_answer(f, locked ? FDB_DATABASE_LOCKED : e);
 }
 
@@ -137,15 +137,15 @@ EXPORT FDBFuture *fdb_transaction_get(FDBTransaction *t, const uint8_t *key, int
         struct kv_read r = { .key = key_of(key, length), .flags = snapshot ? KV_SNAPSHOT : 0 };
         fdb_error_t e = read_fault();
 
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.counts.keys_asked++;
-        pthread_mutex_unlock(&standin.lock);
-        pthread_mutex_lock(&t->lock);
+        lock_release(&standin.lock);
+        lock_acquire(&t->lock);
         if (t->committing) {
-                pthread_mutex_unlock(&t->lock);
+                lock_release(&t->lock);
                 return future_answer(f, USED_DURING_COMMIT);
         }
-        need_version(t);
+        ensure_version_locked(t);
         ops_of(t)->get_start(t->txn, &r);
         if (r.err == 0) {
                 f->present = true;
@@ -155,7 +155,7 @@ EXPORT FDBFuture *fdb_transaction_get(FDBTransaction *t, const uint8_t *key, int
                         memcpy(f->data, r.value.data, r.value.len);
         }
         e = t->too_old ? FDB_TRANSACTION_TOO_OLD : e;
-        pthread_mutex_unlock(&t->lock);
+        lock_release(&t->lock);
         return future_answer(f, e ? e : code_of(r.err));
 }
 
@@ -170,7 +170,7 @@ static size_t chunk_bytes(int mode, int iteration)
         return bytes < CHUNK_BYTES ? bytes : CHUNK_BYTES;
 }
 
-/* Copies pairs into F until LIMIT or BYTES. */
+/* Copies pairs to F, up to LIMIT of them or BYTES. */
 static int collect(struct kv_range *r, const struct kv_ops *ops, FDBFuture *f, int limit, size_t bytes)
 {
         size_t used = 0, cap = 0, cap_kv = 0;
@@ -187,7 +187,7 @@ static int collect(struct kv_range *r, const struct kv_ops *ops, FDBFuture *f, i
                         cap = 2 * (used + key.len + value.len);
                         f->data = realloc(f->data, cap);
                 }
-                /* Offsets for now: the memory may move. */
+                /* The pointers are set at the end, because realloc may move the data. */
                 f->kv[f->kv_n++] = (FDBKeyValue){ NULL, (int)key.len, NULL, (int)value.len };
                 memcpy(f->data + used, key.data, key.len);
                 if (value.len > 0)
@@ -223,21 +223,21 @@ EXPORT FDBFuture *fdb_transaction_get_range(FDBTransaction *t, const uint8_t *be
 
         (void)target_bytes;
         if (begin_offset != 1 || end_offset != 1 || end_or_equal)
-                abort(); /* selectors that nobody needs here */
+                abort(); /* other key selectors are not used */
         memcpy(after, begin, (size_t)begin_length);
         r.opts.begin = slice_of(after, (size_t)begin_length + (begin_or_equal ? 1 : 0));
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         standin.counts.ranges_asked++;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         if (slice_cmp(r.opts.begin, r.opts.end) < 0) {
-                pthread_mutex_lock(&t->lock);
-                need_version(t);
+                lock_acquire(&t->lock);
+                ensure_version_locked(t);
                 r.txn = t->txn;
                 ops_of(t)->range_start(t->txn, &r);
                 got = collect(&r, ops_of(t), f, limit, chunk_bytes(mode, iteration));
                 ops_of(t)->range_end(&r);
                 e = t->too_old ? FDB_TRANSACTION_TOO_OLD : e;
-                pthread_mutex_unlock(&t->lock);
+                lock_release(&t->lock);
         }
         free(after);
         return future_answer(f, e ? e : code_of(got));
@@ -260,8 +260,8 @@ EXPORT FDBFuture *fdb_transaction_get_estimated_range_size_bytes(FDBTransaction 
 
 static void write_begin(FDBTransaction *t, size_t bytes)
 {
-        pthread_mutex_lock(&t->lock);
-        need_version(t);
+        lock_acquire(&t->lock);
+        ensure_version_locked(t);
         t->writes = true;
         t->bytes += bytes;
 }
@@ -270,7 +270,7 @@ static void write_end(FDBTransaction *t, int r)
 {
         if (r < 0)
                 abort();
-        pthread_mutex_unlock(&t->lock);
+        lock_release(&t->lock);
 }
 
 EXPORT void fdb_transaction_set(FDBTransaction *t, const uint8_t *key, int length, const uint8_t *value,
@@ -309,52 +309,50 @@ EXPORT fdb_error_t fdb_transaction_add_conflict_range(FDBTransaction *t, const u
                                                       int type)
 {
         enum kv_conflict kind = type == FDB_CONFLICT_RANGE_READ ? KV_CONFLICT_READ : KV_CONFLICT_WRITE;
-        int r;
 
-        pthread_mutex_lock(&t->lock);
-        need_version(t);
+        LOCK_GUARD(&t->lock);
+        ensure_version_locked(t);
         t->writes |= kind == KV_CONFLICT_WRITE;
-        r = ops_of(t)->conflict_range(t->txn, kind, key_of(begin, begin_length), key_of(end, end_length));
-        pthread_mutex_unlock(&t->lock);
-        return code_of(r);
+        return code_of(ops_of(t)->conflict_range(t->txn, kind, key_of(begin, begin_length),
+                                                 key_of(end, end_length)));
 }
 
 /* ---- commit -------------------------------------------------------------------------------------- */
 
-/* Done in the store, and T has none of it any more. */
-static fdb_error_t land(struct cluster *c, struct kv_txn *txn, bool writes, int64_t *ret_version)
+/* Commits TXN in the store and ends it. */
+static fdb_error_t commit_in_store(struct cluster *c, struct kv_txn *txn, bool writes, int64_t *ret_version)
 {
         int r = kv_commit(txn);
 
         kv_end(txn);
         if (r == 0 && writes) {
                 *ret_version = version_keep(c, NULL); /* only this thread commits */
-                pthread_mutex_lock(&standin.lock);
+                lock_acquire(&standin.lock);
                 standin.counts.landed++;
-                pthread_mutex_unlock(&standin.lock);
+                lock_release(&standin.lock);
         }
         return r == -ERR_CONFLICT ? FDB_NOT_COMMITTED : code_of(r);
 }
 
-static void land_late(FDBFuture *f)
+static void commit_late(FDBFuture *f)
 {
         int64_t version;
 
-        land(f->cluster, f->late, true, &version);
+        commit_in_store(f->cluster, f->late, true, &version);
         f->late = NULL;
 }
 
-/* The error that this commit is told, 0 if only the store decides; *RET_DONE: whether it takes place,
- * *RET_LATE: after it was told. */
+/* The error that is reported for this commit; 0: that of the store. *RET_DONE: it takes place now; *RET_LATE:
+ * it takes place after the report. */
 static fdb_error_t commit_fault(bool *ret_done, bool *ret_late)
 {
         struct standin_faults f = faults();
         int next;
 
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         next = standin.faults.next_commit;
         standin.faults.next_commit = 0;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         *ret_late = false;
         *ret_done = next == 1021 || next == 1039;
         if (next)
@@ -379,8 +377,8 @@ static void do_commit(FDBFuture *f)
         bool done = true, late = false;
         fdb_error_t e = 0, landed = 0;
 
-        pthread_mutex_lock(&t->lock);
-        need_version(t);
+        lock_acquire(&t->lock);
+        ensure_version_locked(t);
         if (t->bytes > TXN_BYTES || t->too_old) {
                 e = t->too_old ? FDB_TRANSACTION_TOO_OLD : FDB_TRANSACTION_TOO_LARGE;
                 done = false;
@@ -388,20 +386,20 @@ static void do_commit(FDBFuture *f)
                 e = commit_fault(&done, &late);
         }
         if (done) {
-                landed = land(t->db->cluster, t->txn, t->writes, &t->committed);
+                landed = commit_in_store(t->db->cluster, t->txn, t->writes, &t->committed);
                 t->txn = NULL;
         } else if (late) {
                 f->late = t->txn;
                 f->cluster = t->db->cluster;
                 t->txn = NULL;
-                f->act = land_late;
+                f->act = commit_late;
                 future_post(f, random_below(3000), false);
         } else {
                 kv_end(t->txn);
                 t->txn = NULL;
         }
         t->committing = false;
-        pthread_mutex_unlock(&t->lock);
+        lock_release(&t->lock);
         future_finish(f, e ? e : landed);
 }
 
@@ -410,9 +408,9 @@ EXPORT FDBFuture *fdb_transaction_commit(FDBTransaction *t)
         struct standin_faults now = faults();
         FDBFuture *f = future_new();
 
-        pthread_mutex_lock(&t->lock);
+        lock_acquire(&t->lock);
         t->committing = true;
-        pthread_mutex_unlock(&t->lock);
+        lock_release(&t->lock);
         atomic_fetch_add(&t->refs, 1);
         f->tr = t;
         f->act = do_commit;
@@ -422,9 +420,8 @@ EXPORT FDBFuture *fdb_transaction_commit(FDBTransaction *t)
 
 EXPORT fdb_error_t fdb_transaction_get_committed_version(FDBTransaction *t, int64_t *out)
 {
-        pthread_mutex_lock(&t->lock);
+        LOCK_GUARD(&t->lock);
         *out = t->committed;
-        pthread_mutex_unlock(&t->lock);
         return 0;
 }
 
@@ -434,25 +431,25 @@ EXPORT FDBFuture *fdb_transaction_on_error(FDBTransaction *t, fdb_error_t error)
 
         if (!fdb_error_predicate(50000, error))
                 return future_answer(f, error);
-        pthread_mutex_lock(&t->lock);
-        reset(t);
-        pthread_mutex_unlock(&t->lock);
+        lock_acquire(&t->lock);
+        reset_locked(t);
+        lock_release(&t->lock);
         return future_answer(f, 0);
 }
 
 /* ---- watches ------------------------------------------------------------------------------------- */
 
-/* In a thread of the store in memory, without its locks. */
+/* Called in a thread of the store in memory, without its locks. */
 static void on_watch(int err, void *arg)
 {
         FDBFuture *f = arg;
         bool mine;
 
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         mine = !f->watch_done;
         f->watch_done = true;
         f->err = err == -ECANCELED ? FDB_TRANSACTION_CANCELLED : 0;
-        pthread_mutex_unlock(&standin.lock);
+        lock_release(&standin.lock);
         future_post(f, random_below(50), false);
         if (mine)
                 future_unref(f); /* the watch's reference */
@@ -475,17 +472,17 @@ EXPORT FDBFuture *fdb_transaction_watch(FDBTransaction *t, const uint8_t *key, i
                 atomic_fetch_sub(&t->db->watches, 1);
                 return future_answer(f, FDB_TOO_MANY_WATCHES);
         }
-        pthread_mutex_lock(&standin.lock);
+        lock_acquire(&standin.lock);
         f->is_watch = true;
         standin.counts.watches++;
         f->refs++; /* the watch's, until it fires */
-        pthread_mutex_unlock(&standin.lock);
-        pthread_mutex_lock(&t->lock);
-        need_version(t);
+        lock_release(&standin.lock);
+        lock_acquire(&t->lock);
+        ensure_version_locked(t);
         r = ops_of(t)->watch(t->txn, key_of(key, length), on_watch, f, &f->watch);
         if (r >= 0)
-                f->watch->store = t->db->cluster->store; /* what the front door does */
-        pthread_mutex_unlock(&t->lock);
+                f->watch->store = t->db->cluster->store; /* as kv.c does */
+        lock_release(&t->lock);
         if (r < 0) {
                 future_unref(f);
                 return future_answer(f, code_of(r));

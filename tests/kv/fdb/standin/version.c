@@ -1,50 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* Read versions that can be asked for again. The store in memory begins at its newest commit; an older one is
- * had by looking inside it. */
+/* Read versions at which transactions can begin. Transactions of the store in memory begin at its newest
+ * commit; those at an older version are made by changing its private state. */
 #include "internal.h"
 
+#include "base/thread.h"
 #include "kv/testing/mem/mem_store.h"
 
 #include <stdlib.h>
 
 #define KEEP_NS (UINT64_C(3) * 1000000000)
 
-/* Lock held. */
-static void drop_old(struct cluster *c)
+static void drop_old_locked(struct cluster *c)
 {
-        struct anchor **p = &c->anchors;
+        struct anchor *a, *next;
 
-        if (c->handed_out++ % 64 != 0)
-                return; /* there are many */
-        while (*p) {
-                struct anchor *a = *p;
-
-                if (now_ns() - a->since_ns < KEEP_NS) {
-                        p = &a->next;
+        lock_assert_held(&c->lock);
+        if (c->versions_returned++ % 64 != 0)
+                return; /* rarely, because there are many */
+        list_each_safe(a, next, &c->anchors, link) {
+                if (thread_now_ns() - a->since_ns < KEEP_NS)
                         continue;
-                }
-                *p = a->next;
+                list_remove(&a->link);
                 kv_end(a->txn);
                 free(a);
         }
 }
 
-/* Moves T back to what AT sees. The store keeps its running transactions in the order of what they
- * see. */
+/* Moves T back to what AT sees. The store keeps its running transactions in the order of what they see. */
 static void move_back(struct mem_store *s, struct mem_txn *t, struct mem_txn *at)
 {
-        lock_acquire(&s->lock);
+        LOCK_GUARD(&s->lock);
         list_remove(&t->link);
         t->sees = t->since = at->sees;
-        list_append(at->link.next, &t->link); /* before the one behind it */
-        lock_release(&s->lock);
+        list_insert_before(at->link.next, &t->link);
 }
 
 static struct kv_txn *begin_like(struct cluster *c, struct kv_txn *at)
 {
         struct kv_txn *t;
 
-        /* As writers, also those that only keep a version: the store remembers for them what conflicts. */
+        /* Always as writers: the store remembers conflicts only for these. */
         if (kv_begin(c->store, KV_WRITE, &t) < 0)
                 abort();
         if (at)
@@ -52,42 +47,52 @@ static struct kv_txn *begin_like(struct cluster *c, struct kv_txn *at)
         return t;
 }
 
+/* The newest anchor at or before VERSION, or the head of the list. */
+static struct list_link *find_anchor_locked(struct cluster *c, int64_t version)
+{
+        struct list_link *l = c->anchors.prev;
+
+        lock_assert_held(&c->lock);
+        while (l != &c->anchors && list_entry(l, struct anchor, link)->version > version)
+                l = l->prev;
+        return l;
+}
+
+static struct anchor *anchor_at_locked(struct cluster *c, int64_t version)
+{
+        struct list_link *l = find_anchor_locked(c, version);
+        struct anchor *a = list_entry(l, struct anchor, link);
+
+        return l != &c->anchors && a->version == version ? a : NULL;
+}
+
 int64_t version_keep(struct cluster *c, struct kv_txn *at)
 {
-        struct anchor *a = calloc(1, sizeof(*a)), **p;
+        struct anchor *a, *known;
         int64_t version;
 
-        pthread_mutex_lock(&c->lock);
+        LOCK_GUARD(&c->lock);
+        a = calloc(1, sizeof(*a));
         a->txn = begin_like(c, at);
-        a->version = (int64_t)((struct mem_txn *)a->txn)->sees + 1;
-        a->since_ns = now_ns();
-        for (p = &c->anchors; *p && (*p)->version > a->version; p = &(*p)->next)
-                continue;
-        if (*p && (*p)->version == a->version) {
-                (*p)->since_ns = a->since_ns;
+        a->version = version = (int64_t)((struct mem_txn *)a->txn)->sees + 1;
+        a->since_ns = thread_now_ns();
+        known = anchor_at_locked(c, version);
+        if (known) {
+                known->since_ns = a->since_ns;
                 kv_end(a->txn);
                 free(a);
-                a = *p;
         } else {
-                a->next = *p;
-                *p = a;
+                list_insert_before(find_anchor_locked(c, version)->next, &a->link);
         }
-        version = a->version;
-        drop_old(c);
-        pthread_mutex_unlock(&c->lock);
+        drop_old_locked(c);
         return version;
 }
 
 struct kv_txn *begin_at(struct cluster *c, int64_t version)
 {
-        struct kv_txn *t = NULL;
         struct anchor *a;
 
-        pthread_mutex_lock(&c->lock);
-        for (a = c->anchors; a && a->version > version; a = a->next)
-                continue;
-        if (a && a->version == version)
-                t = begin_like(c, a->txn);
-        pthread_mutex_unlock(&c->lock);
-        return t;
+        LOCK_GUARD(&c->lock);
+        a = anchor_at_locked(c, version);
+        return a ? begin_like(c, a->txn) : NULL;
 }
