@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* How fast a plain program writes and reads bytes in a FoundationDB cluster: what the file system over it is
- * measured against.
+/* Throughput of a plain program that writes and reads bytes in a FoundationDB cluster: the reference for the
+ * file system over it.
  *
  *     fdb_bench [OPTION=N...]     (the cluster of FDB_CLUSTER_FILE; options with their defaults are below)
  *
- * Each thread takes a transaction's worth of values, sends them as one transaction, waits for the commit, and
- * takes the next. Reads: the same pieces, by gets started together, and by ranges. One line for each phase.
+ * Each thread sends a number of values (a piece) as one transaction, waits for the commit, and takes the next
+ * piece. Then it reads the same pieces, by gets that are started together, and by ranges. Prints one line for
+ * each phase.
  */
+#include "base/lock.h"
 #include "base/rng.h"
 #include "kv/fdb/library.h"
 
@@ -26,7 +28,7 @@ static struct {
         const char *name;
         size_t n;
 } options[] = {
-        { "mib", 256 },            /* in all */
+        { "mib", 256 },            /* total */
         { "value", 65536 },        /* bytes of a value */
         { "transaction", 917504 }, /* bytes of a transaction */
         { "threads", 8 },          /* transactions at the same time */
@@ -36,7 +38,7 @@ enum { MIB, VALUE, TRANSACTION, THREADS };
 
 static const struct fdb_api *api;
 static FDBDatabase *db;
-static uint8_t *data; /* more than a value, to start at different places */
+static uint8_t *data; /* longer than a value, so that values begin at different offsets */
 static _Atomic size_t next_piece;
 static size_t values, piece_values;
 
@@ -55,7 +57,7 @@ static void must(const char *what, fdb_error_t e)
 /* ---- waiting ------------------------------------------------------------------------------------- */
 
 struct waiting {
-        pthread_mutex_t lock;
+        struct lock lock;
         pthread_cond_t ready;
         bool done;
 };
@@ -65,21 +67,20 @@ static void on_ready(FDBFuture *f, void *arg)
         struct waiting *w = arg;
 
         (void)f;
-        pthread_mutex_lock(&w->lock);
+        LOCK_GUARD(&w->lock);
         w->done = true;
         pthread_cond_signal(&w->ready);
-        pthread_mutex_unlock(&w->lock);
 }
 
 static fdb_error_t wait_for(FDBFuture *f)
 {
-        struct waiting w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+        struct waiting w = { .lock = LOCK_INIT, .ready = PTHREAD_COND_INITIALIZER };
 
         must("callback", api->future_set_callback(f, on_ready, &w));
-        pthread_mutex_lock(&w.lock);
+        lock_acquire(&w.lock);
         while (!w.done)
-                pthread_cond_wait(&w.ready, &w.lock);
-        pthread_mutex_unlock(&w.lock);
+                lock_wait(&w.lock, &w.ready);
+        lock_release(&w.lock);
         return api->future_get_error(f);
 }
 
@@ -94,7 +95,7 @@ static void key_of(size_t i, uint8_t key[KEY_LEN])
                 key[sizeof(PREFIX) + b] = (uint8_t)(i >> (56 - 8 * b));
 }
 
-/* Values FROM to TO in one transaction T. */
+/* Values FROM to TO, in the transaction T. */
 static fdb_error_t write_piece(FDBTransaction *t, size_t from, size_t to)
 {
         uint8_t key[KEY_LEN];
@@ -132,7 +133,7 @@ static fdb_error_t get_piece(FDBTransaction *t, size_t from, size_t to)
                         e = wait_for(f[i - from]);
                 if (!e && (api->future_get_value(f[i - from], &present, &value, &len) || !present ||
                            memcmp(value, data + i % 4096, (size_t)len) != 0)) {
-                        fprintf(stderr, "fdb_bench: value %zu is not what was written\n", i);
+                        fprintf(stderr, "fdb_bench: value %zu has other bytes than were written\n", i);
                         exit(1);
                 }
                 api->future_destroy(f[i - from]);
@@ -161,7 +162,7 @@ static fdb_error_t range_piece(FDBTransaction *t, size_t from, size_t to)
                         e = api->future_get_keyvalue_array(f, &kv, &n, &more);
                 api->future_destroy(f);
                 if (!e && n == 0) {
-                        fprintf(stderr, "fdb_bench: value %zu is not there\n", from);
+                        fprintf(stderr, "fdb_bench: value %zu is missing\n", from);
                         exit(1);
                 }
                 from += (size_t)n;
@@ -220,7 +221,7 @@ static void phase(const char *name, piece_fn piece)
         free(threads);
 }
 
-/* Removes what was written, in one transaction. */
+/* Removes all values in one transaction. */
 static fdb_error_t clear(FDBTransaction *t, size_t from, size_t to)
 {
         uint8_t begin[KEY_LEN], end[KEY_LEN];

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* How many small files a directory's file system makes, looks at, lists and removes in a second, by several
- * threads: what a mount over a cluster is measured with (measure.sh).
+/* Small files that several threads create, stat, list and remove in a second in a directory; measure.sh runs
+ * it on mounts over a cluster.
  *
  *     files_bench PHASE DIR [OPTION=N...]     (options with their defaults are below)
  *
- * PHASE is create (with its bytes and close), stat, list (names with attributes, as ls -l) or unlink; each
- * goes through the same files. Each thread has a directory of its own below DIR: the kernel lets one process
- * at a time change a directory. Prints one line.
+ * PHASE is create (write and close, too), stat, list (names with attributes, as ls -l) or unlink; each
+ * handles the same files. Each thread has a directory of its own below DIR, because the kernel serializes
+ * changes of a directory. Prints one line.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,9 +24,9 @@ static struct {
         size_t n;
 } options[] = {
         { "threads", 1 },
-        { "files", 1000 }, /* in all */
+        { "files", 1000 }, /* total */
         { "bytes", 4096 }, /* of each */
-        { "first", 0 },    /* number of the first thread's directory: for several mounts at once */
+        { "first", 0 },    /* number of the first thread's directory, for several mounts at once */
 };
 
 enum { THREADS, FILES, BYTES, FIRST };
@@ -153,7 +153,7 @@ static void *work(void *arg)
         return NULL;
 }
 
-/* From the first one to begin to the last one to end: the thread that waits for them would look later. */
+/* Seconds from the first thread's begin to the last one's end; the joining thread would see that too late. */
 static double took(const struct worker *workers, size_t n)
 {
         double begin = workers[0].begin, end = workers[0].end;

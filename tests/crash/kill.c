@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* kill -9 of a mount at random points under load, again and again. After each the next mount must show, of
- * each thread's operations, the state after some prefix of them: with everything fsynced in it (an fsync
- * counts for all threads), nothing from beyond what was begun, and no operation without those that were
- * acknowledged before it began. Then the store must be clean for fsck. The dead mount must disappear by
- * itself.
+/* Kills a mount with SIGKILL at random points under load, many times. After each kill the next mount must
+ * show the state after some prefix of each thread's operations: with all that was fsynced (an fsync covers
+ * all threads), nothing that was not begun, and no operation without those that were acknowledged before it
+ * began. Then fsck must find no violation, and the dead mount must disappear by itself.
  *
  * kill ASHLAR [THREADS]: environment ASHLAR_SEED, ASHLAR_KILLS (15). Exit code 77: no /dev/fuse here. */
 #include "kill_tree.h"
+
+#include "base/cleanup.h"
+#include "base/lock.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -24,7 +26,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX 8u
-#define OPS_MAX     200000u /* of one thread in one round */
+#define OPS_MAX     200000u /* of a thread in a round */
 #define SKIPPED     77
 #define FUSE_MAGIC  0x65735546
 
@@ -37,8 +39,8 @@ struct worker {
         struct tree live; /* after the last operation that was begun */
         struct op *ops;   /* of this round */
         _Atomic size_t begun, acked;
-        size_t synced;  /* operations that some fsync covers; under test->lock */
-        bool *possible; /* while judging: by number of operations, whether the tree looks like that */
+        size_t synced;  /* test->lock; operations that an fsync covers */
+        bool *possible; /* [n]: the tree found is that after n operations */
 };
 
 struct test {
@@ -47,7 +49,7 @@ struct test {
         unsigned threads;
         pid_t daemon;
         struct worker workers[THREADS_MAX];
-        pthread_mutex_t lock;
+        struct lock lock;
         _Atomic uint64_t events;
         _Atomic bool killed, broken;
         uint64_t total_ops;
@@ -113,10 +115,10 @@ static bool mount_start(struct test *t)
         return false;
 }
 
-/* The kernel still has a mount at the mount point, alive or dead. */
+/* Whether the kernel has a mount at the mount point, alive or dead. */
 static bool is_mount_point(const struct test *t)
 {
-        FILE *f = fopen("/proc/self/mountinfo", "re");
+        _cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
         char line[4096], wanted[100];
         bool found = false;
 
@@ -125,7 +127,6 @@ static bool is_mount_point(const struct test *t)
         snprintf(wanted, sizeof(wanted), " %s ", t->mount);
         while (fgets(line, sizeof(line), f))
                 found = found || strstr(line, wanted);
-        fclose(f);
         return found;
 }
 
@@ -135,8 +136,8 @@ static void detach(const struct test *t)
                 run((const char *[]){ "fusermount3", "-u", "-z", t->mount, NULL });
 }
 
-/* After the daemon was killed its mount point is a plain directory again, soon and without help. */
-static bool dead_mount_goes(struct test *t)
+/* After the daemon was killed, its mount point must become a plain directory again soon. */
+static bool dead_mount_disappears(struct test *t)
 {
         for (int i = 0; i < 1000; i++) {
                 if (!is_mount_point(t))
@@ -148,7 +149,7 @@ static bool dead_mount_goes(struct test *t)
         return false;
 }
 
-/* Unmounts in good order. Somebody else on the machine may be looking into the directory just now. */
+/* Unmounts with `ashlar umount`, again if another process of the machine has the directory open. */
 static bool mount_stop(struct test *t)
 {
         int status, r = 1;
@@ -172,16 +173,15 @@ static bool mount_stop(struct test *t)
 
 /* ---- load --------------------------------------------------------------------------------------- */
 
-static void covered_by_fsync(struct test *t, const size_t *acked)
+static void note_fsync(struct test *t, const size_t *acked)
 {
-        pthread_mutex_lock(&t->lock);
+        LOCK_GUARD(&t->lock);
         for (unsigned i = 0; i < t->threads; i++)
                 if (t->workers[i].synced < acked[i])
                         t->workers[i].synced = acked[i];
-        pthread_mutex_unlock(&t->lock);
 }
 
-/* One operation: false when the mount is gone. */
+/* Performs one operation. False: the mount was killed. */
 static bool work_once(struct worker *w)
 {
         struct test *t = w->test;
@@ -199,7 +199,7 @@ static bool work_once(struct worker *w)
         r = op_perform(&op, w->dir);
         if (r < 0) {
                 if (!t->killed) {
-                        fprintf(stderr, "kill: %s on a living mount:\n", strerror(-r));
+                        fprintf(stderr, "kill: %s from a mount that was not killed:\n", strerror(-r));
                         op_print(&op);
                         t->broken = true;
                 }
@@ -210,7 +210,7 @@ static bool work_once(struct worker *w)
                 w->ops[first + i].acked = op.acked;
         w->acked = first + parts;
         if (op_is_fsync(&op))
-                covered_by_fsync(t, acked);
+                note_fsync(t, acked);
         return true;
 }
 
@@ -247,15 +247,15 @@ static void load_and_kill(struct test *t, unsigned after_ms)
                 pthread_join(threads[i], NULL);
 }
 
-/* ---- judging ------------------------------------------------------------------------------------ */
+/* ---- checking ----------------------------------------------------------------------------------- */
 
-/* After how many operations W's directory may look as it does; false if after none. */
+/* Finds after how many operations W's directory may look as it does. False: after no number of them. */
 static bool find_possible(struct worker *w)
 {
         static struct tree found, replay;
         uint64_t digest;
         char where[512];
-        bool any = false, lost = false; /* the state is from before an fsync */
+        bool any = false, lost = false; /* LOST: the state is older than an fsync */
         int r = tree_load(&found, w->dir, where);
 
         if (r < 0) {
@@ -301,7 +301,7 @@ static size_t next_possible(const struct worker *w, size_t n)
         return n;
 }
 
-/* How many operations of W were acknowledged before EVENT. */
+/* The number of W's operations that were acknowledged before EVENT. */
 static size_t acked_before(const struct worker *w, uint64_t event)
 {
         size_t n = 0;
@@ -311,9 +311,9 @@ static size_t acked_before(const struct worker *w, uint64_t event)
         return n;
 }
 
-/* Chooses for each thread the shortest possible prefix such that together they keep the order in which
- * operations followed each other across threads: what is there needs what was acknowledged before it began.
- * Longer prefixes only need more, so that raising them step by step finds the solution if there is one. */
+/* Chooses the shortest possible prefix of each thread so that all of them respect the order across threads:
+ * an operation requires those that were acknowledged before it began. Longer prefixes only require more, so
+ * lengthening them step by step finds the solution if there is one. */
 static bool choose_prefixes(struct test *t, size_t *prefix)
 {
         bool changed = true;
@@ -346,7 +346,7 @@ static bool choose_prefixes(struct test *t, size_t *prefix)
         return true;
 }
 
-static bool judge(struct test *t)
+static bool check_contents(struct test *t)
 {
         size_t prefix[THREADS_MAX];
 
@@ -365,7 +365,7 @@ static bool judge(struct test *t)
         return true;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- rounds ------------------------------------------------------------------------------------- */
 
 static bool one_round(struct test *t, struct rng *rng)
 {
@@ -374,11 +374,11 @@ static bool one_round(struct test *t, struct rng *rng)
         if (!mount_start(t))
                 return false;
         load_and_kill(t, (unsigned)(5 + rng_below(rng, rng_below(rng, 3) ? 150 : 800)));
-        if (rng_below(rng, 2)) /* else at once, over what the dead mount left */
-                gone = dead_mount_goes(t);
+        if (rng_below(rng, 2)) /* else mount at once, over the dead mount */
+                gone = dead_mount_disappears(t);
         if (t->broken || !mount_start(t))
                 return false;
-        if (!judge(t) || !mount_stop(t))
+        if (!check_contents(t) || !mount_stop(t))
                 return false;
         if (run((const char *[]){ t->ashlar, "fsck", "-q", t->store, NULL }) != 0) {
                 fprintf(stderr, "kill: fsck found violations\n");
@@ -404,7 +404,7 @@ static void prepare(struct test *t, struct rng *rng)
         snprintf(t->mount, sizeof(t->mount), "%s/mnt", t->root);
         if (mkdir(t->mount, 0755) < 0)
                 die(t->mount);
-        pthread_mutex_init(&t->lock, NULL);
+        lock_init(&t->lock);
         for (unsigned i = 0; i < t->threads; i++) {
                 struct worker *w = &t->workers[i];
 
@@ -419,7 +419,7 @@ static void prepare(struct test *t, struct rng *rng)
         }
 }
 
-/* A file system with a directory for each thread, unmounted in good order. */
+/* Makes a file system with a directory for each thread, and unmounts it. */
 static bool make_directories(struct test *t)
 {
         if (run((const char *[]){ t->ashlar, "mkfs", t->store, NULL }) != 0 || !mount_start(t))
@@ -430,7 +430,7 @@ static bool make_directories(struct test *t)
         return mount_stop(t);
 }
 
-/* No process and no mount is left behind, whatever happened. */
+/* Leaves no process and no mount behind. */
 static void let_go(struct test *t)
 {
         if (t->daemon > 0) {
@@ -492,7 +492,7 @@ int main(int argc, char **argv)
         }
         let_go(&test);
         if (!ok)
-                return 1; /* the store stays for a look */
+                return 1; /* the store is kept for examination */
         printf("%llu kills, %llu operations\n", (unsigned long long)kills,
                (unsigned long long)test.total_ops);
         clean_up(&test);

@@ -124,7 +124,7 @@ void tree_print_differences(struct tree *expected, struct tree *found)
         }
         for (size_t i = 0; i < found->n; i++)
                 if (!find(expected, found->entries[i].path))
-                        fprintf(stderr, "  %s is too much\n", found->entries[i].path);
+                        fprintf(stderr, "  %s should not exist\n", found->entries[i].path);
 }
 
 /* ---- reading a directory ------------------------------------------------------------------------ */
@@ -215,7 +215,7 @@ void op_print(const struct op *op)
                 (unsigned long long)op->offset, op->len, op->mode, op->acked ? "" : " (in flight)");
 }
 
-/* A random entry of TYPE, or NULL. */
+/* A random entry of TYPE; NULL: there is none. */
 static const struct tree_entry *some(const struct tree *t, struct rng *rng, mode_t type)
 {
         for (int i = 0; i < 30 && t->n > 0; i++) {
@@ -227,7 +227,7 @@ static const struct tree_entry *some(const struct tree *t, struct rng *rng, mode
         return NULL;
 }
 
-/* A free path below DIR, or at the top if it is NULL. */
+/* Writes an unused path below DIR (NULL: at the top). */
 static void free_path(const struct tree *t, struct rng *rng, const struct tree_entry *dir, char *path)
 {
         do
@@ -261,7 +261,7 @@ static void choose_rename(struct op *op, const struct tree *t, struct rng *rng)
         op->kind = OP_RENAME;
         strcpy(op->path, from->path);
         if (S_ISDIR(from->mode))
-                free_path(t, rng, NULL, op->to); /* never into itself */
+                free_path(t, rng, NULL, op->to); /* a directory must not move into itself */
         else if (to && rng_below(rng, 2))
                 strcpy(op->to, to->path);
         else
@@ -372,7 +372,7 @@ static void apply_rename(const struct op *op, struct tree *t)
                 drop(t, over);
                 old = *t;
         }
-        /* Everything again under its new name, in the new order. */
+        /* Inserts all entries again under their new names. */
         t->n = 0;
         for (size_t i = 0; i < old.n; i++) {
                 struct tree_entry *e = &old.entries[i], *added;

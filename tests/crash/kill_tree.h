@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A small tree of files in memory, operations on it, and the same operations on a mounted directory: what the
- * kill test remembers of what it did. */
+/* The model of the kill test: a small tree of files in memory, operations on it, and the same operations on a
+ * mounted directory. */
 #ifndef KILL_TREE_H
 #define KILL_TREE_H
 
@@ -16,11 +16,11 @@
 #define TREE_FILE    (96u * 1024u) /* bytes of a file at most */
 
 struct tree_entry {
-        char path[TREE_PATH]; /* relative, without a slash in front */
+        char path[TREE_PATH]; /* relative */
         mode_t mode;          /* type and permissions */
         uint8_t *data;        /* files: content; symlinks: target */
         size_t size;
-        uint64_t hash; /* of data; 0: to be computed */
+        uint64_t hash; /* of data; 0: not computed yet */
 };
 
 struct tree {
@@ -50,27 +50,27 @@ struct op {
         uint64_t offset;
         size_t len;
         uint64_t seed;         /* of the bytes written */
-        size_t skip;           /* so many of them come before this part */
-        uint64_t begin, acked; /* global order of events; acked 0: not */
+        size_t skip;           /* bytes of the write before this part */
+        uint64_t begin, acked; /* positions in the order of all events; acked 0: not acknowledged */
 };
 
 void tree_copy(struct tree *to, const struct tree *from);
 void tree_clear(struct tree *t);
 /* Equal trees have equal digests. */
 uint64_t tree_digest(struct tree *t);
-/* Reads the tree under DIR. 0 or a negative errno; WHERE (of 512 bytes) says for what. */
+/* Reads the tree under DIR. 0 or a negative errno, and the path that failed in WHERE (512 bytes). */
 int tree_load(struct tree *t, const char *dir, char *where);
-/* Prints where two trees differ. */
+/* Prints the differences of two trees. */
 void tree_print_differences(struct tree *expected, struct tree *found);
 
-/* An operation that will succeed on T. */
+/* Chooses an operation that will succeed on T. */
 void op_choose(struct op *op, const struct tree *t, struct rng *rng);
 void op_apply(const struct op *op, struct tree *t);
-/* The kernel cuts a write(2) into requests at edges of pages, and each is an operation of its own for the
- * file system. Splits OP into such parts, of which there are at most OP_PARTS; returns their number. */
+/* Splits OP into the requests that the file system sees, at most OP_PARTS, and returns their number: the
+ * kernel cuts a write(2) at page boundaries. */
 #define OP_PARTS 12u
 size_t op_split(const struct op *op, struct op *parts);
-/* The same on the directory DIR: 0 or a negative errno. */
+/* Performs OP in the directory DIR: 0 or a negative errno. */
 int op_perform(const struct op *op, const char *dir);
 bool op_is_fsync(const struct op *op);
 void op_print(const struct op *op);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Power loss: records what LMDB and we do to the store's file while transactions run, builds states that a
- * crash may have left (powerloss_record.h), and opens each: it opens, its structure is sound, it holds
- * exactly what some prefix of the transactions leaves, and everything that was promised to be durable is in
- * the prefix.
+/* Power loss: records all changes of the store's file while transactions run, and builds states that a crash
+ * can leave (powerloss_record.h). Each must open, have a sound structure, and hold exactly the state after
+ * some prefix of the transactions, with all that were acknowledged as durable in it.
  *
- * ASHLAR_POWERLOSS_STATES: how many states (default 1500); ASHLAR_SEED: replays a run;
+ * ASHLAR_POWERLOSS_STATES: number of states (default 1500); ASHLAR_SEED: replays a run;
  * ASHLAR_POWERLOSS_STATE: only this one of them. The recording of the lmdb run follows from the seed; that of
  * the writebehind run also from how its threads were scheduled, so a failed state is kept as a file.
  */
@@ -37,12 +36,12 @@ struct run {
         bool writebehind;
         struct rng rng;
         struct kv_store *kv;
-        uint64_t hash[KEYS]; /* of each key's pair, 0: absent */
+        uint64_t hash[KEYS]; /* of each pair; 0: absent */
         uint64_t *digests;   /* [n]: of the state after transaction n */
         uint64_t committed, durable;
 };
 
-/* What is printed if the program itself dies. */
+/* Printed by die. */
 static char replay_line[256];
 
 static void on_crash(int sig)
@@ -221,7 +220,7 @@ static void write_image(const struct run *u, const struct crash_state *c)
         close(fd);
 }
 
-/* Reads everything: the number of the last transaction, whose digest must be that of all that is there. */
+/* Reads all pairs. Their digest must be that of the last transaction, whose number is one of them. */
 static void check_contents(const struct run *u, struct kv_store *s, const struct crash_state *c)
 {
         struct kv_range_opts all = { .begin = slice_of("", 0), .end = slice_of("\xff", 1) };
@@ -252,9 +251,9 @@ static void check_contents(const struct run *u, struct kv_store *s, const struct
                 die("transaction %llu was durable, but the last one here is %llu",
                     (unsigned long long)c->durable, (unsigned long long)number);
         if (number > c->started)
-                die("transaction %llu is there before it began", (unsigned long long)number);
+                die("transaction %llu is there, but has not begun yet", (unsigned long long)number);
         if (digest != u->digests[number])
-                die("what is there is not what transaction %llu left", (unsigned long long)number);
+                die("the contents are not those after transaction %llu", (unsigned long long)number);
 }
 
 static void check_structure(const struct run *u)
@@ -270,7 +269,7 @@ static void check_structure(const struct run *u)
         close(fd);
 }
 
-/* The store goes on to work. */
+/* The store still works. */
 static void check_use(const struct run *u, struct kv_store *s)
 {
         struct kv_txn *t;
@@ -313,7 +312,7 @@ static void check_state(const struct run *u, const struct crash_state *c, struct
         must(kv_close(s), "close");
 }
 
-/* COUNT states, numbered from FIRST, of the points in time before event END, in order. */
+/* Checks COUNT states, numbered from FIRST, of points in time before event END, in order. */
 static void check_states(const struct run *u, const struct recording *r, uint64_t first, uint64_t count,
                          size_t end)
 {
@@ -374,7 +373,7 @@ static void run(const char *name, bool writebehind, unsigned txns, uint64_t stat
         r = record(&u);
         while (r.events[made].kind != EVENT_DURABLE)
                 made++;
-        /* The making of the store is few events and has states of its own. */
+        /* Making the store takes few events, so it gets a number of states of its own. */
         check_states(&u, &r, 0, states / 8, made);
         check_states(&u, &r, states / 8, states - states / 8, r.n);
         printf("%s: %llu states of %zu events, %u transactions: sound\n", name, (unsigned long long)states,

@@ -5,9 +5,10 @@
 
 #include "powerloss_record.h"
 
+#include "base/lock.h"
+
 #include <assert.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,16 +20,17 @@
 #define SECTOR 512u
 
 static struct {
-        pthread_mutex_t lock;
+        struct lock lock;
         bool on;
         struct recording r;
         size_t cap;
-} rec = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} rec = { .lock = LOCK_INIT };
 
 /* ---- recording ---------------------------------------------------------------------------------- */
 
-static void add(struct event e)
+static void add_locked(struct event e)
 {
+        lock_assert_held(&rec.lock);
         if (!rec.on)
                 return;
         if (rec.r.n == rec.cap) {
@@ -39,30 +41,27 @@ static void add(struct event e)
         rec.r.events[rec.r.n++] = e;
 }
 
-static void add_locked(struct event e)
+static void add(struct event e)
 {
-        pthread_mutex_lock(&rec.lock);
-        add(e);
-        pthread_mutex_unlock(&rec.lock);
+        LOCK_GUARD(&rec.lock);
+        add_locked(e);
 }
 
 void record_start(void)
 {
-        pthread_mutex_lock(&rec.lock);
+        LOCK_GUARD(&rec.lock);
         rec.on = true;
-        pthread_mutex_unlock(&rec.lock);
 }
 
 struct recording record_stop(void)
 {
         struct recording r;
 
-        pthread_mutex_lock(&rec.lock);
+        LOCK_GUARD(&rec.lock);
         r = rec.r;
         rec.r = (struct recording){ 0 };
         rec.cap = 0;
         rec.on = false;
-        pthread_mutex_unlock(&rec.lock);
         return r;
 }
 
@@ -75,12 +74,12 @@ void record_free(struct recording *r)
 
 void record_note(enum event_kind kind, uint64_t number)
 {
-        add_locked((struct event){ .kind = kind, .number = number });
+        add((struct event){ .kind = kind, .number = number });
 }
 
 enum file { FILE_OTHER, FILE_DATA, FILE_DIR };
 
-/* What FD is to us, by its name: the data file under both of its names, or a directory. */
+/* The kind of FD, by its path: the data file under both of its names, or a directory. */
 static enum file file_of(int fd)
 {
         char link[64], path[512];
@@ -100,19 +99,19 @@ static enum file file_of(int fd)
         return fcntl(fd, F_GETFL) & O_DIRECTORY ? FILE_DIR : FILE_OTHER;
 }
 
-/* The call is made under the lock, so that the recording has the order of the calls. A write that is durable
- * when it returns counts as pending until then, as any other. */
+/* Writes and records with the lock held, so that the recording has the order of the calls. A synced write,
+ * too, is pending until it returns. */
 static ssize_t record_write(int fd, const struct iovec *iov, int n, off_t offset)
 {
-        bool synced, ours = file_of(fd) == FILE_DATA;
+        bool synced;
         struct event e = { .kind = EVENT_WRITE };
         ssize_t written;
         size_t at = 0;
 
-        if (!ours)
+        if (file_of(fd) != FILE_DATA)
                 return syscall(SYS_pwritev, fd, iov, n, offset, 0);
         synced = fcntl(fd, F_GETFL) & O_DSYNC;
-        pthread_mutex_lock(&rec.lock);
+        LOCK_GUARD(&rec.lock);
         written = syscall(SYS_pwritev, fd, iov, n, offset, 0);
         if (written > 0) {
                 e.offset = (uint64_t)offset;
@@ -126,9 +125,8 @@ static ssize_t record_write(int fd, const struct iovec *iov, int n, off_t offset
                         memcpy(e.data + at, iov[i].iov_base, part);
                         at += part;
                 }
-                add(e);
+                add_locked(e);
         }
-        pthread_mutex_unlock(&rec.lock);
         return written;
 }
 
@@ -174,9 +172,9 @@ static int record_flush(int fd, long call)
         int r = (int)syscall(call, fd);
 
         if (r == 0 && file == FILE_DATA)
-                add_locked((struct event){ .kind = EVENT_FLUSH });
+                add((struct event){ .kind = EVENT_FLUSH });
         if (r == 0 && file == FILE_DIR)
-                add_locked((struct event){ .kind = EVENT_DIR_FLUSH });
+                add((struct event){ .kind = EVENT_DIR_FLUSH });
         return r;
 }
 
@@ -195,17 +193,16 @@ int ftruncate(int fd, off_t size)
         enum file file = file_of(fd);
         int r;
 
-        pthread_mutex_lock(&rec.lock);
+        LOCK_GUARD(&rec.lock);
         r = (int)syscall(SYS_ftruncate, fd, size);
         if (r == 0 && file == FILE_DATA)
-                add((struct event){ .kind = EVENT_TRUNCATE, .offset = (uint64_t)size });
-        pthread_mutex_unlock(&rec.lock);
+                add_locked((struct event){ .kind = EVENT_TRUNCATE, .offset = (uint64_t)size });
         return r;
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t len)
 {
-        /* Room beyond the end changes neither contents nor size; nothing else is expected. */
+        /* Allocation beyond the end changes neither contents nor size; other modes are not expected. */
         assert(file_of(fd) != FILE_DATA || mode == FALLOC_FL_KEEP_SIZE);
         return (int)syscall(SYS_fallocate, fd, mode, offset, len);
 }
@@ -215,11 +212,11 @@ int renameat(int dir, const char *from, int new_dir, const char *to)
         int r = (int)syscall(SYS_renameat, dir, from, new_dir, to);
 
         if (r == 0 && strcmp(to, "data.mdb") == 0)
-                add_locked((struct event){ .kind = EVENT_RENAME });
+                add((struct event){ .kind = EVENT_RENAME });
         return r;
 }
 
-/* What is not modelled must not be used. */
+/* Calls that are not modelled must not be used. */
 int msync(void *p, size_t len, int flags)
 {
         assert(!rec.on);
@@ -239,7 +236,7 @@ int fallocate64(int fd, int mode, off_t offset, off_t len) __attribute__((alias(
 
 /* ---- crash states ------------------------------------------------------------------------------- */
 
-/* Bytes beyond `size` are kept zero. */
+/* Bytes beyond `size` stay zero. */
 static void grow(uint8_t **bytes, size_t *cap, size_t need)
 {
         size_t n = *cap ? *cap : 65536;
@@ -287,8 +284,7 @@ void replay_to(struct replay *p, const struct recording *r, size_t at)
                                 apply(&r->events[p->flushed], &p->disk, &p->disk_size, &p->disk_cap);
                         break;
                 case EVENT_WRITE:
-                        /* Nothing is pending before a synced write in what LMDB does, or the order would be
-                         * lost. */
+                        /* LMDB has no pending writes before a synced one, or the order would be lost. */
                         if (e->synced) {
                                 for (size_t i = p->flushed; i < p->at; i++)
                                         assert(!changes_file(&r->events[i]));
@@ -315,7 +311,7 @@ void replay_to(struct replay *p, const struct recording *r, size_t at)
         }
 }
 
-/* A part of a write: sectors or pages of it, each with even odds. */
+/* Applies a part of a write: each of its sectors or pages with a probability of one half. */
 static void apply_torn(const struct event *e, struct rng *g, uint8_t **bytes, size_t *size, size_t *cap)
 {
         size_t unit = rng_below(g, 2) ? SECTOR : 4096, n;
@@ -343,7 +339,7 @@ void replay_crash(const struct replay *p, struct rng *g, struct crash_state *sta
         grow(&bytes, &cap, p->disk_size + 1);
         if (p->disk_size > 0)
                 memcpy(bytes, p->disk, p->disk_size);
-        /* What is under way now may be on the disk already. */
+        /* The call that has not returned may be on the disk already. */
         pending = calloc(p->at - p->flushed + 2, sizeof(*pending));
         assert(pending);
         for (size_t i = p->flushed; i < p->at || (i == p->at && i < p->recording->n); i++)
@@ -377,7 +373,8 @@ void replay_crash(const struct replay *p, struct rng *g, struct crash_state *sta
                 largest = end > largest ? end : largest;
         }
         free(pending);
-        /* The size is written by itself: any between, mostly what the writes say. */
+        /* The size is written separately: any between the smallest and the largest, mostly that of the
+         * writes. */
         if (largest > smallest && rng_below(g, 4) == 0) {
                 grow(&bytes, &cap, largest);
                 size = smallest + rng_below(g, (largest - smallest) / SECTOR + 1) * SECTOR;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Records what is done to a store's data file, so that every state in which a power failure could have left
- * it can be built. The recorder stands in for the C library's write and flush calls in this program, LMDB
- * included.
+/* Records the changes of a store's data file and builds the states in which a power failure can leave it. The
+ * recorder replaces the C library's write and flush calls in this program, also those of LMDB.
  *
- * The model: when a flush (fsync, fdatasync, the end of a write through O_DSYNC) returns, what it covers is
- * on the disk for good. Of everything else any part may be there, in any order, torn at sectors, and the
- * file's size may be any that it had or grew through since. A rename is there for certain only after its
- * directory was flushed.
+ * The model: when a flush (fsync, fdatasync, a write through O_DSYNC) returns, what it covers is durable. Of
+ * all other writes any part may be on the disk, in any order, torn at sectors, and the file's size may be any
+ * that it has had or passed since. A rename is durable only after its directory was flushed.
  */
 #ifndef POWERLOSS_RECORD_H
 #define POWERLOSS_RECORD_H
@@ -23,8 +21,8 @@ enum event_kind {
         EVENT_FLUSH,    /* of the file, it has returned */
         EVENT_RENAME,   /* the file has its final name */
         EVENT_DIR_FLUSH,
-        EVENT_STARTED, /* a transaction, NUMBER, may have begun to reach the file */
-        EVENT_DURABLE, /* all transactions up to NUMBER were promised to be durable */
+        EVENT_STARTED, /* from here on transaction NUMBER may reach the file */
+        EVENT_DURABLE, /* all transactions up to NUMBER are acknowledged as durable */
 };
 
 struct event {
@@ -40,11 +38,11 @@ struct recording {
         size_t n;
 };
 
-/* From now on, until record_stop(), which hands out the recording (record_free()). One at a time. */
+/* Records until record_stop, which returns the recording (free it with record_free). One at a time. */
 void record_start(void);
 struct recording record_stop(void);
 void record_free(struct recording *r);
-/* A STARTED or DURABLE event. */
+/* Adds a STARTED or DURABLE event. */
 void record_note(enum event_kind kind, uint64_t number);
 
 /* A state after a crash. */
@@ -52,7 +50,7 @@ struct crash_state {
         uint8_t *bytes; /* of the file */
         size_t size;
         bool renamed;              /* it has its final name */
-        uint64_t started, durable; /* newest transactions that may and that must be in it */
+        uint64_t started, durable; /* newest transactions that may and must be in it */
         bool opened;               /* a DURABLE event came before: the store must exist */
 };
 
@@ -61,16 +59,17 @@ struct replay {
         const struct recording *recording;
         size_t at;      /* events before this one have happened */
         size_t flushed; /* of these, writes before this one are in `disk` */
-        uint8_t *disk;  /* what is durable for certain */
+        uint8_t *disk;  /* durable contents */
         size_t disk_size, disk_cap;
         bool renamed, rename_durable;
         uint64_t started, durable;
         bool opened;
 };
 
-/* Goes on to the moment before event AT, which must not be earlier than the last one. */
+/* Advances to the point before event AT, which must not be earlier than the last one. */
 void replay_to(struct replay *p, const struct recording *r, size_t at);
-/* One of the states that a crash at this moment may leave, chosen by G. state->bytes is to be freed. */
+/* Builds one of the states that a crash at this point may leave, chosen by G. The caller frees
+ * state->bytes. */
 void replay_crash(const struct replay *p, struct rng *g, struct crash_state *state);
 void replay_free(struct replay *p);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# A FoundationDB cluster of one's own, for tests. Sourced; bash.
+# A temporary FoundationDB cluster for a test. To be sourced by bash.
 #
 # Environment: ASHLAR_FDB_BIN (the directory of fdbserver and fdbcli; otherwise PATH), ASHLAR_FDB_LIB (the client
 # library; otherwise the one beside ASHLAR_FDB_BIN, or the system's), TMPDIR.
@@ -8,7 +8,7 @@
 #                       FDB_CLUSTER_FILE, ASHLAR_TEST_CLUSTER, ASHLAR_FDB_LIB and FDBCLI; exit code 77 if there is no
 #                       FoundationDB here
 #   cluster_kill I      kills process I (from 0) as a crash would
-#   cluster_restart I   starts it again
+#   cluster_restart I   starts process I again
 #   cluster_stop        kills all and removes the data; called at exit
 # shellcheck shell=bash
 
@@ -64,8 +64,8 @@ cluster_stop() {
         cluster_dir=
 }
 
-# Whether all ports from $1 on, $2 of them, are free: nobody answers there. Two that look at the same moment are
-# told apart by fdbserver, which cannot bind.
+# Whether the $2 ports from $1 on are free: no process answers there. If two scripts choose the same ports, one of
+# them cannot bind, and its cluster_try fails.
 cluster_ports_free() {
         local p
 
@@ -74,7 +74,7 @@ cluster_ports_free() {
         done
 }
 
-# One try: 1 if a process ended, as for a port that somebody else took.
+# One attempt: fails if a process ended, as for a port that is in use.
 cluster_try() { # N
         local n=$1 base i
 

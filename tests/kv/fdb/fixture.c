@@ -72,7 +72,7 @@ struct standin_counts fixture_counts(const struct fixture *f)
         return counts;
 }
 
-/* Cancelled futures are let go by the network thread, a moment later. */
+/* Waits, because the network thread frees cancelled futures. */
 static void check_nothing_left(const struct fixture *f)
 {
         for (int i = 0; i < 1000; i++) {

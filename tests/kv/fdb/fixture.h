@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the FoundationDB backend's tests share: stores over the stand-in, and its controls. */
+/* Shared by the tests of the FoundationDB engine: stores over the stand-in, and its controls. */
 #ifndef TESTS_FDB_FIXTURE_H
 #define TESTS_FDB_FIXTURE_H
 
@@ -21,23 +21,23 @@ struct fixture {
         standin_get_counts_fn get_counts;
 };
 
-/* A directory with a cluster file; with a store, open. The teardown closes it and demands that nothing of it
- * is left in the library. */
+/* Make a directory with a cluster file, and open a store (fixture_store). The teardown closes it and checks
+ * that no object of it is left in the library. */
 int fixture_dir(void **state);
 int fixture_store(void **state);
 int fixture_teardown(void **state);
 
-/* Its file in fixture_dir's directory, with this content. */
+/* Makes a file in the fixture's directory. */
 void fixture_file(const struct fixture *f, const char *name, const char *content);
 
 struct kv_store *fixture_open(const struct fixture *f, const char *url);
 struct standin_counts fixture_counts(const struct fixture *f);
 
-/* One key, by kv_run. A value of NULL: absent. */
+/* One key, by kv_run. VALUE NULL: absent. */
 void put(struct kv_store *s, const char *key, const char *value);
 void expect(struct kv_store *s, const char *key, const char *value);
 
-/* Bodies: read "k", which may be absent; set it to the string ARG. */
+/* Bodies: read "k", which may be absent; set "k" to the string ARG. */
 int get_k(struct kv_txn *t, void *arg);
 int set_k(struct kv_txn *t, void *arg);
 

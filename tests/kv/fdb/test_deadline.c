@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A cluster that is away: who waits, for how long, and what becomes of a commit that was sent. */
+/* A cluster that does not answer: how long calls wait, and the outcome of a commit that was sent. */
 #include "fixture.h"
 
 #include "kv/layer/layer.h"
@@ -10,7 +10,7 @@
 
 #define SOON_MS 50
 
-/* Something that another thread does after a while. */
+/* An action that another thread takes after SOON_MS. */
 struct later {
         pthread_t thread;
         struct deadline *cancel; /* NULL: the cluster is back */
@@ -64,14 +64,14 @@ static void test_cancelled(void **state)
         later(&l, f, &p);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -EINTR);
         pthread_join(l.thread, NULL);
-        /* For good. */
+        /* Permanently. */
         assert_int_equal(kv_run(f->store, KV_READ, get_k, NULL), -EINTR);
         deadline_end(&p);
         f->set_away(false);
         expect(f->store, "k", NULL);
 }
 
-/* Without a deadline, and with enough of it, work goes on by itself. */
+/* Without a deadline, or with a long one, calls succeed when the cluster answers again. */
 static void test_comes_back(void **state)
 {
         struct fixture *f = *state;
@@ -100,7 +100,7 @@ static struct kv_txn *written(struct fixture *f, const char *value)
         return t;
 }
 
-/* A commit that was sent goes on alone; closing waits for it. */
+/* A commit that was sent continues after the deadline; closing waits for it. */
 static void test_commit_goes_on(void **state)
 {
         struct fixture *f = *state;
@@ -120,7 +120,7 @@ static void test_commit_goes_on(void **state)
         expect(f->store, "k", "sent");
 }
 
-/* A signal does not end the wait for it: EINTR would say that nothing was done. */
+/* A signal does not end the wait for a commit: EINTR would mean that it did not take place. */
 static void test_commit_is_not_cancelled(void **state)
 {
         struct fixture *f = *state;
@@ -145,11 +145,11 @@ static int count_body(struct kv_txn *t, void *arg)
         return kv_set(t, slice_str("k"), slice_str("done"));
 }
 
-/* Nor while the result is unknown: EINTR says that nothing was done, 0 that it was, once. Which of both comes
- * depends on whether the commit was sent when the cancellation came (on a quiet machine it was). */
+/* Nor while the result is unknown: EINTR means that the commit did not take place, 0 that it did, once. The
+ * result is 0 if the commit was sent before the cancellation. */
 static void test_unknown_is_not_cancelled(void **state)
 {
-        static const int codes[] = { 1021, 1500 }; /* done, not done */
+        static const int codes[] = { 1021, 1500 }; /* takes place, does not */
         struct fixture *f = *state;
         struct deadline p;
 
@@ -197,7 +197,7 @@ static void test_no_slot_is_free(void **state)
         f->set_away(true);
         for (unsigned i = 0; i < SLOTS; i++)
                 assert_int_equal(pthread_create(&threads[i], NULL, write_one, f->store), 0);
-        while (fixture_counts(f).transactions < SLOTS) /* who has one has its slot */
+        while (fixture_counts(f).transactions < SLOTS) /* each writer with a transaction has a slot */
                 usleep(1000);
         deadline_begin(&p, SOON_MS);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "x"), -ERR_AWAY);
@@ -220,8 +220,8 @@ static void test_no_slot_is_free(void **state)
 
 /* ---- the overlay --------------------------------------------------------------------------------- */
 
-/* The overlay over a cluster that is away: fsync waits as long as its thread does, and what was acknowledged
- * is kept and written when the cluster is back. */
+/* The overlay over a cluster that does not answer: fsync waits until the thread's deadline, and what was
+ * acknowledged is kept and written when the cluster answers again. */
 static void test_writebehind(void **state)
 {
         const struct kv_writebehind_opts opts = { .sequence = slice_str("\xf1sequence"), .age_ms = 3600000 };

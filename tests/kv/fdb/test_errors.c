@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Each class of FoundationDB's errors: what the contract makes of it, and that kv_run gets over it. */
+/* Each class of FoundationDB's errors: the error of the contract, and that kv_run succeeds in the end. */
 #include "fixture.h"
 
 #include "base/rng.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What kv_commit gives for an error of the cluster. */
+/* The result of kv_commit for an error of the cluster. */
 static const struct {
         int code, err;
 } commits[] = {
@@ -24,7 +24,7 @@ static const struct {
         { 1039, -ERR_UNKNOWN_RESULT },
         { 1025, -ERR_UNKNOWN_RESULT }, /* may still take place */
         { 1031, -ERR_UNKNOWN_RESULT },
-        { 1500, -ERR_UNKNOWN_RESULT }, /* nothing is certain of what nobody knows */
+        { 1500, -ERR_UNKNOWN_RESULT }, /* the outcome for an unknown code is not certain */
         { 2101, -E2BIG },
         { 2004, -EINVAL },
 };
@@ -68,7 +68,7 @@ static void expect_count(struct kv_store *s, uint8_t n)
         kv_end(t);
 }
 
-/* Done exactly once, whatever the first commit was told. */
+/* A transaction takes place exactly once, whatever error its first commit reports. */
 static void test_run(void **state)
 {
         struct fixture *f = *state;
@@ -81,7 +81,7 @@ static void test_run(void **state)
 
                 f->set_faults(&faults);
                 assert_int_equal(kv_run(f->store, KV_WRITE, add, &runs), passes ? commits[i].err : 0);
-                /* What was done is not done again. */
+                /* A commit that took place is not repeated. */
                 if (commits[i].code == 1021 || commits[i].code == 1039)
                         assert_int_equal(runs, 1);
                 n += !passes;
@@ -104,7 +104,7 @@ static int read_three(struct kv_txn *t, void *arg)
         return more < 0 ? more : n;
 }
 
-/* Errors of reads and of versions pass, also when they are frequent. */
+/* Transient errors of reads and versions, even frequent ones, do not reach the caller. */
 static void test_reads(void **state)
 {
         struct fixture *f = *state;
@@ -126,7 +126,7 @@ static void test_reads(void **state)
         }
 }
 
-/* A commit that was told as failed takes place later, or does not: counted exactly once all the same. */
+/* A commit that was reported as failed may take place later: the counter still counts it exactly once. */
 static void test_late(void **state)
 {
         struct fixture *f = *state;
@@ -144,12 +144,12 @@ static void test_late(void **state)
         for (int i = 0; i < 150; i++)
                 assert_int_equal(kv_run(f->store, KV_WRITE, add, &runs), 0);
         f->set_faults(&(struct standin_faults){ 0 });
-        usleep(20000); /* what is late has come */
+        usleep(20000); /* late commits have taken place */
         expect_count(f->store, 150);
         assert_true(runs > 150);
 }
 
-/* Opening gets over what passes, too. */
+/* Opening repeats requests with transient errors. */
 static void test_open(void **state)
 {
         struct fixture *f = *state;
@@ -162,67 +162,66 @@ static void test_open(void **state)
 
 /* ---- watches ------------------------------------------------------------------------------------- */
 
-struct bell {
-        _Atomic int times, err;
+struct fired {
+        _Atomic int calls, err;
 };
 
-static void ring(int err, void *arg)
+static void on_fire(int err, void *arg)
 {
-        struct bell *b = arg;
+        struct fired *f = arg;
 
-        b->err = err;
-        b->times++;
+        f->err = err;
+        f->calls++;
 }
 
-static struct kv_watch *watch(struct kv_store *s, const char *key, struct bell *b)
+static struct kv_watch *watch(struct kv_store *s, const char *key, struct fired *f)
 {
+        _cleanup_txn_ struct kv_txn *t = NULL;
         struct kv_watch *w;
-        struct kv_txn *t;
 
         assert_int_equal(kv_begin(s, KV_READ, &t), 0);
-        assert_int_equal(kv_watch(t, slice_str(key), ring, b, &w), 0);
+        assert_int_equal(kv_watch(t, slice_str(key), on_fire, f, &w), 0);
         assert_int_equal(kv_commit(t), 0);
-        kv_end(t);
         return w;
 }
 
-static void wait_for(struct bell *b)
+static void wait_for(struct fired *f)
 {
-        for (int i = 0; i < 1000 && b->times == 0; i++)
+        for (int i = 0; i < 1000 && f->calls == 0; i++)
                 usleep(10000);
-        assert_int_equal(b->times, 1);
+        assert_int_equal(f->calls, 1);
 }
 
 /* Any error of a watch counts as fired. */
 static void test_broken_watch(void **state)
 {
         struct fixture *f = *state;
-        struct bell b = { 0 };
+        struct fired fired = { 0 };
         struct kv_watch *w;
 
         f->set_faults(&(struct standin_faults){ .watch_broken_ppm = 1000000 });
-        w = watch(f->store, "k", &b);
-        wait_for(&b);
-        assert_true(b.err < 0);
+        w = watch(f->store, "k", &fired);
+        wait_for(&fired);
+        assert_true(fired.err < 0);
         kv_unwatch(w);
 }
 
 static void test_too_many_watches(void **state)
 {
         struct fixture *f = *state;
-        struct bell b[3] = { 0 };
+        struct fired fired[3] = { 0 };
         struct kv_watch *w[3];
 
         f->set_faults(&(struct standin_faults){ .watches_max = 2 });
         for (int i = 0; i < 3; i++)
-                w[i] = watch(f->store, "k", &b[i]);
-        wait_for(&b[2]);
-        assert_int_equal(b[2].err, -EMFILE);
-        assert_int_equal(b[0].times + b[1].times, 0);
+                w[i] = watch(f->store, "k", &fired[i]);
+        wait_for(&fired[2]);
+        assert_int_equal(fired[2].err, -EMFILE);
+        assert_int_equal(fired[0].calls + fired[1].calls, 0);
         put(f->store, "k", "new");
         for (int i = 0; i < 2; i++) {
-                wait_for(&b[i]);
-                assert_int_equal(b[i].err, 0);
+                wait_for(&fired[i]);
+                assert_int_equal(fired[i].err, 0);
         }
         for (int i = 0; i < 3; i++)
                 kv_unwatch(w[i]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A cluster that is away for good: whoever closes the store ends all waiting for it. */
+/* kv_give_up: ends all waiting for a cluster that does not answer, so that the store can be closed. */
 #include "fixture.h"
 
 #include "kv/layer/layer.h"
@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #define SOON_MS 50
-#define MANY    65u /* more than there are slots of markers */
+#define MANY    65u /* more than there are slots for markers */
 
-/* Something that waits in a thread of its own, without a deadline. */
+/* A call that waits in a thread of its own, without a deadline. */
 struct call {
         pthread_t thread;
         struct kv_store *store;
@@ -82,14 +82,14 @@ static int end(struct call *c)
         return c->result;
 }
 
-/* Until somebody has waited so long. */
+/* Returns when a call has waited for MS. */
 static void until_waiting(struct kv_store *s, unsigned ms)
 {
         while (kv_waiting_ns(s) < ms * UINT64_C(1000000))
                 usleep(1000);
 }
 
-static void test_nobody_waits(void **state)
+static void test_no_call_waits(void **state)
 {
         struct fixture *f = *state;
         struct kv_store *mem;
@@ -98,7 +98,7 @@ static void test_nobody_waits(void **state)
         assert_int_equal(kv_waiting_ns(f->store), 0);
         assert_int_equal(kv_testing_open("mem:", NULL, &mem, NULL), 0);
         assert_int_equal(kv_waiting_ns(mem), 0);
-        kv_give_up(mem); /* is never away */
+        kv_give_up(mem); /* no effect on a local store */
         put(mem, "k", "v");
         expect(mem, "k", "v");
         kv_close(mem);
@@ -115,7 +115,7 @@ static void test_reader(void **state)
         kv_give_up(f->store);
         assert_int_equal(end(&c), -ERR_AWAY);
         assert_int_equal(kv_waiting_ns(f->store), 0);
-        /* For good. */
+        /* Permanently. */
         f->set_away(false);
         assert_int_equal(kv_run(f->store, KV_READ, get_k, NULL), -ERR_AWAY);
         assert_int_equal(kv_run(f->store, KV_WRITE, set_k, "v"), -ERR_AWAY);
@@ -138,7 +138,7 @@ static void *do_gets(void *arg)
         return NULL;
 }
 
-/* Several reads that are waited for together. */
+/* Several reads in one wait. */
 static void test_gets(void **state)
 {
         struct fixture *f = *state;
@@ -152,7 +152,7 @@ static void test_gets(void **state)
         assert_int_equal(end(&c), 0);
 }
 
-/* A commit that was sent goes on alone, and the store with it. */
+/* A commit that was sent continues after kv_close, and frees the store. */
 static void test_commit(void **state)
 {
         struct fixture *f = *state;
@@ -172,7 +172,7 @@ static void test_commit(void **state)
         expect(f->store, "k", "sent");
 }
 
-/* Answers that are errors, one after the other, are none. */
+/* A cluster that answers only with errors counts as not answering. */
 static void test_locked(void **state)
 {
         struct fixture *f = *state;
@@ -211,7 +211,7 @@ static void test_many(void **state)
 
 /* ---- the overlay --------------------------------------------------------------------------------- */
 
-/* Nothing is written down by itself. */
+/* The committer writes only when it is asked to. */
 static struct kv_store *overlay(struct fixture *f)
 {
         const struct kv_writebehind_opts opts = { .sequence = slice_str("\xf1sequence"),
@@ -227,7 +227,7 @@ static struct kv_store *overlay(struct fixture *f)
         return f->store = s;
 }
 
-/* Has the committer begin a batch that does not end. */
+/* Makes the committer begin a batch that does not end. */
 static void begin_batch(struct kv_store *s)
 {
         struct deadline p;
@@ -249,7 +249,7 @@ static int synced_or_newer_body(struct kv_txn *t, void *arg)
         return r;
 }
 
-/* What was synced is there, and the rest if its batch had been sent and is done when the cluster is back. */
+/* Synced writes are there; the others only if their batch was sent, and the cluster carried it out. */
 static void reopen(struct fixture *f)
 {
         f->set_away(false);
@@ -257,7 +257,7 @@ static void reopen(struct fixture *f)
         assert_int_equal(kv_run(f->store, KV_READ, synced_or_newer_body, NULL), 0);
 }
 
-/* The last batch is waited for by kv_sync, or by the committer, or not begun yet. */
+/* kv_sync or the committer waits for the last batch, or it is not begun yet. */
 static void test_overlay(void **state)
 {
         struct fixture *f = *state;
@@ -280,7 +280,7 @@ static void test_overlay(void **state)
         }
 }
 
-/* Whoever closes with a deadline does not need anybody to give up. */
+/* Closing with a deadline works without kv_give_up. */
 static void test_overlay_closed_with_patience(void **state)
 {
         struct fixture *f = *state;
@@ -300,7 +300,7 @@ static void test_overlay_closed_with_patience(void **state)
         }
 }
 
-/* Who waits for room in memory, or for a snapshot. */
+/* Calls that wait for space in memory, or for a snapshot. */
 static void test_overlay_writer(void **state)
 {
         struct fixture *f = *state;
@@ -318,7 +318,7 @@ static void test_overlay_writer(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                IN_STORE(test_nobody_waits),   IN_STORE(test_reader),
+                IN_STORE(test_no_call_waits),  IN_STORE(test_reader),
                 IN_STORE(test_gets),           IN_STORE(test_commit),
                 IN_STORE(test_locked),         IN_STORE(test_many),
                 IN_STORE(test_overlay),        IN_STORE(test_overlay_closed_with_patience),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Prefixes, the way ranges are fetched, and versions. */
+/* Prefixes, requests for ranges, cached versions. */
 #include "fixture.h"
 
 #include <stdio.h>
@@ -30,7 +30,7 @@ static int clear_all(struct kv_txn *t, void *arg)
         return kv_clear_range(t, slice_str(""), slice_str("\xff"));
 }
 
-/* File systems of one cluster never see one another, however their names begin. */
+/* Stores in one cluster are separate, also if a name is a prefix of another one. */
 static void test_prefixes(void **state)
 {
         static const char *const names[] = { "a", "ab", "b", "a-", "a/b" };
@@ -74,7 +74,7 @@ static int fill(struct kv_txn *t, void *arg)
         return r;
 }
 
-/* Requests that a range of 400 KB took whose first N pairs were wanted. */
+/* Requests for a range of 400 KB of which N pairs were read. */
 static unsigned requests(struct fixture *f, enum kv_range_mode mode, size_t limit, int n)
 {
         const struct kv_range_opts opts = {
@@ -102,17 +102,17 @@ static void test_ranges(void **state)
         struct fixture *f = *state;
 
         assert_int_equal(kv_run(f->store, KV_WRITE, fill, NULL), 0);
-        /* All at once: replies of 80,000 bytes. */
+        /* All of it: replies of 80,000 bytes. */
         assert_in_range(requests(f, KV_ALL, 0, PAIRS), 5, 6);
-        /* Stopping early: what was needed, and one ahead. */
+        /* Stopping early: the needed ones, and one read ahead. */
         assert_in_range(requests(f, KV_ITERATE, 0, 3), 1, 2);
         assert_in_range(requests(f, KV_ITERATE, 0, PAIRS), 8, 20);
-        /* A limit is asked for, not more. */
+        /* Requests pass the limit on. */
         assert_int_equal(requests(f, KV_ITERATE, 1, 1), 1);
         assert_int_equal(requests(f, KV_ALL, 10, 10), 1);
 }
 
-/* Whoever is the only one to write need not ask for a version each time, and still sees all commits. */
+/* KV_RECENT reads without requesting a version each time, and still sees all commits of the store. */
 static void test_recent(void **state)
 {
         struct fixture *f = *state;
@@ -124,7 +124,7 @@ static void test_recent(void **state)
         put(f->store, "k", "0");
         for (int i = 0; i < 200; i++) {
                 while ((r = kv_begin(f->store, KV_READ | KV_RECENT, &t)) == -ERR_RETRY)
-                        continue; /* on a machine that stood still for a second */
+                        continue; /* the process was stopped for a second */
                 assert_int_equal(r, 0);
                 assert_int_equal(kv_get(t, slice_str("k"), 0, &value), 0);
                 assert_int_equal(value.data[0], '0' + i / 40);
@@ -135,7 +135,7 @@ static void test_recent(void **state)
         assert_true(fixture_counts(f).versions_asked - before < 150);
 }
 
-/* ---- writers with a snapshot that is at hand ------------------------------------------------------ */
+/* ---- writers with a cached version ---------------------------------------------------------------- */
 
 struct copy {
         int runs;
@@ -159,7 +159,7 @@ static int copy(struct kv_txn *t, void *arg)
         return r < 0 ? r : found;
 }
 
-/* Runs it from F's store, whose snapshot at hand is from before OTHER wrote VALUE. */
+/* Runs it in F's store, whose cached version is older than a write of VALUE through OTHER. */
 static int copy_after(struct fixture *f, struct kv_store *other, const char *value, struct copy *c)
 {
         struct kv_txn *t;
@@ -171,8 +171,8 @@ static int copy_after(struct fixture *f, struct kv_store *other, const char *val
         return kv_run(f->store, KV_WRITE | KV_IDEMPOTENT | KV_RECENT, copy, c);
 }
 
-/* What another one wrote is seen, whether the body would miss it by an error, by doing nothing or by writing
- * what it found. */
+/* Writes of other stores are seen, whether the body without them would fail, do nothing or write what it
+ * found. */
 static void test_recent_writer(void **state)
 {
         struct fixture *f = *state;
@@ -180,7 +180,7 @@ static void test_recent_writer(void **state)
         struct copy c = { .writes = true };
         uint64_t before;
 
-        /* Undisturbed it costs no round trip for a version. */
+        /* Without other writers no version is requested. */
         put(f->store, "from", "0");
         before = fixture_counts(f).versions_asked;
         for (int i = 0; i < 20; i++)
@@ -198,7 +198,7 @@ static void test_recent_writer(void **state)
         assert_int_equal(kv_close(other), 0);
 }
 
-/* Closing does not wait for a version that nobody needs any more. */
+/* Closing does not wait for a version that is being fetched. */
 static void test_close_while_away(void **state)
 {
         struct fixture *f = *state;

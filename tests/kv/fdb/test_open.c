@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening: what can be missing or wrong, one clear line each. The library can be set up once in a process, so
- * each case is a process of its own. */
+/* Opening: one clear line for each thing that can be missing or wrong. The library can be set up only once in
+ * a process, so each case runs in a process of its own. */
 #include "fixture.h"
 
 #include "kv/fdb/url.h"
@@ -15,7 +15,7 @@
 struct attempt {
         const char *url;
         int err;          /* negative, or 0 */
-        const char *text; /* what the line must have in it */
+        const char *text; /* a part of the line */
 };
 
 static void try(const struct attempt *a)
@@ -34,7 +34,7 @@ static void try(const struct attempt *a)
                 kv_close(s);
 }
 
-/* In a child: with NAME set to VALUE in the environment, each of the attempts in turn. */
+/* In a child with NAME=VALUE in its environment: makes each of the attempts in turn. */
 static void in_child(const char *name, const char *value, const struct attempt *attempts, size_t n)
 {
         int status;
@@ -46,7 +46,7 @@ static void in_child(const char *name, const char *value, const struct attempt *
                         setenv(name, value, 1);
                 for (size_t i = 0; i < n; i++)
                         try(&attempts[i]);
-                exit(0); /* runs what stops the network */
+                exit(0); /* runs the functions of atexit, one of which stops the network */
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
@@ -111,7 +111,7 @@ static void test_url(void **state)
 
         (void)state;
         in_child(NULL, NULL, wrong, sizeof(wrong) / sizeof(wrong[0]));
-        /* The bytes that docs/FORMAT.md names. */
+        /* As in docs/FORMAT.md. */
         assert_int_equal(fdb_url_parse("/a/b?prefix=home", &u, NULL), 0);
         assert_string_equal(u.cluster_file, "/a/b");
         assert_int_equal(u.prefix_len, 6);
@@ -135,7 +135,7 @@ static void away_first(const char *what)
         set(true);
 }
 
-/* A cluster that does not answer, and one that refuses. */
+/* A cluster that does not answer, and one that is locked. */
 static void test_not_usable(void **state)
 {
         struct fixture *f = *state;
@@ -156,7 +156,7 @@ static void test_not_usable(void **state)
         }
 }
 
-/* A child of a process that uses the library cannot. */
+/* A child of a process that uses the library cannot use it. */
 static void test_after_fork(void **state)
 {
         struct fixture *f = *state;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# with_cluster.sh N COMMAND...: runs COMMAND beside a cluster of N processes of its own, which its environment
-# names (cluster.sh).
+# with_cluster.sh N COMMAND...: starts a temporary cluster of N processes and runs COMMAND, with the cluster in its
+# environment (cluster.sh).
 set -uo pipefail
 . "$(dirname "$0")/cluster.sh"
 

@@ -2,9 +2,12 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <lmdb.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,16 +68,13 @@ void store_open_fails(struct fixture *f, unsigned flags, int err, const char *pa
 
 int try_put(struct kv_store *s, unsigned flags, struct slice key, struct slice value)
 {
-        struct kv_txn *t;
+        _cleanup_txn_ struct kv_txn *t = NULL;
         int r = kv_begin(s, KV_WRITE | flags, &t);
 
         if (r < 0)
                 return r;
         r = kv_set(t, key, value);
-        if (r >= 0)
-                r = kv_commit(t);
-        kv_end(t);
-        return r;
+        return r < 0 ? r : kv_commit(t);
 }
 
 void put(struct kv_store *s, const char *key, const char *value)
@@ -84,19 +84,54 @@ void put(struct kv_store *s, const char *key, const char *value)
 
 void expect(struct kv_store *s, const char *key, const char *value)
 {
-        struct slice got;
-        struct kv_txn *t;
+        _cleanup_txn_ struct kv_txn *t = NULL;
+        struct slice found;
         int r;
 
         assert_int_equal(kv_begin(s, KV_READ, &t), 0);
-        r = kv_get(t, slice_str(key), 0, &got);
+        r = kv_get(t, slice_str(key), 0, &found);
         if (!value) {
                 assert_int_equal(r, -ENOENT);
-        } else {
-                assert_int_equal(r, 0);
-                assert_true(slice_eq(got, slice_str(value)));
+                return;
         }
-        kv_end(t);
+        assert_int_equal(r, 0);
+        assert_true(slice_eq(found, slice_str(value)));
+}
+
+void make_store(struct fixture *f)
+{
+        struct kv_store *s = store_open(f, KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE);
+
+        put(s, "key", "value");
+        assert_int_equal(kv_close(s), 0);
+}
+
+void write_file(const char *path, const void *data, size_t len)
+{
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, data, len), len);
+        close(fd);
+}
+
+void put_raw(struct fixture *f, struct slice key, const char *value)
+{
+        MDB_val k = { .mv_data = (void *)key.data, .mv_size = key.len };
+        MDB_val v = { .mv_data = (void *)value, .mv_size = value ? strlen(value) : 0 };
+        MDB_env *env;
+        MDB_txn *txn;
+        MDB_dbi dbi;
+
+        assert_true(mkdir(f->path, 0700) == 0 || errno == EEXIST);
+        assert_int_equal(mdb_env_create(&env), 0);
+        assert_int_equal(mdb_env_open(env, f->path, 0, 0600), 0);
+        assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+        assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+        if (key.len > 0)
+                assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+        assert_int_equal(mdb_txn_commit(txn), 0);
+        mdb_env_close(env);
 }
 
 int in_child(void (*fn)(struct fixture *f, void *arg), struct fixture *f, void *arg)
@@ -108,7 +143,7 @@ int in_child(void (*fn)(struct fixture *f, void *arg), struct fixture *f, void *
         pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
-                /* The test framework's handlers would go on with its tests here. */
+                /* The test framework's handlers would continue its tests in the child. */
                 signal(SIGSEGV, SIG_DFL);
                 signal(SIGBUS, SIG_DFL);
                 signal(SIGABRT, SIG_DFL);

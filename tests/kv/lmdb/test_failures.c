@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Failing writes and flushes below LMDB: what is reported, what remains, and that the store goes on
- * afterwards. This program's pwrite and fdatasync stand in for the C library's. */
+/* Failing writes and flushes below LMDB: the errors, the contents afterwards, and that the store works again.
+ * This program's pwrite and fdatasync replace those of the C library. */
 #undef _FILE_OFFSET_BITS /* LMDB calls them by their plain names */
 
 #include "fixture.h"
@@ -85,7 +85,8 @@ static void test_failing_writes(void **state)
         assert_int_equal(kv_close(s), 0);
 }
 
-/* A reader that is open when the header cannot be written keeps its snapshot; those who come wait for it. */
+/* A reader that is open when the header cannot be written keeps its snapshot; later transactions wait for
+ * it. */
 struct reader {
         struct kv_store *s;
         struct kv_txn *t;
@@ -124,7 +125,7 @@ static void test_drains_readers(void **state)
         assert_int_equal(kv_close(s), 0);
 }
 
-/* A store that stays broken says so, each time, and comes back when it can. */
+/* A store that cannot be opened again fails each time, and works when it can. */
 static void test_stuck_reader(void **state)
 {
         struct kv_store *s = store_open(*state, KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE);
@@ -135,14 +136,14 @@ static void test_stuck_reader(void **state)
         fail_next(HEADER, EIO);
         assert_int_equal(try_put(s, 0, slice_str("key"), slice_str("new")), -EIO);
         fail_next(NOTHING, 0);
-        assert_int_equal(kv_begin(s, KV_READ, &u), -EIO); /* after some seconds: nobody ends `t` */
+        assert_int_equal(kv_begin(s, KV_READ, &u), -EIO); /* after some seconds, because T stays open */
         kv_end(t);
         expect(s, "key", "old");
         put(s, "key", "newer");
         assert_int_equal(kv_close(s), 0);
 }
 
-/* Threads that read while commits fail: nobody sees anything but what was committed. */
+/* Threads that read while commits fail see only what was committed. */
 static void *read_on(void *arg)
 {
         struct reader *r = arg;

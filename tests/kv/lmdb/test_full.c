@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A full store under the write-behind overlay, against a model of what was acknowledged: random fills with
- * small records, blocks and patches, random mass deletes, closing and opening. Whatever was acknowledged must
- * be there afterwards, closing must succeed, deletes must never fail, a refusal must be ENOSPC, and of a
- * store in which most was deleted a good part must be of use again.
+ * small records, blocks and patches, random mass deletes, closing and opening. All that was acknowledged must
+ * be there afterwards, closing must succeed, deletes must never fail, the error of a refused write must be
+ * ENOSPC, and after most was deleted a good part of the store must be usable again.
  *
- * ASHLAR_SEED replays a run; ASHLAR_ROUNDS runs as many seeds (default 1 for each kind of store).
+ * ASHLAR_SEED replays a run; ASHLAR_ROUNDS is the number of seeds (default 1 for each kind of store).
  */
 #include "fixture.h"
 #include "kv/engine.h"
@@ -35,8 +35,8 @@ struct record {
 struct run {
         struct rng rng;
         const char *path;
-        uint64_t max_bytes;  /* of the map; 0: default */
-        uint64_t room_bytes; /* what the store can hold, roughly */
+        uint64_t max_bytes;      /* of the map; 0: default */
+        uint64_t capacity_bytes; /* of the store, roughly */
         struct kv_store *store;
         struct record records[KEYS];
         uint64_t live_bytes; /* of the records */
@@ -44,7 +44,7 @@ struct run {
 
 static struct slice key_of(unsigned i, char buf[32])
 {
-        /* Neighbours by number are no neighbours by key: deletes and inserts touch leaves all over. */
+        /* Adjacent numbers are not adjacent keys, so that deletes and inserts change leaves everywhere. */
         uint32_t scattered = i * 2654435761u;
 
         if (i < SMALL)
@@ -134,7 +134,7 @@ static int nothing_body(struct kv_txn *t, void *arg)
         return kv_set(t, slice_str("n"), slice_of("", 0));
 }
 
-/* What was deleted is of use two transactions later. */
+/* Deleted space is usable two transactions later. */
 static void settle(struct run *u)
 {
         for (int i = 0; i < 2; i++) {
@@ -194,7 +194,7 @@ static int write_some(struct run *u, bool blocks)
         return r;
 }
 
-/* Until nothing more goes in. */
+/* Writes until the store is full. */
 static void fill(struct run *u, bool blocks, bool both)
 {
         for (int refused = 0; refused < 6;) {
@@ -203,11 +203,11 @@ static void fill(struct run *u, bool blocks, bool both)
                                 settle(u);
                 }
                 if (!blocks && !both && u->live_bytes > SMALL * 180)
-                        break; /* every key is there, more or less */
+                        break; /* nearly every key is there */
         }
 }
 
-/* Deletes PERCENT of what there is. */
+/* Deletes PERCENT of the records. */
 static void delete_some(struct run *u, unsigned percent)
 {
         unsigned per = 1 + (unsigned)rng_below(&u->rng, 16);
@@ -256,7 +256,7 @@ static void run_seed(struct run *u, uint64_t seed)
                 if (rng_below(&u->rng, 2) == 0)
                         reopen(u);
         }
-        /* Most of it goes: what the store held before it can hold again, for the better part. */
+        /* After most is deleted, the store holds most of its former contents again. */
         delete_some(u, 100);
         settle(u);
         fill(u, true, true);
@@ -268,14 +268,14 @@ static void run_seed(struct run *u, uint64_t seed)
         reopen(u);
         assert_int_equal(kv_close(u->store), 0);
         print_message("seed %llu: held %.1f MiB, then %.1f, of %.1f\n", (unsigned long long)seed,
-                      (double)first / MIB, (double)again / MIB, (double)u->room_bytes / MIB);
-        assert_true(first > u->room_bytes / 3);
-        assert_true(again > u->room_bytes / 3);
+                      (double)first / MIB, (double)again / MIB, (double)u->capacity_bytes / MIB);
+        assert_true(first > u->capacity_bytes / 3);
+        assert_true(again > u->capacity_bytes / 3);
         for (unsigned i = 0; i < KEYS; i++)
                 free(u->records[i].data);
 }
 
-static void run_in(const char *path, uint64_t max_bytes, uint64_t room_bytes)
+static void run_in(const char *path, uint64_t max_bytes, uint64_t capacity_bytes)
 {
         const char *rounds = getenv("ASHLAR_ROUNDS");
         uint64_t seed = test_seed("full");
@@ -288,7 +288,7 @@ static void run_in(const char *path, uint64_t max_bytes, uint64_t room_bytes)
                 assert_true(asprintf(&name, "%s-%llu", path, (unsigned long long)seed) > 0);
                 u->path = name;
                 u->max_bytes = max_bytes;
-                u->room_bytes = room_bytes;
+                u->capacity_bytes = capacity_bytes;
                 run_seed(u, seed);
                 if (n > 1) {
                         char command[256];
@@ -303,7 +303,7 @@ static void run_in(const char *path, uint64_t max_bytes, uint64_t room_bytes)
 
 /* ---- kinds of stores ---------------------------------------------------------------------------- */
 
-/* In a child: a file system in memory below the test's directory, in a name space of its own. */
+/* In a child: mounts a file system in memory on the test's directory, in a mount namespace of its own. */
 static bool in_memory(struct fixture *f, const char *size)
 {
         return unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) >= 0 &&
@@ -313,7 +313,7 @@ static bool in_memory(struct fixture *f, const char *size)
 
 static void in_map(struct fixture *f, void *arg)
 {
-        in_memory(f, "size=64m"); /* only faster: a commit need not wait for a disk */
+        in_memory(f, "size=64m"); /* for speed: commits do not wait for a disk */
         run_in(f->path, 24 * MIB, 24 * MIB);
 }
 
@@ -352,7 +352,7 @@ static void test_map(void **state)
         test_child(state, in_map, "");
 }
 
-/* The process's own limit of a file's size. */
+/* The process's limit on file sizes. */
 static void test_limit(void **state)
 {
         test_child(state, with_limit, "the limit of a file's size cannot be set");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys of all lengths, above all around LMDB's limit, against a model; and buckets that are damaged. */
+/* Keys of all lengths, most of them near LMDB's limit, against a model; damaged buckets. */
 #include "fixture.h"
 #include "kv/lmdb/bucket.h"
 #include "kv/lmdb/key.h"
@@ -71,7 +71,7 @@ static bool model_set(struct model *m, struct slice key, struct slice value)
         return true;
 }
 
-/* Few long prefixes, so that buckets have several entries, and lengths at each border. */
+/* A few long prefixes, so that buckets have several entries, and lengths on both sides of each limit. */
 static struct slice random_key(struct rng *g, uint8_t *buf)
 {
         static const size_t lens[] = {
@@ -203,7 +203,7 @@ static void test_model(void **state)
         free(m);
 }
 
-/* The mapping keeps order and can be undone. */
+/* The mapping keeps the order and is reversible. */
 static void test_mapping(void **state)
 {
         static const char *const keys[] = { "", "\0", "\0\0", "\0\0\1", "\0\1", "\0\2", "\1", "a", "\xff" };
@@ -227,7 +227,7 @@ static void test_mapping(void **state)
         assert_int_equal(lmdb_key_unmap(slice_of("", 0), &back), -ERR_CORRUPT);
 }
 
-/* Any bytes: reading ends, stays inside, and never goes backwards. */
+/* Reading a bucket of any bytes ends, stays inside of it, and never goes backwards. */
 static void test_damaged_buckets(void **state)
 {
         struct rng g;
@@ -257,24 +257,6 @@ static void test_damaged_buckets(void **state)
         }
 }
 
-/* Records that no key of ours leads to, below the contract. */
-static void put_raw(struct fixture *f, const uint8_t *key, size_t key_len, const char *value)
-{
-        MDB_val k = { .mv_data = (void *)key, .mv_size = key_len };
-        MDB_val v = { .mv_data = (void *)value, .mv_size = strlen(value) };
-        MDB_env *env;
-        MDB_txn *txn;
-        MDB_dbi dbi;
-
-        assert_int_equal(mdb_env_create(&env), 0);
-        assert_int_equal(mdb_env_open(env, f->path, 0, 0600), 0);
-        assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-        assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
-        assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
-        assert_int_equal(mdb_txn_commit(txn), 0);
-        mdb_env_close(env);
-}
-
 static int range_all(struct kv_store *s, bool reverse)
 {
         struct kv_range_opts opts = {
@@ -283,16 +265,14 @@ static int range_all(struct kv_store *s, bool reverse)
                 .reverse = reverse,
         };
         struct slice key, value;
-        struct kv_range r;
-        struct kv_txn *t;
+        _cleanup_txn_ struct kv_txn *t = NULL;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         int n;
 
         assert_int_equal(kv_begin(s, KV_READ, &t), 0);
         kv_range_start(t, &r, &opts);
         while ((n = kv_range_next(&r, &key, &value)) > 0)
                 ;
-        kv_range_end(&r);
-        kv_end(t);
         return n;
 }
 
@@ -307,19 +287,19 @@ static void test_damaged_records(void **state)
         assert_int_equal(kv_close(s), 0);
         memset(key, 'k', sizeof(key));
         memset(longer, 'k', sizeof(longer));
-        put_raw(f, key, sizeof(key), "no bucket at all");
+        put_raw(f, slice_of(key, sizeof(key)), "no bucket at all");
         s = store_open(f, 0);
         assert_int_equal(range_all(s, false), -ERR_CORRUPT);
         assert_int_equal(range_all(s, true), -ERR_CORRUPT);
         assert_int_equal(kv_begin(s, KV_WRITE, &t), 0);
         assert_int_equal(kv_get(t, slice_of(longer, sizeof(longer)), 0, &value), -ERR_CORRUPT);
         assert_int_equal(kv_set(t, slice_of(longer, sizeof(longer)), slice_str("x")), -ERR_CORRUPT);
-        /* What failed half way must not be committed. */
+        /* A transaction with a write that failed half-way must not be committed. */
         assert_int_equal(kv_commit(t), -ERR_CORRUPT);
         kv_end(t);
         assert_int_equal(kv_close(s), 0);
 
-        put_raw(f, (const uint8_t *)"\0\3", 2, "no key maps to this one");
+        put_raw(f, slice_of((const uint8_t *)"\0\3", 2), "no key maps to this one");
         s = store_open(f, 0);
         assert_int_equal(range_all(s, false), -ERR_CORRUPT);
         assert_int_equal(kv_close(s), 0);

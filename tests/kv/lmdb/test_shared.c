@@ -2,6 +2,8 @@
 /* Several processes: watches across them, growth of the map, processes that are killed. */
 #include "fixture.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <lmdb.h>
 #include <pthread.h>
@@ -12,17 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint64_t now_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 struct fired {
         _Atomic int calls, err;
 };
+
+static uint64_t now_ms(void)
+{
+        return thread_now_ns() / 1000000;
+}
 
 static void on_fire(int err, void *arg)
 {
@@ -34,17 +33,16 @@ static void on_fire(int err, void *arg)
 
 static struct kv_watch *watch(struct kv_store *s, const char *key, struct fired *f)
 {
+        _cleanup_txn_ struct kv_txn *t = NULL;
         struct kv_watch *w;
-        struct kv_txn *t;
 
         assert_int_equal(kv_begin(s, KV_READ, &t), 0);
         assert_int_equal(kv_watch(t, slice_str(key), on_fire, f, &w), 0);
         assert_int_equal(kv_commit(t), 0);
-        kv_end(t);
         return w;
 }
 
-/* How long it took to fire, or -1. */
+/* Milliseconds until it fired, or -1. */
 static int wait_fired(struct fired *f, unsigned ms)
 {
         uint64_t start = now_ms();
@@ -65,7 +63,7 @@ static void child_put(struct fixture *f, void *arg)
         kv_close(s);
 }
 
-/* As one that was killed between its commit and the ring: LMDB alone. */
+/* Commits by LMDB alone, as a process that is killed between its commit and its ring. */
 static void child_put_silently(struct fixture *f, void *arg)
 {
         MDB_val k = { .mv_data = arg, .mv_size = strlen(arg) }, v = { .mv_data = "x", .mv_size = 1 };
@@ -108,7 +106,7 @@ static void test_watch_across(void **state)
         assert_int_equal(kv_close(s), 0);
 }
 
-/* A commit between the snapshot and the arming is not missed. */
+/* A commit between the snapshot and the arming of the watch fires it. */
 static void test_watch_late(void **state)
 {
         struct kv_store *s = store_open(*state, KV_OPEN_CREATE);
@@ -129,7 +127,7 @@ static void test_watch_late(void **state)
         assert_int_equal(kv_close(s), 0);
 }
 
-/* Without a commit it is broken; unwatched while its transaction is open it says nothing. */
+/* Without a commit the watch breaks; unwatched while its transaction is open, it is not called. */
 static void test_watch_broken(void **state)
 {
         struct kv_store *s = store_open(*state, KV_OPEN_CREATE);
@@ -189,7 +187,7 @@ static void child_grow(struct fixture *f, void *arg)
         kv_close(s);
 }
 
-/* Another process makes the file larger than what this one has mapped. */
+/* Another process makes the file larger than the map of this one. */
 static void test_growth(void **state)
 {
         struct fixture *f = *state;

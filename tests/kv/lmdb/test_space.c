@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Room: true figures, a full store that can still delete, a full disk. */
+/* Space: figures, reservations, a full store that can still delete, a full disk. */
 #include "fixture.h"
 #include "kv/engine.h"
 
@@ -30,7 +30,7 @@ static struct slice numbered(unsigned i, char buf[32])
         return slice_of(buf, (size_t)snprintf(buf, 32, "key %06u", i));
 }
 
-/* Writes blocks of 64 KiB until it fails; returns how many there are. */
+/* Writes blocks of 64 KiB until one fails. Returns how many it wrote. */
 static unsigned fill(struct kv_store *s, unsigned limit, int *ret_err)
 {
         static uint8_t value[65536];
@@ -48,19 +48,16 @@ static unsigned fill(struct kv_store *s, unsigned limit, int *ret_err)
 static int clear_some(struct kv_store *s, unsigned from, unsigned to)
 {
         char buf[2][32];
-        struct kv_txn *t;
+        _cleanup_txn_ struct kv_txn *t = NULL;
         int r = kv_begin(s, KV_WRITE | KV_RESERVE, &t);
 
         if (r < 0)
                 return r;
         r = kv_clear_range(t, numbered(from, buf[0]), numbered(to, buf[1]));
-        if (r >= 0)
-                r = kv_commit(t);
-        kv_end(t);
-        return r;
+        return r < 0 ? r : kv_commit(t);
 }
 
-/* A store or disk that is full: writes get ENOSPC, reads go on, deletes work and make room. */
+/* On a full store or disk writes fail with ENOSPC, reads and deletes work, and deletes free space. */
 static void check_full(struct kv_store *s, unsigned expected_min, unsigned limit)
 {
         struct kv_space space;
@@ -115,7 +112,7 @@ static void test_figures(void **state)
         assert_true(after.used_bytes >= 100 * 65536);
         assert_true(after.used_bytes < 100 * 65536 * 5 / 4);
         assert_int_equal(kv_close(s), 0);
-        /* What was reserved is given back. */
+        /* Closing returns the space that was allocated beyond the end. */
         assert_int_equal(stat(file_path(f, "data.mdb", name), &st), 0);
         assert_true((uint64_t)st.st_blocks * 512 <= (uint64_t)st.st_size + 64 * 1024);
 }
@@ -142,8 +139,8 @@ static void test_reserve(void **state)
         assert_int_equal(kv_close(s), 0);
 }
 
-/* In a child: a file system of 96 MiB in memory, in a name space of its own. Exits with 77 if that is not
- * allowed. */
+/* In a child: mounts a file system of 96 MiB in memory, in a mount namespace of its own. Exits with 77 if
+ * that is not allowed. */
 static void on_small_disk(struct fixture *f, void *arg)
 {
         struct kv_store *s;
