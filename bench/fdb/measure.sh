@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What a mount over a cluster does, beside what a plain program does with it: prints Markdown tables.
+# Measures mounts over a cluster beside a plain program (fdb_bench), and prints Markdown tables.
 #
 #     ASHLAR=build/ashlar tests/kv/fdb/with_cluster.sh 1 bash bench/fdb/measure.sh [BLOCK_SIZE...]
 #
-# With block sizes: only sequential throughput, for each. The build directory is that of ASHLAR. Environment: RUNS
-# (3), MIB (256, of the large file), SHARE (100, percent of the usual numbers of files) and ONLY (large: no others).
+# With block sizes: only sequential throughput, for each of them. The build directory is that of ASHLAR. Environment:
+# RUNS (3), MIB (256, of the large file), SHARE (100, percent of the usual numbers of files) and ONLY (large: only the
+# large file).
 #
-# Each measurement begins with a mount that has just begun, so that neither the kernel nor the mount has anything
-# of the files. What the servers have in memory stays there: this is no measurement of their disks. Before a large
-# file is written they have brought down what came before, because that takes from them. Numbers are medians of
-# RUNS, with minimum and maximum where there is room. Commits and conflicts are those that the cluster counts, of
-# all runs of a row with mounting and unmounting, less what it commits by itself when nobody uses it.
+# Each measurement begins with a new mount, so that neither the kernel nor the mount has cached the files. The servers
+# keep theirs in memory: their disks are not measured. Before a large file is written, the script waits until the
+# servers have written earlier data to their disks, which would take a part of their time. Numbers are medians of RUNS,
+# most with minimum and maximum. Commits and conflicts are the cluster's counts for all runs of a row, with mounting and
+# unmounting, without those of an idle cluster.
 set -euo pipefail
 
 ASHLAR=$(realpath "${ASHLAR:?the program}")
@@ -67,17 +68,17 @@ spread() {
         printf '%s (%s-%s)' "$(median %.0f <"$1")" "$(sort -g "$1" | head -n 1)" "$(sort -g "$1" | tail -n 1)"
 }
 
-# ---- what the cluster counts ------------------------------------------------------------------------
+# ---- counters of the cluster ------------------------------------------------------------------------
 
-# Transactions that it began, committed and refused so far, as it knew a few seconds ago.
+# Transactions that the cluster has begun, committed and refused, as of some seconds ago.
 counted() {
         "$FDBCLI" -C "$FDB_CLUSTER_FILE" --exec 'status json' --timeout 30 | python3 -c 'import json, sys
 t = json.loads(sys.stdin.read())["cluster"]["workload"]["transactions"]
 print(t["started"]["counter"], t["committed"]["counter"], t["conflicted"]["counter"])'
 }
 
-# The same, with all that ended before the call: its numbers are renewed every five seconds, and it begins some
-# transactions by itself all the time. Behind them the time.
+# Committed and refused transactions, with all that ended before the call, and the time. The cluster updates its counts
+# every five seconds, and they always change, because it begins transactions of its own.
 counters() {
         local before now i
 
@@ -90,7 +91,7 @@ counters() {
         printf '%s %s\n' "${now#* }" "$EPOCHREALTIME"
 }
 
-# What it commits and refuses by itself in a second.
+# Transactions that an idle cluster commits and refuses in a second.
 idle_rate() {
         local before
 
@@ -99,21 +100,21 @@ idle_rate() {
         printf '%s %s\n' "$before" "$(counters)" | awk '{ print ($4 - $1) / ($6 - $3), ($5 - $2) / ($6 - $3) }'
 }
 
-# cost BEFORE AFTER N: commits and conflicts for each of N, between two of counters.
+# cost BEFORE AFTER N: commits and conflicts divided by N, between two results of counters.
 cost() {
         printf '%s %s %s\n' "$1" "$2" "$IDLE" | awk -v n="$3" '{
                 s = $6 - $3; c = ($4 - $1 - s * $7) / n; r = ($5 - $2 - s * $8) / n
                 printf "%.2f | %.3f", c < 0 ? 0 : c, r < 0 ? 0 : r }'
 }
 
-# Bytes that the storage server which is behind most has in memory and not on its disk.
+# Bytes that are not on disk yet, of the storage server with most of them.
 behind() {
         "$FDBCLI" -C "$FDB_CLUSTER_FILE" --exec 'status json' --timeout 30 | python3 -c 'import json, sys
 qos = json.loads(sys.stdin.read())["cluster"].get("qos", {})
 print(qos.get("worst_queue_bytes_storage_server", 1 << 40))'
 }
 
-# Waits until the servers have brought down what was written.
+# Waits until the servers have written nearly all data to their disks.
 settle() {
         local i
 

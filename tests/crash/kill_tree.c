@@ -338,13 +338,13 @@ size_t op_split(const struct op *op, struct op *parts)
                 return 1;
         }
         while (done < op->len) {
-                size_t room = PAGE - (op->offset + done) % PAGE;
+                size_t left = PAGE - (op->offset + done) % PAGE;
 
                 assert(n < OP_PARTS);
                 parts[n] = *op;
                 parts[n].offset = op->offset + done;
                 parts[n].skip = done;
-                parts[n].len = op->len - done < room ? op->len - done : room;
+                parts[n].len = op->len - done < left ? op->len - done : left;
                 done += parts[n++].len;
         }
         return n;

@@ -342,7 +342,7 @@ static void check_states(const struct run *u, const struct recording *r, uint64_
 static void remove_store(const struct run *u)
 {
         static const char *const names[] = {
-                "data.mdb", "data.mdb.new", "lock.mdb", "ashlar.lock", "ashlar.bell",
+                "data.mdb", "data.mdb.new", "lock.mdb", "ashlar.lock", "ashlar.doorbell",
         };
         char path[128];
 

@@ -237,13 +237,13 @@ int fallocate64(int fd, int mode, off_t offset, off_t len) __attribute__((alias(
 /* ---- crash states ------------------------------------------------------------------------------- */
 
 /* Bytes beyond `size` stay zero. */
-static void grow(uint8_t **bytes, size_t *cap, size_t need)
+static void grow(uint8_t **bytes, size_t *cap, size_t wanted)
 {
         size_t n = *cap ? *cap : 65536;
 
-        if (need <= *cap)
+        if (wanted <= *cap)
                 return;
-        while (n < need)
+        while (n < wanted)
                 n *= 2;
         *bytes = realloc(*bytes, n);
         assert(*bytes);

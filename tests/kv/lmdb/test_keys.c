@@ -119,7 +119,7 @@ static void random_write(struct kv_txn *t, struct model *m, struct rng *g)
         uint8_t buf[2][KV_KEY_MAX];
         struct slice key = random_key(g, buf[0]), end;
         uint8_t value[VALUE_BYTES_MAX];
-        void *room;
+        void *data;
         size_t len, i;
 
         switch (rng_below(g, 10)) {
@@ -144,9 +144,9 @@ static void random_write(struct kv_txn *t, struct model *m, struct rng *g)
                 if (rng_below(g, 2)) {
                         assert_int_equal(kv_set(t, key, slice_of(value, len)), 0);
                 } else {
-                        assert_int_equal(kv_set_reserve(t, key, len, &room), 0);
+                        assert_int_equal(kv_set_reserve(t, key, len, &data), 0);
                         if (len > 0)
-                                memcpy(room, value, len);
+                                memcpy(data, value, len);
                 }
         }
 }
