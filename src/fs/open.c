@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing a file system, and what concerns it as a whole. */
 #include "base/cleanup.h"
-#include "fs/data/readahead.h"
+#include "fs/data/data.h"
 #include "fs/gc/gc.h"
 #include "fs/inode/inode.h"
 #include "fs/run.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Attributes: reading and changing them. */
-#include "fs/data/readahead.h"
+#include "fs/data/data.h"
 #include "fs/extent/extent.h"
 #include "fs/gc/gc.h"
 #include "fs/inode/inode.h"

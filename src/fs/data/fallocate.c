@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* fallocate(2): nothing is reserved, because an overwritten block needs new room anyway; ranges are zeroed by
- * taking their blocks away. */
-#include "fs/data/readahead.h"
+/* fallocate(2): nothing is reserved, because an overwritten block needs new space anyway; ranges are zeroed by
+ * clearing their blocks. */
+#include "fs/data/data.h"
 #include "fs/extent/extent.h"
 #include "fs/run.h"
 #include "fs/writeback/writeback.h"
@@ -13,9 +13,9 @@
 struct zero {
         struct fs *fs;
         uint64_t ino;
-        uint64_t from, end; /* bytes still to be zeroed */
-        uint64_t next;      /* where to go on; END when done */
-        bool zero, grow;    /* what to do: zero the range, extend the file to its end */
+        uint64_t from, end; /* bytes that remain to be zeroed */
+        uint64_t next;      /* where the next transaction continues; END: it is done */
+        bool zero, grow;    /* zero the range; extend the file to its end */
         struct timespec now;
 };
 
@@ -41,7 +41,7 @@ static int zero_in_block(struct fs *fs, struct kv_txn *t, struct rec_inode *inod
         return rec_block_put(t, fs->block_size, inode->ino, &e, &inode->rec.allocated);
 }
 
-/* Takes away whole blocks of [begin, end), as many as one transaction may. */
+/* Clears whole blocks of [begin, end), as many as one transaction may; *RET_NEXT is where it stopped. */
 static int clear_blocks(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t begin,
                         uint64_t end, uint64_t *ret_next)
 {
@@ -60,29 +60,34 @@ static int clear_blocks(struct fs *fs, struct kv_txn *t, struct rec_inode *inode
 static int zero_some(struct kv_txn *t, struct zero *z, struct rec_inode *inode)
 {
         struct fs *fs = z->fs;
-        /* Behind the file's end its last block holds nothing, so it may go as a whole. */
+        /* The last block has no bytes behind the file's end, so it may be cleared as a whole. */
         uint64_t end = z->end < inode->rec.size ? z->end : rec_block_up(fs->block_size, inode->rec.size);
         uint64_t begin = rec_block_up(fs->block_size, z->from),
                  whole_end = rec_block_down(fs->block_size, end);
-        int r = 0;
+        int r;
 
         z->next = z->end;
         if (z->from >= end)
                 return 0;
-        if (z->from != begin)
+        if (z->from != begin) {
                 r = zero_in_block(fs, t, inode, z->from, end < begin ? end : begin);
-        if (r >= 0 && begin < whole_end) {
+                if (r < 0)
+                        return r;
+        }
+        if (begin < whole_end) {
                 uint64_t next;
 
                 r = clear_blocks(fs, t, inode, begin, whole_end, &next);
-                if (r >= 0 && next < whole_end) {
+                if (r < 0)
+                        return r;
+                if (next < whole_end) {
                         z->next = next;
                         return 0;
                 }
         }
-        if (r >= 0 && end != whole_end && begin <= whole_end)
-                r = zero_in_block(fs, t, inode, whole_end, end);
-        return r;
+        if (end == whole_end || begin > whole_end)
+                return 0;
+        return zero_in_block(fs, t, inode, whole_end, end);
 }
 
 static int zero_body(struct kv_txn *t, void *arg)
@@ -97,17 +102,18 @@ static int zero_body(struct kv_txn *t, void *arg)
         if (!S_ISREG(inode.rec.mode))
                 return S_ISDIR(inode.rec.mode) ? -EISDIR : -ENODEV;
         z->next = z->end;
-        /* Before anything is written, because growing may have to wait. */
+        /* Before anything is written, because growing may return FS_TRIM_FIRST. */
         if (z->grow && z->end > inode.rec.size) {
                 r = fs_resize(z->fs, t, &inode, z->end);
-                if (r == FS_TRIM_FIRST)
+                if (r != 0)
                         return r;
                 changed |= REC_CHANGED_SIZE;
         }
-        if (r >= 0 && z->zero)
+        if (z->zero) {
                 r = zero_some(t, z, &inode);
-        if (r < 0)
-                return r;
+                if (r < 0)
+                        return r;
+        }
         if (!z->zero && changed == 0)
                 return 0;
         inode.rec.mtime = inode.rec.ctime = z->now;
@@ -157,8 +163,9 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_
         if (offset > FMT_FILE_SIZE_MAX || len > FMT_FILE_SIZE_MAX - offset)
                 return -EFBIG;
         r = fs_writeback_flush(fs, ino);
-        if (r >= 0)
-                r = zero_all(&z);
+        if (r < 0)
+                return r;
+        r = zero_all(&z);
         fs_readahead_drop(fs, ino);
         return r;
 }

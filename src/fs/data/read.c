@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading files: straight out of the store's memory, or with what is dirty laid over it in a copy. */
+/* Reading files: straight from the store's memory, or a copy with dirty bytes over it. */
 #include "base/cleanup.h"
 #include "fs/data/readahead.h"
 #include "fs/inode/inode.h"
@@ -20,36 +20,36 @@ struct read {
         struct timespec now;
         fs_writeback_mark mark;
         uint64_t dirty_end; /* 0: nothing is dirty */
-        bool again;         /* to be read again: see fs_writeback_mark */
+        bool again;         /* must be read again: see fs_writeback_mark */
         int result;         /* of FN */
         bool atime_due, atime_set;
 };
 
-/* One block gives at most two pieces: its stored bytes, and the zeros behind them. */
-struct pieces {
+/* What is handed out; at most two for each block: its stored bytes, and the zeros behind them. */
+struct iovs {
         int n;
-        struct iovec *iov;
+        struct iovec *at;
 };
 
-static void add_piece(struct pieces *p, const uint8_t *data, size_t len)
+static void add_iov(struct iovs *v, const uint8_t *data, size_t len)
 {
         if (len > 0)
-                p->iov[p->n++] = (struct iovec){ .iov_base = (void *)(uintptr_t)data, .iov_len = len };
+                v->at[v->n++] = (struct iovec){ .iov_base = (void *)(uintptr_t)data, .iov_len = len };
 }
 
-/* The bytes [from, to) of a block that is stored as VALUE. */
-static void add_block(struct pieces *p, struct slice value, size_t from, size_t to)
+/* Adds the bytes [from, to) of a block that is stored as VALUE. */
+static void add_block(struct iovs *v, struct slice value, size_t from, size_t to)
 {
         size_t stored = value.len < to ? value.len : to;
 
         if (stored > from)
-                add_piece(p, value.data + from, stored - from);
+                add_iov(v, value.data + from, stored - from);
         else
                 stored = from;
-        add_piece(p, rec_zeros, to - stored);
+        add_iov(v, rec_zeros, to - stored);
 }
 
-/* The last act of the body: it is not run again. */
+/* Ends the body, which must not be run again after FN was called. */
 static int hand_out(struct kv_txn *t, struct read *rd, const struct iovec *iov, int n, size_t len)
 {
         int r = kv_confirm(t);
@@ -60,7 +60,7 @@ static int hand_out(struct kv_txn *t, struct read *rd, const struct iovec *iov, 
         return 0;
 }
 
-/* Hands out the pieces with what is dirty over them. */
+/* Hands out what was read with dirty bytes over it. */
 static int hand_out_merged(struct kv_txn *t, struct read *rd, const struct iovec *iov, int n, size_t len)
 {
         _cleanup_free_ uint8_t *copy = NULL;
@@ -104,13 +104,14 @@ static void start_blocks(struct kv_txn *t, const struct read *rd, size_t n, stru
                 rec_block_start(t, &reads[i], rd->ino, begin + i * rd->fs->block_size, KV_SNAPSHOT);
 }
 
-/* Of the blocks up to END the first N were started; there are no others. */
+/* Waits for the blocks up to END, of which the first N were started and the others do not exist, and hands them
+ * out. */
 static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n,
                        struct rec_block_read *reads, struct iovec *iov)
 {
         const struct fs *fs = rd->fs;
         uint64_t begin = rec_block_down(fs->block_size, rd->offset);
-        struct pieces pieces = { .iov = iov };
+        struct iovs iovs = { .at = iov };
         size_t count = count_blocks(rd, end);
 
         for (size_t i = 0; i < count; i++) {
@@ -122,17 +123,17 @@ static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n
 
                 if (r < 0)
                         return r;
-                add_block(&pieces, value, from, to);
+                add_block(&iovs, value, from, to);
         }
-        return fs->writeback ? hand_out_merged(t, rd, iov, pieces.n, (size_t)(end - rd->offset))
-                             : hand_out(t, rd, iov, pieces.n, (size_t)(end - rd->offset));
+        return fs->writeback ? hand_out_merged(t, rd, iov, iovs.n, (size_t)(end - rd->offset))
+                             : hand_out(t, rd, iov, iovs.n, (size_t)(end - rd->offset));
 }
 
-/* A body's result: the access time is to be set before data is handed out, since the kernel asks for it right
+/* Result of a body: the access time must be set before data is handed out, since the kernel asks for it right
  * after that, and may keep the answer. Where a transaction costs a round trip, the reader does not wait. */
 #define ATIME_FIRST 1
 
-/* The file's size, and what else is to be known of its inode. 0, ATIME_FIRST or an error. */
+/* Waits for the inode: 0 and the file's size, ATIME_FIRST or an error. */
 static int wait_inode(struct kv_txn *t, struct read *rd, struct rec_inode_read *read, uint64_t *ret_size)
 {
         struct rec_inode inode;
@@ -165,7 +166,7 @@ static int read_in(struct kv_txn *t, struct read *rd, struct rec_block_read *rea
         r = wait_inode(t, rd, &inode_read, &size);
         if (r != 0)
                 return r;
-        /* Behind the size there is nothing that is to be seen. */
+        /* What lies behind the size is not visible. */
         end = last < size ? last : size;
         n = count_blocks(rd, end);
         if (!ahead)
@@ -202,7 +203,7 @@ int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn
         int r;
 
         if (fs_readahead_read(fs, ino, offset, len, fn, arg, &r) > 0)
-                return r; /* the access time was set by the reads that began this */
+                return r; /* the reads that were noted first have set the access time */
         do {
                 rd.mark = fs_writeback_now(fs);
                 r = fs_run_read(fs, read_body, &rd);
@@ -216,9 +217,4 @@ int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn
         if (rd.atime_due)
                 fs_atime_set(fs, ino, rd.now);
         return rd.result;
-}
-
-void fs_drop_read_ahead(struct fs *fs, uint64_t ino)
-{
-        fs_readahead_drop(fs, ino);
 }

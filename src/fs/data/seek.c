@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lseek(2) with SEEK_DATA and SEEK_HOLE, to the block: zeros inside a stored block count as data. */
+/* lseek(2) with SEEK_DATA and SEEK_HOLE, by blocks: zeros inside a stored block count as data. */
 #include "fs/inode/inode.h"
 #include "fs/run.h"
 #include "fs/writeback/writeback.h"
@@ -8,29 +8,29 @@
 
 #include <unistd.h>
 
-/* Blocks looked at in one transaction: SEEK_HOLE in a large file without holes looks at all of them. */
+/* Blocks that one transaction looks at: SEEK_HOLE in a large file without holes looks at all of them. */
 #define SEEK_BLOCKS 4096u
 
 struct seek {
         struct fs *fs;
         uint64_t ino;
-        uint64_t at; /* where to go on */
+        uint64_t at; /* where to continue */
         int whence;
-        bool found; /* AT is the answer */
+        bool found; /* AT is the result */
 };
 
-/* Goes to the first byte of data at or after AT, or the first hole. 1 for each block that did not
- * answer. */
-static int seek_block(struct seek *s, uint64_t block)
+/* Looks at the next existing BLOCK: it is data, and what lies between AT and it is a hole. */
+static void seek_block(struct seek *s, uint64_t block)
 {
-        if (s->whence == SEEK_DATA || block > s->at) {
+        if (s->whence == SEEK_DATA) {
                 s->found = true;
-                if (s->whence == SEEK_DATA && block > s->at)
+                if (block > s->at)
                         s->at = block;
-                return 0;
+        } else if (block > s->at) {
+                s->found = true;
+        } else {
+                s->at = block + s->fs->block_size;
         }
-        s->at = block + s->fs->block_size;
-        return 1;
 }
 
 static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
@@ -44,19 +44,22 @@ static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
 
         rec_blocks_start(t, &blocks, s->ino, rec_block_down(s->fs->block_size, s->at),
                          rec_block_up(s->fs->block_size, size), &how);
-        while ((r = rec_blocks_next(&blocks, &block, &data)) > 0) {
-                n++;
-                r = seek_block(s, block);
-                if (r <= 0)
+        while (!s->found) {
+                r = rec_blocks_next(&blocks, &block, &data);
+                if (r < 0)
+                        return r;
+                if (r == 0)
                         break;
+                n++;
+                seek_block(s, block);
         }
-        if (r >= 0 && !s->found && n < SEEK_BLOCKS) {
-                /* No more blocks: from here on it is all one hole. */
-                if (s->whence == SEEK_DATA)
-                        return -ENXIO;
-                s->found = true;
-        }
-        return r;
+        if (s->found || n == SEEK_BLOCKS)
+                return 0;
+        /* There are no more blocks: the rest of the file is a hole. */
+        if (s->whence == SEEK_DATA)
+                return -ENXIO;
+        s->found = true;
+        return 0;
 }
 
 static int seek_body(struct kv_txn *t, void *arg)
@@ -72,18 +75,19 @@ static int seek_body(struct kv_txn *t, void *arg)
         if (s->at >= inode.rec.size)
                 return -ENXIO;
         r = seek_range(t, s, inode.rec.size);
-        if (r >= 0 && s->at >= inode.rec.size) {
+        if (r < 0)
+                return r;
+        if (s->at >= inode.rec.size) {
                 /* The end of the file counts as a hole. */
                 s->at = inode.rec.size;
                 s->found = true;
         }
-        return r;
+        return 0;
 }
 
 int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret)
 {
         struct seek s = { .fs = fs, .ino = ino, .at = offset, .whence = whence };
-
         int r;
 
         if (whence != SEEK_DATA && whence != SEEK_HOLE)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing to files where each write is a transaction: of whole requests, or of as many blocks as one may have. */
-#include "fs/data/readahead.h"
+#include "fs/data/data.h"
 #include "fs/extent/extent.h"
 #include "fs/run.h"
 #include "fs/writeback/writeback.h"

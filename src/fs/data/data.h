@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What the other rooms need of the contents of files, beside fs.h: read-ahead. Where a read costs a round trip, a
+ * file that is read from the front is served from memory, filled by several transactions at once. All functions:
+ * any thread. Where nothing is read ahead (FS->readahead is NULL) they do nothing. */
+#ifndef FS_DATA_DATA_H
+#define FS_DATA_DATA_H
+
+#include "fs/state.h"
+
+/* Starts reading ahead: 0 or ENOMEM. */
+int fs_readahead_start(struct fs *fs);
+/* Stops it; no read may be under way. */
+void fs_readahead_stop(struct fs *fs);
+
+/* Drops what was fetched of INO: after a change of it was committed. */
+void fs_readahead_drop(struct fs *fs, uint64_t ino);
+
+#endif
