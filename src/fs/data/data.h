@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the other rooms need of the contents of files, beside fs.h: read-ahead. Where a read costs a round trip, a
- * file that is read from the front is served from memory, filled by several transactions at once. All functions:
- * any thread. Where nothing is read ahead (FS->readahead is NULL) they do nothing. */
+/* What the other rooms need of the contents of files, beside fs.h: read-ahead. Where a read costs a round
+ * trip, a file that is read from the front is served from memory, filled by several transactions at once.
+ * All functions: any thread. Where nothing is read ahead (FS->readahead is NULL) they do nothing. */
 #ifndef FS_DATA_DATA_H
 #define FS_DATA_DATA_H
 

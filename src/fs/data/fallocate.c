@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fallocate(2): nothing is reserved, because an overwritten block needs new space anyway; ranges are zeroed by
- * clearing their blocks. */
+/* fallocate(2): nothing is reserved, because an overwritten block needs new space anyway; ranges are zeroed
+ * by clearing their blocks. */
 #include "fs/data/data.h"
 #include "fs/extent/extent.h"
 #include "fs/run.h"

@@ -104,8 +104,8 @@ static void start_blocks(struct kv_txn *t, const struct read *rd, size_t n, stru
                 rec_block_start(t, &reads[i], rd->ino, begin + i * rd->fs->block_size, KV_SNAPSHOT);
 }
 
-/* Waits for the blocks up to END, of which the first N were started and the others do not exist, and hands them
- * out. */
+/* Waits for the blocks up to END, of which the first N were started and the others do not exist, and hands
+ * them out. */
 static int wait_blocks(struct kv_txn *t, struct read *rd, uint64_t end, size_t n,
                        struct rec_block_read *reads, struct iovec *iov)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Serving reads from what was fetched ahead. What was fetched may be out of date, so it only serves reads that
- * begin within READAHEAD_MS after its fetch began, and none after a change by this mount or fs_drop_read_ahead. */
+/* Serving reads from what was fetched ahead. What was fetched may be out of date, so it only serves reads
+ * that begin within READAHEAD_MS after its fetch began, and none after a change by this mount or
+ * fs_drop_read_ahead. */
 #ifndef FS_DATA_READAHEAD_H
 #define FS_DATA_READAHEAD_H
 

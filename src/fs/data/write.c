@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing to files where each write is a transaction: of whole requests, or of as many blocks as one may have. */
+/* Writing to files where each write is a transaction: of whole requests, or of as many blocks as one may
+ * have. */
 #include "fs/data/data.h"
 #include "fs/extent/extent.h"
 #include "fs/run.h"
@@ -22,7 +23,8 @@ struct span {
         struct extent_block blocks[EXTENT_BLOCKS];
 };
 
-/* Cuts the data at OFFSET into blocks, as many as one transaction writes. OFFSET is below the largest size. */
+/* Cuts the data at OFFSET into blocks, as many as one transaction writes. OFFSET is below the largest size.
+ */
 static void split(const struct write *w, uint64_t offset, struct span *s)
 {
         uint32_t block_size = w->fs->block_size, from = (uint32_t)(offset % block_size);

@@ -18,8 +18,8 @@ struct extent_piece {
         uint32_t from, to;
 };
 
-/* New plain bytes of one block: those of its pieces. What lies between, before and behind them stays as it is.
- * How a block is stored is record/block.h's concern. */
+/* New plain bytes of one block: those of its pieces. What lies between, before and behind them stays as it
+ * is. How a block is stored is record/block.h's concern. */
 struct extent_block {
         uint64_t offset; /* of the block in its file */
         unsigned n;
@@ -36,7 +36,7 @@ struct extent_change {
 
 /* How blocks that exist and are not covered as a whole are written. */
 enum extent_mode {
-        EXTENT_PATCH, /* with kv_patch, which reads nothing where the store keeps patches; one piece a block */
+        EXTENT_PATCH, /* by kv_patch, which reads nothing in stores that keep patches; one piece a block */
         EXTENT_MERGE, /* read, put together in memory, and written as a whole */
 };
 

@@ -48,8 +48,8 @@ static void remove_intent(struct rec_inode *inode)
         inode->rec.writing = 0;
 }
 
-/* Marks all blocks from BEGIN on as dead, to be cleared by steps. Block 0 is cleared at once, because a mark of 0
- * means none. */
+/* Marks all blocks from BEGIN on as dead, to be cleared by steps. Block 0 is cleared at once, because a
+ * mark of 0 means none. */
 static int mark(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t begin)
 {
         struct rec_block_found first = { .count = 0 };

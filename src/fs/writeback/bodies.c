@@ -166,8 +166,8 @@ int flush_write_inside(struct kv_txn *t, struct flush_part *p)
         return rec_inode_add(t, c->ino, FMT_ATTR_CHANGE, 1);
 }
 
-/* Checks that the intent record is still there. Then blocks in the part's range can only be those of this flush,
- * of an attempt whose outcome was unknown: RET_COUNTED is what they take. */
+/* Checks that the intent record is still there. Then blocks in the part's range can only be those of this
+ * flush, of an attempt whose outcome was unknown: RET_COUNTED is what they take. */
 static int look_outside(struct kv_txn *t, const struct flush_part *p, uint64_t *ret_counted)
 {
         struct rec_block_found found;
@@ -185,8 +185,8 @@ static int look_outside(struct kv_txn *t, const struct flush_part *p, uint64_t *
         return 0;
 }
 
-/* The first attempt is blind: it depends on there being no blocks since the version at which the intent record,
- * or the last transaction of this flush, was committed. */
+/* The first attempt is blind: it depends on there being no blocks since the version at which the intent
+ * record, or the last transaction of this flush, was committed. */
 int flush_write_outside(struct kv_txn *t, struct flush_part *p)
 {
         struct flush_commit *c = p->commit;
@@ -213,8 +213,9 @@ int flush_write_outside(struct kv_txn *t, struct flush_part *p)
 
 /* ---- steps --------------------------------------------------------------------------------------- */
 
-/* Moves N of what is counted beside the record into it without reading the counter, so that parts do not conflict.
- */
+/* Moves N of what is counted beside the record into it without reading the counter, so that parts do not
+ * conflict.
+ * */
 static int move_allocated(struct kv_txn *t, struct rec_inode *inode, uint64_t n)
 {
         inode->rec.allocated += n;

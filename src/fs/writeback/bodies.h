@@ -20,15 +20,15 @@ struct flush_step {
         uint64_t end; /* the new size */
         struct extent_change change;
         bool last; /* no part is in flight any more: removes the intent record */
-        /* What the blocks take, which was counted beside the record and moves into it. The last step, if it is
-         * not blind, moves all that is counted there. */
+        /* What the blocks take, which was counted beside the record and moves into it. The last step, if it
+         * is not blind, moves all that is counted there. */
         uint64_t allocated;
         struct fmt_inode record; /* result: as it was written */
         bool moved_by_others;    /* result: another transaction has moved some of what is counted */
 };
 
-/* Writes the block with the old end of the file, if it is in the part, and does the struct flush_step at ARG: 0
- * or FLUSH_DISTURBED. A blind attempt knows the record, and that the block did not exist. */
+/* Writes the block with the old end of the file, if it is in the part, and does the struct flush_step at
+ * ARG: 0 or FLUSH_DISTURBED. A blind attempt knows the record, and that the block did not exist. */
 int flush_write_step(struct kv_txn *t, struct flush_part *p);
 
 #endif

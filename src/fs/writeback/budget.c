@@ -4,7 +4,8 @@
 #include "fs/writeback/entry.h"
 #include "fs/writeback/flush.h"
 
-/* Whether one more block of E fits. An inode without blocks may always have one, and so may the whole cache. */
+/* Whether one more block of E fits. An inode without blocks may always have one, and so may the whole
+ * cache. */
 static bool fits_locked(const struct writeback *wb, const struct writeback_entry *e)
 {
         lock_assert_held(&wb->lock);

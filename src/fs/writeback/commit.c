@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A batch that fits into one transaction is committed with data, size and times. A larger one is committed in
- * parallel (parallel.c). If another mount disturbs that by changing the size, the flush starts again in order:
- * one transaction after the other, each with the size up to its end. docs/DESIGN.md has the interleavings. */
+/* A batch that fits into one transaction is committed with data, size and times. A larger one is committed
+ * in parallel (parallel.c). If another mount disturbs that by changing the size, the flush starts again in
+ * order: one transaction after the other, each with the size up to its end. docs/DESIGN.md has the
+ * interleavings. */
 #include "fs/writeback/commit.h"
 #include "fs/writeback/parallel.h"
 #include "fs/writeback/part.h"
@@ -21,8 +22,8 @@ static int write_in_order(struct kv_txn *t, struct flush_part *p)
         return r < 0 ? r : extent_finish(&p->write, t, &inode);
 }
 
-/* KV_IDEMPOTENT: until a flush returns, its order relative to the work of others is open, so a transaction may
- * be committed a second time behind theirs. */
+/* KV_IDEMPOTENT: until a flush returns, its order relative to the work of others is open, so a transaction
+ * may be committed a second time behind theirs. */
 static int commit_in_order(struct flush_commit *c)
 {
         size_t max = extent_max_blocks(c->fs), n = c->batch->blocks.count;

@@ -61,4 +61,10 @@ void entries_free(struct writeback *wb);
 /* Whether an entry that was freed may have been committed since MARK. */
 bool entries_freed_since(struct writeback *wb, fs_writeback_mark mark);
 
+/* Performs a transition, which the table of flush_state.h must have and the batches must fit (asserted).
+ * ERROR: why the attempt failed, for FLUSH_FAILING. Keeps the error while attempts are under way; any other
+ * state has none. Under the entry's lock; takes the cache's, so that either lock suffices to look at the
+ * state. */
+void entry_set_state_locked(struct writeback_entry *e, enum flush_state to, int error);
+
 #endif

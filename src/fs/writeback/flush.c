@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/writeback/flush.h"
-#include "fs/writeback/budget.h"
 #include "fs/writeback/cache.h"
 #include "fs/writeback/commit.h"
 #include "fs/writeback/entry.h"
@@ -54,7 +53,7 @@ static void keep_failed_locked(struct writeback_entry *e, int r)
 {
         struct writeback *wb = e->cache;
 
-        flush_set_state_locked(e, FLUSH_FAILING, r);
+        entry_set_state_locked(e, FLUSH_FAILING, r);
         LOCK_GUARD(&wb->lock);
         e->dirty_since_ns = writeback_now_ns(wb);
         wb->failures++;
@@ -66,7 +65,7 @@ static void keep_interrupted_locked(struct writeback_entry *e)
 {
         struct writeback *wb = e->cache;
 
-        flush_set_state_locked(e, FLUSH_FROZEN, 0);
+        entry_set_state_locked(e, FLUSH_FROZEN, 0);
         LOCK_GUARD(&wb->lock);
         e->dirty_since_ns = writeback_now_ns(wb);
 }
@@ -77,14 +76,14 @@ static void drop_all_locked(struct writeback_entry *e, int r)
         e->batch += !batch_is_empty(&e->dirty);
         retire_batch_locked(e, &e->frozen);
         retire_batch_locked(e, &e->dirty);
-        flush_set_state_locked(e, FLUSH_CLEAN, 0);
+        entry_set_state_locked(e, FLUSH_CLEAN, 0);
         e->batches_done = e->batch;
 }
 
 static void finish_committed_locked(struct writeback_entry *e)
 {
         retire_batch_locked(e, &e->frozen);
-        flush_set_state_locked(e, batch_is_empty(&e->dirty) ? FLUSH_CLEAN : FLUSH_DIRTY, 0);
+        entry_set_state_locked(e, batch_is_empty(&e->dirty) ? FLUSH_CLEAN : FLUSH_DIRTY, 0);
         e->batches_done = e->batch;
 }
 
@@ -127,8 +126,8 @@ static int freeze_locked(struct writeback_entry *e, size_t n)
         return r;
 }
 
-/* Fills an empty frozen batch: with all dirty blocks if a thread waits or they are few, else with the complete
- * ones. */
+/* Fills an empty frozen batch: with all dirty blocks if a thread waits or they are few, else with the
+ * complete ones. */
 static void freeze_first_locked(struct writeback_entry *e)
 {
         struct fs *fs = e->cache->fs;
@@ -166,7 +165,7 @@ static bool feed_more(void *arg)
         n = count_to_add_locked(e, waited_for);
         /* Or the waiting thread would also wait for what others write from now on. */
         if (waited_for)
-                flush_set_state_locked(e, FLUSH_FINISHING, 0);
+                entry_set_state_locked(e, FLUSH_FINISHING, 0);
         return n > 0 && freeze_locked(e, n) >= 0;
 }
 
@@ -202,7 +201,7 @@ static int attempt_locked(struct writeback_entry *e)
                 freeze_first_locked(e);
         memcpy(commit.writer.pid, wb->pid, sizeof(commit.writer.pid));
         commit.writer.writing = atomic_fetch_add(&wb->writing, 1) + 1;
-        flush_set_state_locked(e, FLUSH_FLUSHING, 0);
+        entry_set_state_locked(e, FLUSH_FLUSHING, 0);
         lock_release(&e->lock);
         r = flush_commit(&commit);
         lock_acquire(&e->lock);
@@ -210,6 +209,26 @@ static int attempt_locked(struct writeback_entry *e)
                 e->in_order_until_ns = writeback_now_ns(wb) + CONTENDED_NS;
         end_attempt_locked(e, r);
         return r;
+}
+
+static void flush_job(struct pool_job *job)
+{
+        struct writeback_entry *e =
+                (struct writeback_entry *)((char *)job - offsetof(struct writeback_entry, job));
+
+        lock_acquire(&e->lock);
+        /* From here on the job may be submitted again, for later writes. Not before it has E's lock: the
+         * thread that waits for this flush would submit another one, for which no thread waits, and which
+         * would commit later writes as soon as they are there. */
+        lock_acquire(&e->cache->lock);
+        e->request = flush_state_is_active(e->state) ? FLUSH_REQUESTED_AGAIN : FLUSH_NOT_REQUESTED;
+        lock_release(&e->cache->lock);
+        /* Threads are few: they do not wait for an attempt under way. The entry keeps the error, and a caller
+         * that waits flushes what is left. */
+        if (!flush_state_is_active(e->state) && e->state != FLUSH_CLEAN)
+                (void)attempt_locked(e);
+        lock_release(&e->lock);
+        entry_put(e);
 }
 
 void flush_request_locked(struct writeback_entry *e)
@@ -223,6 +242,7 @@ void flush_request_locked(struct writeback_entry *e)
         }
         e->request = FLUSH_QUEUED;
         e->refs++;
+        e->job.fn = flush_job;
         pool_submit(e->cache->workers, &e->job);
 }
 
@@ -232,26 +252,6 @@ void flush_request_all_locked(struct writeback *wb)
 
         list_each(e, &wb->entries, link)
                 flush_request_locked(e);
-}
-
-void flush_job(struct pool_job *job)
-{
-        struct writeback_entry *e =
-                (struct writeback_entry *)((char *)job - offsetof(struct writeback_entry, job));
-
-        lock_acquire(&e->lock);
-        /* From here on the job may be submitted again, for later writes. Not before it has E's lock: the thread
-         * that waits for this flush would submit another one, for which no thread waits, and which would commit
-         * later writes as soon as they are there. */
-        lock_acquire(&e->cache->lock);
-        e->request = flush_state_is_active(e->state) ? FLUSH_REQUESTED_AGAIN : FLUSH_NOT_REQUESTED;
-        lock_release(&e->cache->lock);
-        /* Threads are few: they do not wait for an attempt under way. The entry keeps the error, and a caller
-         * that waits flushes what is left. */
-        if (!flush_state_is_active(e->state) && e->state != FLUSH_CLEAN)
-                (void)attempt_locked(e);
-        lock_release(&e->lock);
-        entry_put(e);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
@@ -300,28 +300,4 @@ int flush_locked(struct writeback_entry *e, enum flush_thread thread)
                         r = attempt_locked(e);
         }
         return r < 0 && flush_is_final(r) ? e->lost : r;
-}
-
-void flush_cut_locked(struct writeback_entry *e, uint64_t size)
-{
-        struct writeback *wb = e->cache;
-        bool was_dirty = !batch_is_empty(&e->dirty);
-        size_t n = batch_cut(&e->frozen, size) + batch_cut(&e->dirty, size);
-
-        lock_assert_held(&e->lock);
-        /* Callers that wait for the dirty batch still wait for the frozen one. */
-        if (was_dirty && batch_is_empty(&e->dirty))
-                e->batch++;
-        budget_give_back_locked(e, n);
-        lock_acquire(&wb->lock);
-        e->retired = atomic_fetch_add(&wb->epoch, 1) + 1; /* readers may have seen the old end */
-        lock_release(&wb->lock);
-        if (batch_is_empty(&e->frozen)) {
-                enum flush_state to = batch_is_empty(&e->dirty) ? FLUSH_CLEAN : FLUSH_DIRTY;
-
-                if (e->state != to)
-                        flush_set_state_locked(e, to, 0);
-                e->batches_done = e->batch;
-        }
-        waitlist_wake_all(&e->flushed);
 }

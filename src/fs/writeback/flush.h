@@ -3,8 +3,6 @@
 #ifndef FS_WRITEBACK_FLUSH_H
 #define FS_WRITEBACK_FLUSH_H
 
-#include "base/pool.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,13 +11,13 @@ struct writeback_entry;
 
 /* Which thread commits. */
 enum flush_thread {
-        FLUSH_SMALL_HERE, /* the caller's, if one or two transactions are enough: it may be interrupted between
-                           * any two; otherwise one of the cache's, and the caller waits */
+        FLUSH_SMALL_HERE, /* the caller's if one or two transactions are enough, since they cannot be left
+                           * half way for long; else one of the cache's, and the caller waits */
         FLUSH_ELSEWHERE,  /* one of the cache's, and the caller waits */
 };
 
-/* Commits all that is dirty now. Under E's lock, which is released meanwhile. 0; EINTR, ERR_AWAY: the flush goes
- * on or can be repeated; or why an attempt failed. */
+/* Commits all that is dirty now. Under E's lock, which is released meanwhile. 0; EINTR, ERR_AWAY: the flush
+ * goes on or can be repeated; or why an attempt failed. */
 int flush_locked(struct writeback_entry *e, enum flush_thread thread);
 
 /* Whether trying again cannot help: the inode or the mount is gone, or damaged. */
@@ -30,11 +28,5 @@ bool flush_is_final(int r);
  * for a thread would make that attempt end early, and then find nothing to do. Under the cache's lock. */
 void flush_request_locked(struct writeback_entry *e);
 void flush_request_all_locked(struct writeback *wb);
-
-/* The job of an entry. */
-void flush_job(struct pool_job *job);
-
-/* Drops all bytes from SIZE on. Under E's lock, and no attempt is under way. */
-void flush_cut_locked(struct writeback_entry *e, uint64_t size);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Flushes that the other rooms ask for. */
+#include "fs/writeback/budget.h"
 #include "fs/writeback/cache.h"
 #include "fs/writeback/entry.h"
 #include "fs/writeback/flush.h"
@@ -45,6 +46,31 @@ int fs_writeback_flush_report(struct fs *fs, uint64_t ino)
         return flush_inode(fs, ino, true);
 }
 
+/* Drops all bytes from SIZE on, when no attempt is under way. */
+static void cut_locked(struct writeback_entry *e, uint64_t size)
+{
+        struct writeback *wb = e->cache;
+        bool was_dirty = !batch_is_empty(&e->dirty);
+        size_t n = batch_cut(&e->frozen, size) + batch_cut(&e->dirty, size);
+
+        lock_assert_held(&e->lock);
+        /* Callers that wait for the dirty batch still wait for the frozen one. */
+        if (was_dirty && batch_is_empty(&e->dirty))
+                e->batch++;
+        budget_give_back_locked(e, n);
+        lock_acquire(&wb->lock);
+        e->retired = atomic_fetch_add(&wb->epoch, 1) + 1; /* readers may have seen the old end */
+        lock_release(&wb->lock);
+        if (batch_is_empty(&e->frozen)) {
+                enum flush_state to = batch_is_empty(&e->dirty) ? FLUSH_CLEAN : FLUSH_DIRTY;
+
+                if (e->state != to)
+                        entry_set_state_locked(e, to, 0);
+                e->batches_done = e->batch;
+        }
+        waitlist_wake_all(&e->flushed);
+}
+
 /* Flushes after dropping what lies beyond SIZE, once no attempt is under way. */
 static int flush_shortened_locked(struct writeback_entry *e, uint64_t size)
 {
@@ -54,7 +80,7 @@ static int flush_shortened_locked(struct writeback_entry *e, uint64_t size)
                 if (r < 0)
                         return r;
         }
-        flush_cut_locked(e, size);
+        cut_locked(e, size);
         return flush_locked(e, FLUSH_SMALL_HERE);
 }
 

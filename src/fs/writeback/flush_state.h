@@ -5,8 +5,6 @@
 
 #include <stdbool.h>
 
-struct writeback_entry;
-
 /* An inode has two batches. Writes go to the dirty one; a flush moves blocks from there to the frozen one and
  * commits that.
  *
@@ -41,10 +39,5 @@ static inline bool flush_state_is_active(enum flush_state s)
 {
         return s == FLUSH_FLUSHING || s == FLUSH_FINISHING;
 }
-
-/* Performs a transition, which the table must have and the batches must fit (asserted). ERROR: why the attempt
- * failed, for FLUSH_FAILING. Keeps the error while attempts are under way; any other state has none. Under the
- * entry's lock; takes the cache's, so that either lock suffices to look at the state. */
-void flush_set_state_locked(struct writeback_entry *e, enum flush_state to, int error);
 
 #endif

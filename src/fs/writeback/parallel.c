@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The first transaction writes an intent record: this mount is writing blocks behind the size, which are dead
- * for all others. Then several threads commit parts of the batch in any order. When enough of the batch is
- * committed from its beginning on, one of them lets the size grow over it (a step), which frees that memory for
- * later writes, and the flush goes on. The last step removes the intent record. So the size never covers what is
- * not committed, and if the mount dies, what it left is cleared by others. A transaction of another mount that
- * has to change the size removes the intent record; the next transaction here finds that out. */
+/* The first transaction writes an intent record: this mount is writing blocks behind the size, which are
+ * dead for all others. Then several threads commit parts of the batch in any order. When enough of the
+ * batch is committed from its beginning on, one of them lets the size grow over it (a step), which frees
+ * that memory for later writes, and the flush goes on. The last step removes the intent record. So the size
+ * never covers what is not committed, and if the mount dies, what it left is cleared by others. A
+ * transaction of another mount that has to change the size removes the intent record; the next transaction
+ * here finds that out. */
 #include "fs/writeback/parallel.h"
 #include "base/lock.h"
 #include "fs/run.h"
@@ -196,8 +197,8 @@ static void take_step_locked(struct parallel *p, size_t n, uint64_t allocated)
         p->begun -= n;
 }
 
-/* Takes steps over what is committed, but not over the last block, which is left for the last step. Releases the
- * lock meanwhile. */
+/* Takes steps over what is committed, but not over the last block, which is left for the last step.
+ * Releases the lock meanwhile. */
 static void take_steps_locked(struct parallel *p)
 {
         const struct flush_commit *c = p->commit;
@@ -214,7 +215,8 @@ static void take_steps_locked(struct parallel *p)
 
 /* ---- all of it ----------------------------------------------------------------------------------- */
 
-/* Runs on each thread. Once one finds nothing to do, too few are left for later writes, so all of them end. */
+/* Runs on each thread. Once one finds nothing to do, too few are left for later writes, so all of them end.
+ */
 static int work(void *arg, size_t i)
 {
         struct parallel *p = arg;

@@ -3,7 +3,7 @@
 #ifndef FS_WRITEBACK_PART_H
 #define FS_WRITEBACK_PART_H
 
-#include "fs/writeback/commit.h"
+#include "fs/writeback/commit_state.h"
 
 /* Result of a body that found the intent record gone, or blocks behind the size. */
 #define FLUSH_DISTURBED 2

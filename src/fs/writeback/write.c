@@ -55,7 +55,7 @@ static int try_write_block_locked(struct writeback_entry *e, uint64_t offset, st
         if (r < 0)
                 return r;
         if (e->state == FLUSH_CLEAN)
-                flush_set_state_locked(e, FLUSH_DIRTY, 0);
+                entry_set_state_locked(e, FLUSH_DIRTY, 0);
         return 0;
 }
 
@@ -96,9 +96,9 @@ static int write_blocks_locked(struct writeback_entry *e, uint64_t offset, struc
         return 0;
 }
 
-/* Requests a flush behind a write if there is enough for a flush of many transactions, while the writer goes on;
- * or if a thread waits for space. That thread has requested flushes of everything, but what was written since,
- * in space that was taken before, is not part of them. */
+/* Requests a flush behind a write if there is enough for a flush of many transactions, while the writer
+ * goes on; or if a thread waits for space. That thread has requested flushes of everything, but what was
+ * written since, in space that was taken before, is not part of them. */
 static void request_if_wanted_locked(struct writeback_entry *e)
 {
         struct writeback *wb = e->cache;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The write-back cache: data that this mount wrote and has not committed, in memory, by inode. A write is taken
- * there and returns; a flush commits it in large transactions, several in flight. All reads of this mount look
- * here. docs/DESIGN.md says why and how. All functions: any thread. Without a cache (FS->writeback is NULL) they
- * do nothing, and nothing is dirty. */
+/* The write-back cache: data that this mount wrote and has not committed, in memory, by inode. A write is
+ * taken there and returns; a flush commits it in large transactions, several in flight. All reads of this
+ * mount look here. docs/DESIGN.md says why and how. All functions: any thread. Without a cache
+ * (FS->writeback is NULL) they do nothing, and nothing is dirty. */
 #ifndef FS_WRITEBACK_WRITEBACK_H
 #define FS_WRITEBACK_WRITEBACK_H
 
@@ -29,17 +29,17 @@ size_t fs_writeback_bytes(struct fs *fs);
 int fs_writeback_flush(struct fs *fs, uint64_t ino);
 /* The same for fsync and close: also reports, once, that data was lost since the last report. */
 int fs_writeback_flush_report(struct fs *fs, uint64_t ino);
-/* The same as fs_writeback_flush, before INO is cut to SIZE. In a store without space, what lies beyond SIZE is
- * dropped instead, since cutting may be what frees space. */
+/* The same as fs_writeback_flush, before INO is cut to SIZE. In a store without space, what lies beyond
+ * SIZE is dropped instead, since cutting may be what frees space. */
 int fs_writeback_flush_cut(struct fs *fs, uint64_t ino, uint64_t size);
 /* Commits what was written to any inode. */
 int fs_writeback_flush_all(struct fs *fs);
 
 /* ---- reading ------------------------------------------------------------------------------------ */
 
-/* A point in the order of commits and cuts, taken before a transaction that reads. What was dirty then either
- * still is when the transaction has read, or it was committed since and the transaction may have missed it: then
- * the reader has to read again, with a new mark. */
+/* A point in the order of commits and cuts, taken before a transaction that reads. What was dirty then
+ * either still is when the transaction has read, or it was committed since and the transaction may have
+ * missed it: then the reader has to read again, with a new mark. */
 typedef uint64_t fs_writeback_mark;
 fs_writeback_mark fs_writeback_now(struct fs *fs);
 
@@ -48,8 +48,8 @@ int fs_writeback_attr(struct fs *fs, fs_writeback_mark mark, struct fs_attr *att
 
 /* The end of what is dirty of INO; 0: nothing is. */
 uint64_t fs_writeback_end(struct fs *fs, uint64_t ino);
-/* Copies what is dirty of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be NULL
- * if fs_writeback_end was 0. 0, or 1: read again. */
+/* Copies what is dirty of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be
+ * NULL if fs_writeback_end was 0. 0, or 1: read again. */
 int fs_writeback_apply(struct fs *fs, fs_writeback_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
                        size_t len);
 
