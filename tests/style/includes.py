@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the walls between the folders of src: includes.py [ROOT]
+"""Checks the walls between the folders of src.
 
 Fails on an #include that walls.txt does not allow, on a circle of more than three files, and on code outside
 src/format that knows letters of keys. test_includes.py plants a violation of each rule."""
 import fnmatch
+import functools
 import pathlib
 import re
 import sys
@@ -26,10 +27,10 @@ LETTERS = [
 ]
 
 
-def read_walls(path):
+def read_walls(text):
     """The sections of walls.txt, each a list of rows of cells."""
     sections = {}
-    for line in path.read_text().splitlines():
+    for line in text.splitlines():
         line = line.split('#')[0].strip()
         if line.startswith('['):
             rows = sections.setdefault(line.strip('[]'), [])
@@ -40,6 +41,20 @@ def read_walls(path):
 
 def read_sources(src):
     return {str(p.relative_to(src)): p.read_text() for p in sorted(src.rglob('*.[ch]'))}
+
+
+@functools.lru_cache(maxsize=None)
+def includes_of(text):
+    """Pairs of which one is empty: a header in quotes, a header in brackets."""
+    return INCLUDE.findall(text)
+
+
+@functools.lru_cache(maxsize=None)
+def letters_in(text):
+    """Pairs of what was found and what it is."""
+    code = COMMENT_OR_STRING.sub(lambda m: ' ' if m[0][0] == '/' else m[0], text)
+    found = [(pattern.search(code), what) for pattern, what in LETTERS]
+    return [(match[0], what) for match, what in found if match]
 
 
 def folder_of(name):
@@ -98,7 +113,7 @@ def check_includes(walls, sources):
         folder = folder_of(name)
         if folder not in walls.folders:
             continue
-        for quoted, system in INCLUDE.findall(text):
+        for quoted, system in includes_of(text):
             if system:
                 for pattern, only in walls.system:
                     if fnmatch.fnmatchcase(system, pattern) and folder not in only.split():
@@ -117,7 +132,7 @@ def circles(sources):
     graph = {}
     for name, text in sources.items():
         edges = graph.setdefault(name[:-2], set())
-        edges.update(q[:-2] for q, _ in INCLUDE.findall(text) if q in sources)
+        edges.update(q[:-2] for q, _ in includes_of(text) if q in sources)
     index, low, stack, result = {}, {}, [], []
 
     def visit(node):
@@ -150,39 +165,36 @@ def check_circles(walls, sources):
             yield f'walls.txt: the circle "{first} | {size}" has now {len(found.get(first, []))} files'
 
 
-def without_comments(text):
-    return COMMENT_OR_STRING.sub(lambda m: ' ' if m[0][0] == '/' else m[0], text)
-
-
 def check_letters(walls, sources):
     for name, text in sources.items():
         if folder_of(name) == 'format':
             continue
-        code = without_comments(text)
-        for pattern, what in LETTERS:
-            match = pattern.search(code)
-            if match and name not in walls.letters:
-                yield f'src/{name}: {what} belongs to format: {match[0]}'
-            elif match:
+        for match, what in letters_in(text):
+            if name not in walls.letters:
+                yield f'src/{name}: {what} belongs to format: {match}'
+            else:
                 walls.letters[name] = True
     for name, used in walls.letters.items():
         if not used:
             yield f'walls.txt: {name} knows no letters any more'
 
 
-def check(root):
-    """The violations in the tree at ROOT, one line each."""
-    walls = Walls(read_walls(root / 'tests/style/walls.txt'))
-    sources = read_sources(root / 'src')
+def check(table, sources):
+    """The violations in SOURCES (paths from src to texts) of the text of walls.txt, one line each."""
+    walls = Walls(read_walls(table))
     problems = []
     for rule in check_table, check_includes, check_circles, check_letters:
         problems.extend(rule(walls, sources))
     return problems
 
 
+def read_tree():
+    here = pathlib.Path(__file__)
+    return here.with_name('walls.txt').read_text(), read_sources(here.parents[2] / 'src')
+
+
 def main():
-    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
-    problems = check(root)
+    problems = check(*read_tree())
     for line in problems:
         print(line)
     sys.exit(1 if problems else 0)
