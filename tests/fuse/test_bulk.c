@@ -2,7 +2,7 @@
 /* Where ring threads run: pinned to the CPU of whoever calls, but while they read a stream. Once with threads
  * that may leave the idle class, once with pairs of threads, because they may not. */
 #include "fixture.h"
-#include "fuse/transport/ring_sched.h"
+#include "fuse/transport/sched.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>

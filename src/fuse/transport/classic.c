@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The classic transport: read(2) and writev(2) on /dev/fuse.
  *
- * Each thread has a clone of the device (FUSE_DEV_IOC_CLONE), which is a list of requests under way of its
- * own: a reply is written to the clone that its request was read from. The queue of new requests is one for
- * all of them. A thread is added when the last idle one takes a request, and stays: there are as many as
- * there were requests at the same time (an fsync keeps its thread until the disk is done).
+ * All threads read from one queue of requests. Each has a clone of the device (FUSE_DEV_IOC_CLONE) with its own
+ * list of requests in progress, and a reply is written to the clone from which the request was read. A thread
+ * is added when the last idle one takes a request, and stays until the end.
  */
 #include "fuse/transport/transport.h"
 
@@ -19,7 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-/* The largest request: a write, whose header is 80 bytes. What is never used costs no memory. */
+/* The largest request is a write, with a header of 80 bytes. Untouched pages of the buffer cost no memory. */
 #define BUFFER_BYTES (FUSE_IO_BYTES + 4096u)
 
 struct classic;
@@ -29,7 +28,7 @@ struct worker {
         struct classic *owner;
         struct worker *next;
         pthread_t thread;
-        int fd; /* a clone, or the original */
+        int fd; /* a clone of the device, or the device */
         bool is_clone;
         void *buffer; /* of BUFFER_BYTES */
 };
@@ -39,7 +38,7 @@ struct classic {
         struct fuse_handler handler;
         int fuse_fd;
         unsigned max_threads;
-        pthread_mutex_t lock; /* protects what follows */
+        struct lock lock; /* protects the fields below */
         struct worker *workers;
         unsigned n_workers, n_idle;
         bool stopping;
@@ -65,27 +64,25 @@ static void send_reply(struct fuse_channel *channel, uint64_t unique, int error,
 
 /* ---- threads -------------------------------------------------------------------------------------- */
 
-static int worker_start(struct classic *c);
+static int worker_start_locked(struct classic *c);
 
-/* One thread less is waiting; another one is added if it was the last. */
+/* Adds a thread if this was the last idle one. */
 static void become_busy(struct classic *c)
 {
-        pthread_mutex_lock(&c->lock);
+        LOCK_GUARD(&c->lock);
         c->n_idle--;
-        /* Without memory for another one, those that are there go on. */
+        /* An error leaves the existing threads to serve. */
         if (c->n_idle == 0 && c->n_workers < c->max_threads && !c->stopping)
-                worker_start(c);
-        pthread_mutex_unlock(&c->lock);
+                worker_start_locked(c);
 }
 
 static void become_idle(struct classic *c)
 {
-        pthread_mutex_lock(&c->lock);
+        LOCK_GUARD(&c->lock);
         c->n_idle++;
-        pthread_mutex_unlock(&c->lock);
 }
 
-/* The only place where fuse_transport_stop may end the thread. */
+/* The only place where classic_stop can cancel the thread. */
 static ssize_t read_request(struct worker *w)
 {
         ssize_t n;
@@ -97,7 +94,7 @@ static ssize_t read_request(struct worker *w)
         return n < 0 ? -errno : n;
 }
 
-static void *work(void *arg)
+static void *worker_main(void *arg)
 {
         struct worker *w = arg;
         struct classic *c = w->owner;
@@ -108,7 +105,7 @@ static void *work(void *arg)
         pthread_setname_np(pthread_self(), "fuse-classic");
         for (;;) {
                 n = read_request(w);
-                /* ENOENT: the request was taken back while it was read. */
+                /* ENOENT: the request was aborted while it was read. */
                 if (n == -EINTR || n == -EAGAIN || n == -ENOENT)
                         continue;
                 if (n < 0)
@@ -157,7 +154,7 @@ static int worker_new(struct classic *c, struct worker **ret)
                 return -ENOMEM;
         w->channel.send = send_reply;
         w->owner = c;
-        /* Who may not open the device (fusermount3 did it for us) shares the original. */
+        /* Without permission to open the device (fusermount3 opened it) the threads share one descriptor. */
         fd = c->max_threads > 1 ? clone_device(c->fuse_fd) : -1;
         w->is_clone = fd >= 0;
         w->fd = fd >= 0 ? fd : c->fuse_fd;
@@ -170,16 +167,17 @@ static int worker_new(struct classic *c, struct worker **ret)
         return 0;
 }
 
-/* With the lock held. */
-static int worker_start(struct classic *c)
+static int worker_start_locked(struct classic *c)
 {
         _cleanup_(worker_free_ptr) struct worker *w = NULL;
-        int r = worker_new(c, &w);
+        int r;
 
+        lock_assert_held(&c->lock);
+        r = worker_new(c, &w);
         if (r < 0)
                 return r;
-        c->n_idle++; /* before it can be busy */
-        r = pthread_create(&w->thread, NULL, work, w);
+        c->n_idle++; /* before the thread can become busy */
+        r = pthread_create(&w->thread, NULL, worker_main, w);
         if (r != 0) {
                 c->n_idle--;
                 return -r;
@@ -192,13 +190,24 @@ static int worker_start(struct classic *c)
 
 /* ---- the transport -------------------------------------------------------------------------------- */
 
+/* No thread is added after this, so the list does not change any more. */
+static void forbid_workers(struct classic *c)
+{
+        LOCK_GUARD(&c->lock);
+        c->stopping = true;
+}
+
+static int start_first_worker(struct classic *c)
+{
+        LOCK_GUARD(&c->lock);
+        return worker_start_locked(c);
+}
+
 static void classic_stop(struct fuse_transport *t)
 {
         struct classic *c = (struct classic *)t;
 
-        pthread_mutex_lock(&c->lock);
-        c->stopping = true; /* the list stays as it is from now on */
-        pthread_mutex_unlock(&c->lock);
+        forbid_workers(c);
         for (struct worker *w = c->workers; w; w = w->next)
                 pthread_cancel(w->thread);
         for (struct worker *w = c->workers; w; w = w->next)
@@ -214,7 +223,7 @@ static void classic_free(struct fuse_transport *t)
                 next = w->next;
                 worker_free(w);
         }
-        pthread_mutex_destroy(&c->lock);
+        lock_destroy(&c->lock);
         free(c);
 }
 
@@ -231,10 +240,8 @@ int fuse_classic_start(int fuse_fd, unsigned max_threads, const struct fuse_hand
         c->handler = *handler;
         c->fuse_fd = fuse_fd;
         c->max_threads = max_threads;
-        pthread_mutex_init(&c->lock, NULL);
-        pthread_mutex_lock(&c->lock);
-        r = worker_start(c);
-        pthread_mutex_unlock(&c->lock);
+        lock_init(&c->lock);
+        r = start_first_worker(c);
         if (r < 0) {
                 classic_free(&c->base);
                 return r;

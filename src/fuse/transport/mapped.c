@@ -8,19 +8,19 @@
 #include <string.h>
 #include <ucontext.h>
 
-/* Where the copy that this thread is at goes on after a bus error; NULL: it is at none. */
-static _Thread_local sigjmp_buf *way_out;
+/* Where the copy in progress in this thread resumes after SIGBUS; NULL: no copy is in progress. */
+static _Thread_local sigjmp_buf *resume_at;
 
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
         const ucontext_t *interrupted = context;
 
-        if (way_out) {
-                /* What a return would do: the copies save no mask, which would cost a system call. */
+        if (resume_at) {
+                /* Restores the mask, as a return would; saving it before each copy would cost a system call. */
                 pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
-                siglongjmp(*way_out, 1);
+                siglongjmp(*resume_at, 1);
         }
-        signal(SIGBUS, SIG_DFL); /* what was interrupted is tried again, or the signal sent again */
+        signal(SIGBUS, SIG_DFL); /* the access faults again and ends the process */
         raise(SIGBUS);
 }
 
@@ -34,16 +34,16 @@ void fuse_mapped_init(void)
 
 int fuse_mapped_copy(void *to, const void *from, size_t len)
 {
-        sigjmp_buf here;
+        sigjmp_buf env;
 
-        if (sigsetjmp(here, 0) != 0) {
-                way_out = NULL;
+        if (sigsetjmp(env, 0) != 0) {
+                resume_at = NULL;
                 return -EIO;
         }
-        way_out = &here;
+        resume_at = &env;
         atomic_signal_fence(memory_order_seq_cst);
         memcpy(to, from, len);
         atomic_signal_fence(memory_order_seq_cst);
-        way_out = NULL;
+        resume_at = NULL;
         return 0;
 }

@@ -60,7 +60,7 @@ int fuse_ring_init(struct fuse_ring *r, unsigned entries)
         r->cq_tail = (unsigned *)(base + p.cq_off.tail);
         r->cq_mask = *(unsigned *)(base + p.cq_off.ring_mask);
         r->cqes = (struct io_uring_cqe *)(base + p.cq_off.cqes);
-        /* Command N is always in slot N. */
+        /* Commands are always submitted in the order of their slots. */
         array = (unsigned *)(base + p.sq_off.array);
         for (unsigned i = 0; i < p.sq_entries; i++)
                 array[i] = i;
@@ -80,11 +80,11 @@ void fuse_ring_destroy(struct fuse_ring *r)
 
 struct io_uring_sqe *fuse_ring_command(struct fuse_ring *r)
 {
-        unsigned tail = *r->sq_tail; /* ours alone */
+        unsigned tail = *r->sq_tail; /* written by this thread only */
         struct io_uring_sqe *sqe = (void *)((char *)r->sqes + (size_t)(tail & r->sq_mask) * SQE_BYTES);
 
         memset(sqe, 0, SQE_BYTES);
-        /* The kernel looks at it only in the system call that follows. */
+        /* The kernel reads the command in io_uring_enter, after the caller has filled it in. */
         __atomic_store_n(r->sq_tail, tail + 1, __ATOMIC_RELEASE);
         r->to_submit++;
         return sqe;
@@ -104,7 +104,7 @@ int fuse_ring_submit(struct fuse_ring *r)
 
 bool fuse_ring_peek(const struct fuse_ring *r, uint64_t *ret_user_data, int *ret_result)
 {
-        unsigned head = *r->cq_head; /* ours alone */
+        unsigned head = *r->cq_head; /* written by this thread only */
         const struct io_uring_cqe *cqe = &r->cqes[head & r->cq_mask];
 
         if (__atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE) == head)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An io_uring as far as it is needed for FUSE: commands of 128 bytes, submitted and waited for in one system
- * call by the one thread that owns the ring. */
+/* The part of io_uring that FUSE needs: commands of 128 bytes, submitted and waited for in one system call. One
+ * thread at a time uses a ring. */
 #ifndef FUSE_TRANSPORT_RING_H
 #define FUSE_TRANSPORT_RING_H
 
@@ -19,22 +19,23 @@ struct fuse_ring {
         size_t rings_bytes, sqes_bytes;
 };
 
-/* ENTRIES: commands under way at most, a power of two. ENOSYS, EPERM: io_uring cannot be used here. */
+/* ENTRIES: the most commands in progress, a power of two. ENOSYS, EPERM: io_uring is not available. */
 int fuse_ring_init(struct fuse_ring *r, unsigned entries);
-/* Takes one that was not initialized if it is zeroed and its fd is -1. */
+/* Also after a failed fuse_ring_init. */
 void fuse_ring_destroy(struct fuse_ring *r);
 
-/* An empty command of 128 bytes, submitted by the next fuse_ring_wait. There is room for ENTRIES of them. */
+/* Adds a zeroed command of 128 bytes, to be filled in; the next submission or wait passes it to the kernel. At
+ * most ENTRIES of them. */
 struct io_uring_sqe *fuse_ring_command(struct fuse_ring *r);
 
-/* Submits, and waits until there is a completion. 0, or EINTR (nothing is lost; call again), or what is
- * wrong with the ring. */
+/* Submits commands and waits for a completion. EINTR, EAGAIN, EBUSY: call again; other errors: the ring has
+ * failed. */
 int fuse_ring_wait(struct fuse_ring *r);
 
 /* Submits without waiting. */
 int fuse_ring_submit(struct fuse_ring *r);
 
-/* The next completion: true, and what it says; false if there is none now. Peek leaves it there. */
+/* Takes the next completion; fuse_ring_peek leaves it in the ring. False: there is none. */
 bool fuse_ring_peek(const struct fuse_ring *r, uint64_t *ret_user_data, int *ret_result);
 bool fuse_ring_completion(struct fuse_ring *r, uint64_t *ret_user_data, int *ret_result);
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The transport over io_uring: a queue for each CPU (uring_queue.c).
+/* The transport over io_uring: a queue for each CPU (uring_queue.h).
  *
- * The kernel holds all requests back from the reply to INIT on that promises rings, until the queue of
- * every possible CPU has an entry, those of CPUs that are offline included. So all that can fail is done
- * before that reply. What fails afterwards nevertheless is told the kernel by a registration that it must
- * refuse: that turns rings off for this connection.
+ * After a reply to INIT that enables rings the kernel holds all requests back until the queue of every possible
+ * CPU, online or not, has an entry. So everything that can fail precedes that reply. If the registration fails
+ * nevertheless, a registration that the kernel must refuse turns rings off for this connection.
  */
 #include "fuse/transport/transport.h"
 
@@ -22,8 +21,8 @@
 
 #define POSSIBLE "/sys/devices/system/cpu/possible"
 
-/* Entries of all CPUs together, and within what bounds each CPU has its share: requests that wait for a disk
- * at the same time come from few CPUs where there are few, and from many where there are many. */
+/* Entries of all CPUs together, and the bounds of the share of one CPU. The total is what limits the requests that
+ * can wait for a disk at the same time. */
 #define ENTRIES         128u
 #define ENTRIES_CPU_MIN 4u
 #define ENTRIES_CPU_MAX 16u
@@ -33,10 +32,10 @@ struct uring {
         int fuse_fd, stop_fd;
         unsigned n_queues, n_initialized;
         struct fuse_uring_queue *queues;
-        struct fuse_sched *sched; /* NULL: all threads stay in the normal class */
+        struct fuse_cpu_monitor *monitor; /* NULL: all threads stay in the normal class */
 };
 
-/* Ranges as in "0-3,8". */
+/* The file has ranges, as in "0-3,8". */
 static int count_possible_cpus(unsigned *ret)
 {
         _cleanup_fclose_ FILE *f = fopen(POSSIBLE, "re");
@@ -71,11 +70,11 @@ static void uring_stop(struct fuse_transport *t)
         const uint64_t one = 1;
         ssize_t n = write(u->stop_fd, &one, sizeof(one));
 
-        (void)n; /* a counter that is far from full takes it */
+        (void)n; /* cannot fail: the counter is far from its limit */
         for (unsigned i = 0; i < u->n_initialized; i++)
                 fuse_uring_queue_stop(&u->queues[i]);
-        /* Ring threads tell it of requests up to their end. */
-        fuse_sched_free(u->sched);
+        /* Last: ring threads use it until they end. */
+        fuse_cpu_monitor_free(u->monitor);
 }
 
 static void uring_free(struct fuse_transport *t)
@@ -101,7 +100,7 @@ static unsigned entries_of_cpu(unsigned n_cpus)
         return share < ENTRIES_CPU_MAX ? share : ENTRIES_CPU_MAX;
 }
 
-/* Each ring is a descriptor; the usual limit is too low for machines with hundreds of CPUs. */
+/* Raises the limit of descriptors: each ring is one, and there may be hundreds of CPUs. */
 static void allow_descriptors(unsigned more)
 {
         struct rlimit limit;
@@ -112,10 +111,36 @@ static void allow_descriptors(unsigned more)
         setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* U is freed also after an error. */
+static int uring_init(struct uring *u, const struct fuse_handler *handler)
+{
+        unsigned n_entries;
+        int r;
+
+        u->stop_fd = eventfd(0, EFD_CLOEXEC);
+        if (u->stop_fd < 0)
+                return -errno;
+        r = count_possible_cpus(&u->n_queues);
+        if (r < 0)
+                return r;
+        u->queues = calloc(u->n_queues, sizeof(*u->queues));
+        if (!u->queues)
+                return -ENOMEM;
+        n_entries = entries_of_cpu(u->n_queues);
+        allow_descriptors(u->n_queues * n_entries);
+        while (u->n_initialized < u->n_queues) {
+                unsigned cpu = u->n_initialized++;
+
+                r = fuse_uring_queue_init(&u->queues[cpu], cpu, n_entries, u->fuse_fd, u->stop_fd, handler);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int fuse_uring_prepare(int fuse_fd, const struct fuse_handler *handler, struct fuse_transport **ret)
 {
         struct uring *u = calloc(1, sizeof(*u));
-        unsigned n_entries = 0;
         int r;
 
         if (!u)
@@ -123,19 +148,7 @@ int fuse_uring_prepare(int fuse_fd, const struct fuse_handler *handler, struct f
         fuse_mapped_init();
         u->base.ops = &uring_ops;
         u->fuse_fd = fuse_fd;
-        u->stop_fd = eventfd(0, EFD_CLOEXEC);
-        r = u->stop_fd < 0 ? -errno : count_possible_cpus(&u->n_queues);
-        if (r >= 0 && !(u->queues = calloc(u->n_queues, sizeof(*u->queues))))
-                r = -ENOMEM;
-        if (r >= 0) {
-                n_entries = entries_of_cpu(u->n_queues);
-                allow_descriptors(u->n_queues * n_entries);
-        }
-        while (r >= 0 && u->n_initialized < u->n_queues) {
-                unsigned cpu = u->n_initialized++;
-
-                r = fuse_uring_queue_init(&u->queues[cpu], cpu, n_entries, fuse_fd, u->stop_fd, handler);
-        }
+        r = uring_init(u, handler);
         if (r < 0) {
                 uring_free(&u->base);
                 return r;
@@ -144,8 +157,8 @@ int fuse_uring_prepare(int fuse_fd, const struct fuse_handler *handler, struct f
         return 0;
 }
 
-/* Registers an entry for a CPU that cannot be. Only while there are no rings yet: later the kernel would
- * refuse replies to what came by them as soon as somebody switches its parameter off. */
+/* Registers an entry for a CPU that does not exist. Not once rings are in use: if the module parameter were switched
+ * off later, the kernel would refuse the replies to requests from rings. */
 static void turn_rings_off(int fuse_fd)
 {
         const struct abi_uring_cmd cmd = { .qid = UINT16_MAX };
@@ -170,15 +183,15 @@ static void on_class_change(void *arg, unsigned cpu, enum fuse_sched_class class
         fuse_uring_queue_set_class(&u->queues[cpu], class);
 }
 
-static void start_judging(struct uring *u)
+static void start_monitor(struct uring *u)
 {
         bool may_return = fuse_sched_may_return();
 
-        /* Without a judge all threads stay in the normal class. */
-        if (fuse_sched_new(u->n_queues, may_return, on_class_change, u, &u->sched) < 0)
+        /* On an error all threads stay in the normal class. */
+        if (fuse_cpu_monitor_new(u->n_queues, may_return, on_class_change, u, &u->monitor) < 0)
                 return;
         for (unsigned i = 0; i < u->n_queues; i++)
-                fuse_uring_queue_schedule(&u->queues[i], u->sched, may_return);
+                fuse_uring_queue_monitor(&u->queues[i], u->monitor, may_return);
 }
 
 int fuse_uring_start(struct fuse_transport *t)
@@ -186,7 +199,7 @@ int fuse_uring_start(struct fuse_transport *t)
         struct uring *u = (struct uring *)t;
         int r = 0;
 
-        start_judging(u);
+        start_monitor(u);
         for (unsigned i = 0; i < u->n_queues && r >= 0; i++)
                 r = fuse_uring_queue_start(&u->queues[i]);
         if (r < 0)

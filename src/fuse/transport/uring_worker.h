@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker of a queue of rings: an entry with its thread, or pair of threads. Private to uring_queue.c and
- * uring_place.c, which says where its threads run. */
+/* A worker: one entry of a queue, with its ring, its buffers and the thread, or pair of threads, that serves it.
+ * Private to uring_*.c. */
 #ifndef FUSE_TRANSPORT_URING_WORKER_H
 #define FUSE_TRANSPORT_URING_WORKER_H
 
@@ -8,10 +8,13 @@
 #include "fuse/transport/ring.h"
 #include "fuse/transport/uring_queue.h"
 
-#define DRIVER_NONE  (-1)
-#define FIRST_DRIVER 0
+/* Values of `active` besides the number of a thread. */
+#define URING_NO_THREAD (-1)
 
-/* One of a worker's threads. */
+/* The thread that registers the entry, and the only one without a pair. In a pair a thread's number is its
+ * class. */
+#define URING_FIRST_THREAD 0
+
 struct uring_thread {
         struct uring_worker *worker;
         int number;
@@ -20,31 +23,63 @@ struct uring_thread {
 struct uring_worker {
         struct fuse_channel channel;
         struct fuse_uring_queue *queue;
+
+        /* The entry (uring_entry.c). */
         struct fuse_ring ring;
-        struct abi_uring_header header __attribute__((aligned(8))); /* what the kernel writes and reads */
-        struct iovec iov[2];                                        /* the buffers, as the kernel is told */
-        void *buffer;                                               /* ROOM_BYTES, and payload */
+        struct abi_uring_header header __attribute__((aligned(8))); /* written and read by the kernel */
+        struct iovec iov[2];                                        /* header and payload, for the kernel */
+        void *buffer;                                               /* HEADROOM_BYTES, then the payload */
         uint8_t *payload;                                           /* of FUSE_IO_BYTES */
         atomic_int replied;                                         /* a futex */
-        pthread_t threads[2]; /* by class; without pairs only the first, whatever its class */
+        pthread_t server;                                           /* the thread that serves the request */
+
+        /* Threads (uring_worker.c). */
+        pthread_t threads[2];
         bool started[2];
-        atomic_int driver; /* which of them drives the entry; DRIVER_NONE: the end has come. A futex */
-        bool has_request;  /* which the other thread took and left to this one */
-        unsigned bulk_row; /* reads of bulk in a row, with the one that has come */
-        atomic_bool roams; /* FIRST_DRIVER is not pinned, and in the normal class */
-        pthread_t self;    /* the one that serves a request */
-        atomic_bool used;  /* since the class of the queue changed last */
-        pid_t tid;         /* of the only thread; 0: does not run; protected by the queue's lock */
         struct uring_thread thread_args[2];
+        atomic_int active; /* the thread that owns the entry; URING_NO_THREAD: the end. A futex */
+        bool has_request;  /* the other thread took a request and left it to this one */
+
+        /* Scheduling (uring_sched.c). */
+        unsigned n_bulk;      /* consecutive bulk reads, up to the current request */
+        atomic_bool unpinned; /* URING_FIRST_THREAD runs on any CPU, in the normal class */
+        atomic_bool used;     /* has served a request since the queue's class changed */
+        pid_t tid;            /* of a thread without a pair; 0: not running. Protected by the queue's lock */
 };
 
-/* A request has come, and is not served yet. */
-void fuse_uring_note_request(struct uring_worker *w);
+/* ---- uring_entry.c: called by the active thread only --------------------------------------------------- */
 
-/* Whether it is for the other thread of the pair than NUMBER. */
-bool fuse_uring_is_for_other(const struct uring_worker *w, int number);
+/* Allocates ring and buffers. W is zeroed before, and destroyed also after an error. */
+int fuse_uring_entry_init(struct uring_worker *w, struct fuse_uring_queue *q);
+void fuse_uring_entry_destroy(struct uring_worker *w);
 
-/* By thread NUMBER, which is to serve it: takes it where it is best served. */
-void fuse_uring_choose_place(struct uring_worker *w, int number);
+/* Registers the entry with the kernel, which may pass requests to it from then on. */
+int fuse_uring_entry_register(struct uring_worker *w);
+
+/* Waits for the next request. 1: there is one; 0: the transport stops or the connection has ended; negative: the
+ * ring has failed. */
+int fuse_uring_entry_wait(struct uring_worker *w);
+
+/* Serves the request and waits for its reply, which the next fuse_uring_entry_wait sends to the kernel. */
+void fuse_uring_entry_serve(struct uring_worker *w);
+
+/* ---- uring_worker.c ------------------------------------------------------------------------------------ */
+
+/* Starts the threads. Each worker posts queue->tried once its entry is registered or has failed, unless this
+ * fails. */
+int fuse_uring_worker_start(struct uring_worker *w);
+/* Waits for the threads. */
+void fuse_uring_worker_stop(struct uring_worker *w);
+
+/* ---- uring_sched.c: where a request is served ----------------------------------------------------------- */
+
+/* Updates w->n_bulk for a request that has arrived. */
+void fuse_uring_sched_arrived(struct uring_worker *w);
+
+/* Whether the request must be served by the other thread of the pair than NUMBER. */
+bool fuse_uring_sched_is_for_other(const struct uring_worker *w, int number);
+
+/* Pins or unpins the calling thread, NUMBER, as the request requires. */
+void fuse_uring_sched_place(struct uring_worker *w, int number);
 
 #endif

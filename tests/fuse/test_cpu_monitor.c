@@ -2,13 +2,14 @@
 /* Scheduling classes of ring threads: the rule, and that a CPU which is taken by others is noticed. That it
  * is noticed soon is measured by the benchmark and not here: a test must not depend on how busy the machine
  * is. */
-#include "fuse/transport/ring_sched.h"
+#include "fuse/transport/cpu_monitor.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,67 +18,67 @@
 
 #define US 1000
 
-static void soon(struct fuse_sched_verdict *v, unsigned times)
+static void soon(struct fuse_cpu_state *v, unsigned times)
 {
         for (unsigned i = 0; i < times; i++)
-                assert_false(fuse_sched_judge(v, true, 20 * US));
+                assert_false(fuse_cpu_state_sample(v, true, 20 * US));
 }
 
-static void is_idle_after(struct fuse_sched_verdict *v, unsigned times)
+static void is_idle_after(struct fuse_cpu_state *v, unsigned times)
 {
         soon(v, times - 1);
         assert_int_equal(v->class, FUSE_SCHED_NORMAL);
-        assert_true(fuse_sched_judge(v, true, 20 * US));
+        assert_true(fuse_cpu_state_sample(v, true, 20 * US));
         assert_int_equal(v->class, FUSE_SCHED_IDLE);
 }
 
 static void test_rule(void **state)
 {
-        struct fuse_sched_verdict v;
+        struct fuse_cpu_state v;
 
-        fuse_sched_verdict_init(&v, true);
+        fuse_cpu_state_init(&v, true);
         assert_int_equal(v.class, FUSE_SCHED_NORMAL);
-        assert_false(fuse_sched_judge(&v, false, 0));
-        assert_false(fuse_sched_rest(&v));
+        assert_false(fuse_cpu_state_sample(&v, false, 0));
+        assert_false(fuse_cpu_state_quiet(&v));
         is_idle_after(&v, 8);
         soon(&v, 10);
         /* Late, but within the tick: stays. */
-        assert_false(fuse_sched_judge(&v, true, 3000 * US));
-        assert_true(fuse_sched_judge(&v, false, 0));
+        assert_false(fuse_cpu_state_sample(&v, true, 3000 * US));
+        assert_true(fuse_cpu_state_sample(&v, false, 0));
         assert_int_equal(v.class, FUSE_SCHED_NORMAL);
-        assert_false(fuse_sched_judge(&v, false, 0));
+        assert_false(fuse_cpu_state_sample(&v, false, 0));
         /* It was wrong: now it takes twice as many. */
         soon(&v, 12);
-        assert_false(fuse_sched_judge(&v, true, 2000 * US)); /* luck does not count */
+        assert_false(fuse_cpu_state_sample(&v, true, 2000 * US)); /* luck does not count */
         is_idle_after(&v, 16);
-        assert_true(fuse_sched_rest(&v));
+        assert_true(fuse_cpu_state_quiet(&v));
         assert_int_equal(v.class, FUSE_SCHED_NORMAL);
         is_idle_after(&v, 16);
         /* That was right for long: as in the beginning, but for the mistake that follows. */
         soon(&v, 1000);
-        assert_true(fuse_sched_judge(&v, true, 500000 * US));
+        assert_true(fuse_cpu_state_sample(&v, true, 500000 * US));
         assert_int_equal(v.class, FUSE_SCHED_NORMAL);
         is_idle_after(&v, 16);
         soon(&v, 1000);
-        assert_true(fuse_sched_rest(&v));
+        assert_true(fuse_cpu_state_quiet(&v));
         is_idle_after(&v, 8);
         /* Who cannot come back is more careful. */
-        fuse_sched_verdict_init(&v, false);
+        fuse_cpu_state_init(&v, false);
         is_idle_after(&v, 32);
 }
 
 /* However often it is wrong, the idle class can be had again. */
 static void test_rule_bound(void **state)
 {
-        struct fuse_sched_verdict v;
+        struct fuse_cpu_state v;
 
-        fuse_sched_verdict_init(&v, true);
+        fuse_cpu_state_init(&v, true);
         for (int i = 0; i < 100; i++) {
                 for (int row = 0; v.class == FUSE_SCHED_NORMAL; row++) {
                         assert_true(row < 250);
-                        fuse_sched_judge(&v, true, 20 * US);
+                        fuse_cpu_state_sample(&v, true, 20 * US);
                 }
-                assert_true(fuse_sched_judge(&v, false, 0));
+                assert_true(fuse_cpu_state_sample(&v, false, 0));
         }
 }
 
@@ -135,12 +136,12 @@ static void on_change(void *arg, unsigned cpu, enum fuse_sched_class class)
 }
 
 /* As if requests were served all the time; without them nothing is judged. */
-static void serve(struct fuse_sched *s, atomic_int *told, enum fuse_sched_class wanted, int ms)
+static void serve(struct fuse_cpu_monitor *s, atomic_int *told, enum fuse_sched_class wanted, int ms)
 {
         const struct timespec pause = { .tv_nsec = 1000000 };
 
         for (int i = 0; i < ms && (int)wanted != atomic_load(told); i++) {
-                fuse_sched_note(s, own_cpu());
+                fuse_cpu_monitor_count(s, own_cpu());
                 nanosleep(&pause, NULL);
         }
 }
@@ -148,16 +149,16 @@ static void serve(struct fuse_sched *s, atomic_int *told, enum fuse_sched_class 
 /* A CPU that has time, if this one has, is given to the idle class; a spinning thread takes it away. */
 static void test_hog(void **state)
 {
-        struct fuse_sched *s;
+        struct fuse_cpu_monitor *s;
         atomic_int told = FUSE_SCHED_NORMAL;
         pthread_t thread;
 
-        assert_int_equal(fuse_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
+        assert_int_equal(fuse_cpu_monitor_new(own_cpu() + 1, true, on_change, &told, &s), 0);
         serve(s, &told, FUSE_SCHED_IDLE, 1000);
         assert_int_equal(pthread_create(&thread, NULL, hog, NULL), 0);
         serve(s, &told, FUSE_SCHED_NORMAL, 60000);
         assert_int_equal(atomic_load(&told), FUSE_SCHED_NORMAL);
-        fuse_sched_free(s);
+        fuse_cpu_monitor_free(s);
         atomic_store(&stop_hog, true);
         assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -166,30 +167,30 @@ static void test_hog(void **state)
 static void test_rest(void **state)
 {
         const struct timespec pause = { .tv_nsec = 1000000 };
-        struct fuse_sched *s;
+        struct fuse_cpu_monitor *s;
         atomic_int told = FUSE_SCHED_NORMAL;
 
-        assert_int_equal(fuse_sched_new(own_cpu() + 1, true, on_change, &told, &s), 0);
+        assert_int_equal(fuse_cpu_monitor_new(own_cpu() + 1, true, on_change, &told, &s), 0);
         serve(s, &told, FUSE_SCHED_IDLE, 1000);
         for (int i = 0; i < 60000 && atomic_load(&told) == FUSE_SCHED_IDLE; i++)
                 nanosleep(&pause, NULL);
         assert_int_equal(atomic_load(&told), FUSE_SCHED_NORMAL);
-        fuse_sched_free(s);
+        fuse_cpu_monitor_free(s);
 }
 
 /* Ends although nothing is under way, or the canary never ran. */
 static void test_end(void **state)
 {
-        struct fuse_sched *s;
+        struct fuse_cpu_monitor *s;
         atomic_int told = 0;
 
         for (int i = 0; i < 20; i++) {
-                assert_int_equal(fuse_sched_new(2, i % 4 < 2, on_change, &told, &s), 0);
+                assert_int_equal(fuse_cpu_monitor_new(2, i % 4 < 2, on_change, &told, &s), 0);
                 if (i % 2 == 0)
-                        fuse_sched_note(s, 0);
-                fuse_sched_free(s);
+                        fuse_cpu_monitor_count(s, 0);
+                fuse_cpu_monitor_free(s);
         }
-        fuse_sched_free(NULL);
+        fuse_cpu_monitor_free(NULL);
 }
 
 int main(void)
@@ -200,5 +201,5 @@ int main(void)
                 cmocka_unit_test(test_hog),     cmocka_unit_test(test_rest),
         };
 
-        return cmocka_run_group_tests_name("ring_sched", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("cpu_monitor", tests, NULL, NULL);
 }
