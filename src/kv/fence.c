@@ -35,8 +35,6 @@ int kv_fence_start(struct kv_txn *t, struct kv_read *read)
 {
         const struct kv_fence *f = t->store->fence;
 
-        if (!f)
-                return 0;
         if (kv_is_blind(t))
                 return kv_conflict_key(t, KV_CONFLICT_READ, slice_of(f->key, f->len));
         kv_get_start(t, read, slice_of(f->key, f->len), 0);

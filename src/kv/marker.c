@@ -105,8 +105,6 @@ static void slot_release(struct kv_markers *markers, unsigned slot)
 
 void kv_marker_release(struct kv_marker *m)
 {
-        if (!m->store)
-                return;
         slot_release(m->store->markers, m->slot);
         m->store = NULL;
 }

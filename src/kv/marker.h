@@ -19,7 +19,6 @@ struct kv_marker {
 /* Takes a slot; waits for a free one. BLIND: takes one that is seldom used, because a recent write to the
  * slot is a conflict. EINTR, ERR_AWAY: the thread's deadline ended the wait. */
 int kv_marker_take(struct kv_marker *m, struct kv_store *s, bool blind);
-/* No effect without a slot. */
 void kv_marker_release(struct kv_marker *m);
 
 /* Writes the marker in the transaction that it stands for. */

@@ -6,11 +6,6 @@
 #define FIRST_US    20u
 #define DOUBLED_MAX 11u /* times: 41 ms */
 
-bool kv_is_transient(int r)
-{
-        return r == -ERR_CONFLICT || r == -ERR_RETRY || r == -ERR_UNKNOWN_RESULT;
-}
-
 /* Exponential and randomized, so that two transactions that conflicted do not run in step again. The first
  * conflict costs no wait. */
 static int default_backoff(unsigned n)
@@ -24,12 +19,10 @@ static int default_backoff(unsigned n)
         return deadline_sleep((us / 2 + random % (us / 2 + 1)) * 1000);
 }
 
-int kv_backoff(struct kv_store *s, struct kv_txn *t, int r, unsigned n)
+int kv_backoff_transient(struct kv_store *s, struct kv_txn *t, int r, unsigned n)
 {
         int q;
 
-        if (!kv_is_transient(r))
-                return r;
         if (r == -ERR_UNKNOWN_RESULT)
                 deadline_mask_cancel(true); /* until the outcome is known */
         q = s->ops->backoff ? s->ops->backoff(s, t, r, n) : default_backoff(n);

@@ -45,7 +45,7 @@ static int run_body(struct run *run, struct kv_txn *t)
 
         if (kv_is_blind(t))
                 r = run->s->ops->since(t, run->flags & KV_BEFORE ? run->version - 1 : run->version);
-        if (r >= 0)
+        if (r >= 0 && run->s->fence)
                 r = kv_fence_start(t, &fence);
         if (r >= 0)
                 r = run->value = run->body(t, run->arg);
@@ -134,7 +134,8 @@ static int run_to_outcome(struct run *run)
         }
         r = run_attempts(run);
         deadline_mask_cancel(false);
-        kv_marker_release(&run->marker);
+        if (run->marker.store)
+                kv_marker_release(&run->marker);
         return r < 0 ? r : run->value;
 }
 
