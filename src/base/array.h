@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* Makes room for N elements in the array *ITEMS, whose capacity is *CAP: at least doubles it if it is too
- * small. 0 or ENOMEM, with the array unchanged. Free it with free(). */
+/* Ensures that the array *ITEMS, of capacity *CAP, has space for N elements; grows it to at least twice its
+ * size. 0 or ENOMEM, with the array unchanged. The owner frees it with free(). */
 #define array_reserve(items, cap, n) array_reserve_(items, cap, n, sizeof(**(items)))
 
 int array_grow_(void *items, size_t *cap, size_t n, size_t size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the cache wrapper promises beside the contract: which reads it saves, and that it never shows a
- * transaction another moment than that of its snapshot. */
+/* What the cache layer promises beyond the contract: which reads it saves, and that a transaction never sees
+ * another version than that of its snapshot. */
 #include "kv/kv.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
@@ -36,15 +36,13 @@ static void stack_open(struct stack *s)
 
 static int write_one(struct stack *s, const char *key, const char *value)
 {
-        struct kv_txn *t;
+        _cleanup_txn_ struct kv_txn *t = NULL;
         int r;
 
         assert_int_equal(kv_begin(s->cache, KV_WRITE, &t), 0);
         r = value ? kv_set(t, slice_str(key), slice_str(value)) : kv_clear(t, slice_str(key));
         assert_int_equal(r, 0);
-        r = kv_commit(t);
-        kv_end(t);
-        return r;
+        return kv_commit(t);
 }
 
 static void put(struct stack *s, const char *key, const char *value)
@@ -97,7 +95,7 @@ static void test_saves_reads(void **state)
         expect(&s, "a", "1", 0);
         put(&s, "a", NULL);
         expect(&s, "a", NULL, 0);
-        /* Of several writes in one transaction the last one counts. */
+        /* The last of several writes in one transaction counts. */
         assert_int_equal(kv_begin(s.cache, KV_WRITE, &t), 0);
         kv_set(t, slice_str("a"), slice_str("2"));
         kv_clear(t, slice_str("a"));
@@ -109,14 +107,14 @@ static void test_saves_reads(void **state)
         expect(&s, "a", "3", 0);
         expect(&s, "b", "2", 1);
         expect(&s, "b", "2", 0);
-        /* Large ones, and what others may write, are not kept. */
+        /* Large values, and keys that others may write, are not cached. */
         put(&s, "f", large);
         expect(&s, "f", large, 1);
         expect(&s, "f", large, 1);
         put(&s, "p", "1");
         expect(&s, "p", "1", 1);
         expect(&s, "p", "1", 1);
-        /* What a range gave. */
+        /* Pairs that a range returned. */
         assert_int_equal(kv_begin(s.cache, KV_WRITE, &t), 0);
         assert_int_equal(kv_clear_range(t, slice_str("b"), slice_str("c")), 0);
         assert_int_equal(kv_commit(t), 0);
@@ -132,9 +130,9 @@ static void test_saves_reads(void **state)
         assert_int_equal(kv_close(s.cache), 0);
 }
 
-/* A transaction sees the moment when it began, whatever is kept meanwhile, and what it reads is not kept for
- * those who came later. */
-static void test_moments(void **state)
+/* A transaction sees the version of its begin, whatever is cached meanwhile, and values that it reads are not
+ * cached for later transactions. */
+static void test_versions(void **state)
 {
         struct kv_txn *old, *older;
         struct stack s;
@@ -158,7 +156,7 @@ static void test_moments(void **state)
         assert_int_equal(kv_close(s.cache), 0);
 }
 
-/* What may have been written is read each time, until a later commit has decided that. */
+/* A key of a commit with an unknown result is read each time, until a later commit decides it. */
 static void test_unknown(void **state)
 {
         const struct kv_fault_opts unknown = { .unknown_not_done_ppm = CERTAIN };
@@ -211,7 +209,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_saves_reads),
-                cmocka_unit_test(test_moments),
+                cmocka_unit_test(test_versions),
                 cmocka_unit_test(test_unknown),
                 cmocka_unit_test(test_fresh),
         };

@@ -50,7 +50,7 @@ static void remove_dir(struct ctx *c)
         c->dir = NULL;
 }
 
-/* Only behind the first open, which loads the library. */
+/* Only after the first open, which loads the library. */
 static void set_standin_faults(struct ctx *c, bool faulty)
 {
         const struct standin_faults faults = {
@@ -89,7 +89,7 @@ static char *fdb_url(struct ctx *c)
         FILE *f;
 
         if (!c->prefix) {
-                rng_system(&c->prefix, sizeof(c->prefix)); /* not of the seed: a cluster has many users */
+                rng_system(&c->prefix, sizeof(c->prefix)); /* not from the seed: a cluster has many users */
                 c->prefix |= 1;
         }
         if (cluster) {
@@ -150,7 +150,7 @@ static int open_fault(struct ctx *c, struct kv_store *below, bool faulty, struct
                 .conflict_ppm = 50000,
                 .unknown_done_ppm = 30000,
                 .unknown_not_done_ppm = 30000,
-                .retry_ppm = 500, /* for each read, and bodies have hundreds */
+                .retry_ppm = 500, /* per read; bodies have hundreds */
                 .slow_ppm = 500,
                 .slow_us = 200,
         };
@@ -174,7 +174,7 @@ static struct kv_store *open_layer(struct ctx *c, struct kv_store *below, const 
         } else if (strcmp(name, "stats") == 0) {
                 r = kv_stats_open(below, &s);
         } else if (strcmp(name, "cache") == 0) {
-                /* So little room that much is dropped. */
+                /* So little memory that many values are dropped. */
                 r = kv_cache_open(below, &(struct kv_cache_opts){ .bytes = 64 << 10 }, &s);
         } else if (strcmp(name, "writebehind") == 0) {
                 const struct kv_writebehind_opts opts = {
@@ -233,7 +233,7 @@ int ctx_teardown(void **state)
                 assert_int_equal(kv_set_fence(c->store, slice_of(NULL, 0)), 0);
                 run(c, KV_WRITE | KV_RESERVE, clear_everything, NULL);
         }
-        /* A test that failed in the middle has left things open: the store cannot be closed. */
+        /* A test that failed in the middle left transactions open: the store cannot be closed. */
         if (c->held == 0)
                 assert_int_equal(kv_close(c->store), 0);
         remove_dir(c);
@@ -357,7 +357,7 @@ void tx_max(struct tx *x, const char *key, const char *operand)
                 tx_ok(x, kv_atomic(x->txn, KV_BYTE_MAX, slice_str(key), slice_str(operand)));
 }
 
-/* As much of a key as is good to print. */
+/* The part of a key to print. */
 static int shown(struct slice key)
 {
         return key.len < 40 ? (int)key.len : 40;
@@ -397,7 +397,7 @@ void tx_expect_opts(struct tx *x, const struct kv_range_opts *opts, const char *
         _cleanup_free_ char *found = NULL;
         size_t found_len = 0;
         struct slice key, value;
-        struct kv_range range;
+        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         FILE *f;
         int r;
 
@@ -408,7 +408,6 @@ void tx_expect_opts(struct tx *x, const struct kv_range_opts *opts, const char *
         while ((r = kv_range_next(&range, &key, &value)) > 0)
                 fprintf(f, "%s%.*s=%.*s", ftell(f) > 0 ? " " : "", (int)key.len, (const char *)key.data,
                         (int)value.len, (const char *)value.data);
-        kv_range_end(&range);
         fclose(f);
         if (tx_ok(x, r))
                 assert_string_equal(found, pairs);

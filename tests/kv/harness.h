@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What the store contract's tests share: opening the stack of stores under test, and transactions that check
- * what they see.
+/* Common parts of the tests of the store contract: opening the stack of stores under test, and transactions
+ * that check what they read.
  *
  * A stack is named from below upwards: "lmdb+faulty+writebehind+stats". Layers:
- *   mem, lmdb    backends; lmdb in a directory of its own, removed at the end
+ *   mem, lmdb    engines; lmdb in a directory of its own, removed at the end
  *   fdb          FoundationDB, by the client library that $ASHLAR_FDB_LIB names: the cluster of
  *                $ASHLAR_TEST_CLUSTER under a prefix of its own if set, else the stand-in of tests/kv/fdb
  *   fdb-faulty   the stand-in, with every error that FoundationDB has
- *   fault        the fault wrapper with nothing to inject
- *   faulty       the fault wrapper with conflicts, unknown results, transient failures and slow calls
- *   writebehind  with small and quick batches, so that tests cross their borders
- *   cache        with little room, over a store that nobody else writes
+ *   fault        the fault layer with nothing to inject
+ *   faulty       the fault layer with conflicts, unknown results, transient failures and slow calls
+ *   writebehind  with small and frequent batches, so that tests cross their boundaries
+ *   cache        with little memory, over a store with no other writer
  *   stats
  */
 #ifndef TESTS_KV_HARNESS_H
@@ -26,20 +26,20 @@
 
 #include <cmocka.h>
 
-/* Keys of the tests sort below this; above are those of kv_run and of wrappers. */
+/* Keys of the tests sort below this; those of kv_run and of layers above. */
 #define KEYS_END "\xf0"
 
 struct ctx {
         const char *spec;
         struct kv_store *store;
-        char *dir;        /* of lmdb, or with the stand-in's cluster file; NULL: none */
+        char *dir;        /* of lmdb, or with the cluster file of the stand-in; NULL: none */
         uint64_t prefix;  /* in a cluster's keys */
-        bool clean_up;    /* what the test wrote has to be cleared */
+        bool clean_up;    /* the keys of the test must be cleared */
         bool persistent;  /* survives ctx_reopen */
-        bool chaotic;     /* kv calls fail transiently: everything has to go through kv_run */
-        bool optimistic;  /* as its limits say */
+        bool chaotic;     /* kv calls fail transiently: all transactions use kv_run */
+        bool optimistic;  /* limits->optimistic */
         bool slow_commit; /* each commit waits for a disk or a cluster */
-        _Atomic int held; /* transactions and watches that the test has at the moment */
+        _Atomic int held; /* transactions and watches that the test holds */
         uint64_t seed;
         struct rng rng;
 };
@@ -56,8 +56,8 @@ unsigned ctx_rounds(const struct ctx *c, unsigned n);
 
 /* ---- transactions that check -------------------------------------------------------------------- */
 
-/* A transaction in a body: after a transient error the rest of the body does nothing, and run() runs it
- * again. Any other error that was not expected fails the test. */
+/* A transaction in a body: after a transient error the rest of the body has no effect, and run() runs it
+ * again. Any other unexpected error fails the test. */
 struct tx {
         struct ctx *ctx;
         struct kv_txn *txn;
@@ -68,7 +68,7 @@ struct tx {
 /* Runs BODY by kv_run; it must succeed. */
 void run(struct ctx *c, unsigned flags, void (*body)(struct tx *x), void *arg);
 
-/* The same by hand, for tests that need two at a time; not on chaotic stacks. */
+/* The same step by step, for tests that need two at a time; not on chaotic stacks. */
 struct tx begin(struct ctx *c, unsigned flags);
 int commit(struct tx *x); /* and end; returns kv_commit's result */
 void discard(struct tx *x);
@@ -81,7 +81,7 @@ void tx_add(struct tx *x, const char *key, const char *operand);
 void tx_max(struct tx *x, const char *key, const char *operand);
 /* VALUE NULL: absent. */
 void tx_expect(struct tx *x, const char *key, const char *value);
-/* Pairs as "a=1 b=2", in the order in which they come. */
+/* Pairs as "a=1 b=2", in the order in which they are returned. */
 void tx_expect_range(struct tx *x, const char *begin, const char *end, const char *pairs);
 void tx_expect_reverse(struct tx *x, const char *begin, const char *end, const char *pairs);
 void tx_expect_opts(struct tx *x, const struct kv_range_opts *opts, const char *pairs);
@@ -89,15 +89,15 @@ void tx_expect_opts(struct tx *x, const struct kv_range_opts *opts, const char *
 /* Arbitrary bytes. */
 void tx_set_slice(struct tx *x, struct slice key, struct slice value);
 void tx_expect_slice(struct tx *x, struct slice key, const struct slice *value);
-/* Notes R, an error or not, of a kv call: true if the body goes on with the call's result. */
+/* Records R, the result of a kv call. True: the body goes on with the result. */
 bool tx_ok(struct tx *x, int r);
 
-/* One write or look, in a transaction of its own. */
+/* One write or read, in a transaction of its own. */
 void put(struct ctx *c, const char *key, const char *value);
 void expect(struct ctx *c, const char *key, const char *value);
 void expect_range(struct ctx *c, const char *begin, const char *end, const char *pairs);
 
-/* Files of tests hand out their tables. */
+/* The tests of each file. */
 struct test_table {
         const struct CMUnitTest *tests;
         size_t n;

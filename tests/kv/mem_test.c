@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What only the mem store promises: FoundationDB's age limit by a clock, bounds, and exactly FoundationDB's
- * conflicts, compared with the definition on random transactions. */
+ * conflicts, compared with their definition on random transactions. */
 #include "base/rng.h"
 #include "kv/kv.h"
 #include "kv/testing/mem/mem.h"
@@ -83,11 +83,11 @@ static void test_age(void **state)
         kv_range_start(under_way, &r, &opts);
         assert_int_equal(kv_range_next(&r, &key, &value), 1);
         assert_int_equal(set(writer, "w", "1"), 0);
-        clock.ns = UINT64_C(5000) * 1000000; /* as old as may be */
+        clock.ns = UINT64_C(5000) * 1000000; /* the maximum age */
         assert_int_equal(kv_get(reader, slice_str("k"), 0, &value), 0);
         clock.ns++;
         assert_int_equal(kv_get(reader, slice_str("k"), 0, &other), -ERR_CONFLICT);
-        assert_true(slice_eq(value, slice_str("v"))); /* what was read is still there */
+        assert_true(slice_eq(value, slice_str("v"))); /* what was read is still valid */
         assert_int_equal(kv_range_next(&r, &key, &other), -ERR_CONFLICT);
         kv_range_end(&r);
         assert_int_equal(commit(reader), 0);
@@ -122,7 +122,7 @@ static void test_too_many_watches(void **state)
         assert_int_equal(commit(t), 0);
         t = begin(s, KV_READ);
         assert_int_equal(kv_watch(t, slice_str("k"), ignore, NULL, &w[3]), -EMFILE);
-        assert_int_equal(put(s, 0, "k", "v"), 0); /* all fire and make room */
+        assert_int_equal(put(s, 0, "k", "v"), 0); /* all fire, so that new ones are possible */
         assert_int_equal(kv_watch(t, slice_str("k"), ignore, NULL, &w[3]), 0);
         kv_end(t);
         for (int i = 0; i < 4; i++)
@@ -179,16 +179,16 @@ static void test_open(void **state)
 
 /* ---- conflicts as defined ----------------------------------------------------------------------- */
 
-/* Keys are numbers below KEYS. A transaction conflicts if, between its begin and its commit, another one that
- * committed wrote a key that it read. */
+/* Keys are numbers below KEYS. A transaction conflicts if another one that committed between its begin and
+ * its commit wrote a key that it read. */
 #define KEYS    300
 #define RUNNING 6
 
 struct player {
         struct kv_txn *t; /* NULL: not running */
         bool read[KEYS], written[KEYS];
-        bool own[KEYS];     /* set or cleared by itself: nobody else can change what it reads there */
-        bool changed[KEYS]; /* by others who committed since it began */
+        bool own[KEYS];     /* set or cleared by itself: others cannot change what it reads there */
+        bool changed[KEYS]; /* by others that committed since it began */
         bool conflict, writes;
 };
 

@@ -42,8 +42,8 @@ void arena_free(struct arena *a)
 void model_copy(struct model *to, const struct model *from)
 {
         to->n = from->n;
-        to->room = from->n + 64;
-        to->pairs = malloc(to->room * sizeof(*to->pairs));
+        to->cap = from->n + 64;
+        to->pairs = malloc(to->cap * sizeof(*to->pairs));
         assert(to->pairs);
         if (from->n > 0)
                 memcpy(to->pairs, from->pairs, from->n * sizeof(*to->pairs));
@@ -85,9 +85,9 @@ void model_set(struct model *m, struct slice key, struct slice value)
                 m->pairs[i].value = value;
                 return;
         }
-        if (m->n == m->room) {
-                m->room = m->room * 2 + 64;
-                m->pairs = realloc(m->pairs, m->room * sizeof(*m->pairs));
+        if (m->n == m->cap) {
+                m->cap = m->cap * 2 + 64;
+                m->pairs = realloc(m->pairs, m->cap * sizeof(*m->pairs));
                 assert(m->pairs);
         }
         memmove(&m->pairs[i + 1], &m->pairs[i], (m->n - i) * sizeof(*m->pairs));
@@ -116,7 +116,7 @@ void model_clear(struct model *m, struct slice key)
                 remove_pairs(m, i, i + 1);
 }
 
-/* Written anew from kv.h's words, not by the store's own function. */
+/* Written from kv.h's description, independent of the store's function. */
 static struct slice add(struct arena *a, struct slice old, struct slice operand)
 {
         uint8_t *sum = arena_alloc(a, operand.len);

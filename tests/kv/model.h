@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reference model of a store: a sorted array of pairs. Copies share the bytes, which live as long as the
- * arena that they were made in. */
+/* The reference model of a store: a sorted array of pairs. Copies share the bytes, which live as long as
+ * their arena. */
 #ifndef TESTS_KV_MODEL_H
 #define TESTS_KV_MODEL_H
 
@@ -20,7 +20,7 @@ struct pair {
 
 struct model {
         struct pair *pairs;
-        size_t n, room;
+        size_t n, cap;
 };
 
 void model_copy(struct model *to, const struct model *from);
@@ -28,7 +28,7 @@ void model_free(struct model *m);
 /* The index of the first pair whose key is not before KEY. */
 size_t model_at(const struct model *m, struct slice key);
 const struct pair *model_get(const struct model *m, struct slice key);
-/* KEY and VALUE live long enough. */
+/* KEY and VALUE must live as long as the model. */
 void model_set(struct model *m, struct slice key, struct slice value);
 void model_clear_range(struct model *m, struct slice begin, struct slice end);
 void model_clear(struct model *m, struct slice key);

@@ -15,13 +15,12 @@ static void read_range(struct tx *x, const char *b, const char *e, size_t limit,
                 .snapshot = snapshot,
         };
         struct slice key, value;
-        struct kv_range r;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         int more;
 
         kv_range_start(x->txn, &r, &opts);
         while ((more = kv_range_next(&r, &key, &value)) > 0)
                 continue;
-        kv_range_end(&r);
         tx_ok(x, more);
 }
 

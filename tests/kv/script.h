@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Transactions written as text, so that interleavings read as a table.
  *
- * One operation a word, its arguments after colons:
- *   get:K sget:K        read; as a snapshot          range:B:E srange:B:E   all pairs
+ * Each word is an operation, with its arguments after colons:
+ *   get:K sget:K        read, as a snapshot          range:B:E srange:B:E   all pairs
  *   first:B:E last:B:E  one pair from either end     set:K clear:K add:K    write
  *   clearr:B:E          clear a range                rck:K wck:K rcr:B:E wcr:B:E  explicit conflicts
  */

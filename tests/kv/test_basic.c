@@ -19,7 +19,7 @@ static void test_set_get_clear(void **state)
         expect(c, "a", "");
         put(c, "a", NULL);
         expect(c, "a", NULL);
-        put(c, "a", NULL); /* what is not there can be cleared */
+        put(c, "a", NULL); /* an absent key can be cleared */
         expect(c, "a", NULL);
         put(c, "a", "2");
         expect(c, "a", "2");
@@ -46,7 +46,7 @@ static void binary_check(struct tx *x)
         };
         const struct kv_range_opts opts = { .end = slice_str(KEYS_END) };
         struct slice key, value;
-        struct kv_range r;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         size_t n = 0;
         int more;
 
@@ -56,7 +56,6 @@ static void binary_check(struct tx *x)
                 assert_true(slice_eq(key, keys[n]));
                 n++;
         }
-        kv_range_end(&r);
         if (tx_ok(x, more))
                 assert_int_equal(n, 6);
         tx_expect_slice(x, slice_of("a\0b", 3), &(struct slice){ (const uint8_t *)"\0\0\0", 3 });
@@ -208,15 +207,15 @@ static void test_clear_range(void **state)
 
 static void reserve_body(struct tx *x)
 {
-        void *room;
+        void *data;
 
         for (size_t len = 0; len <= KV_VALUE_MAX; len = len * 7 + 1) {
                 char key[32];
 
                 snprintf(key, sizeof(key), "r%06zu", len);
-                if (!tx_ok(x, kv_set_reserve(x->txn, slice_str(key), len, &room)))
+                if (!tx_ok(x, kv_set_reserve(x->txn, slice_str(key), len, &data)))
                         return;
-                memset(room, (int)(len % 251), len);
+                memset(data, (int)(len % 251), len);
         }
 }
 
@@ -238,7 +237,7 @@ static void test_set_reserve(void **state)
 {
         run(*state, KV_WRITE, reserve_body, NULL);
         run(*state, KV_READ, reserve_check, NULL);
-        /* Over values of other lengths that are there already. */
+        /* Over existing values of other lengths. */
         run(*state, KV_WRITE, reserve_body, NULL);
         run(*state, KV_READ, reserve_check, NULL);
 }
@@ -314,7 +313,7 @@ static void test_discard(void **state)
                 discard(&x);
                 expect_range(c, "", KEYS_END, "a=old y=old");
         }
-        r = 17; /* what a body returns is what kv_run returns */
+        r = 17; /* kv_run returns the result of the body */
         assert_int_equal(kv_run(c->store, KV_WRITE, fails, &r), 17);
         expect_range(c, "", KEYS_END, "a=new b=new n=\1");
 }
@@ -346,7 +345,7 @@ static void test_too_big(void **state)
         put(c, "a", "1");
         assert_int_equal(kv_run(c->store, KV_WRITE, too_big, &bytes), -E2BIG);
         expect_range(c, "", KEYS_END, "a=1");
-        /* And the store goes on. */
+        /* The store works after that. */
         bytes = kv_limits(c->store)->txn_plan_bytes - 200000;
         assert_int_equal(kv_run(c->store, KV_WRITE, too_big, &bytes), 0);
         expect(c, "a", "1");

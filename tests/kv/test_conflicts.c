@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Which transactions conflict, on stores where writing ones run at the same time. */
+/* Which transactions conflict, in stores where writing transactions run concurrently. */
 #include "harness.h"
 #include "script.h"
 
 #include <string.h>
 
-/* Both begin; FIRST is performed; SECOND is performed and commits, always; then FIRST writes "z" (unless it
- * ends with "-") and commits, or must not. The store holds b, d and f before. */
+/* Both begin; FIRST is performed; SECOND is performed and always commits; then FIRST writes "z" (unless it
+ * ends with "-") and commits, or conflicts. The store holds b, d and f before. */
 static const struct interleaving {
         const char *first, *second;
         bool conflict;
@@ -23,7 +23,7 @@ static const struct interleaving {
         { "get:b", "clearr:ba:z", false },
         { "get:b", "get:b", false },
         { "get:b", "range:a:z", false },
-        /* of absent ones */
+        /* reads of absent keys */
         { "get:c", "set:c", true },
         { "get:c", "clearr:a:z", true },
         { "get:c", "set:b set:d", false },
@@ -44,7 +44,7 @@ static const struct interleaving {
         { "range:a:e", "clearr:d:z", true },
         { "range:g:k", "set:h", true },
         { "range:g:k", "set:k", false },
-        /* as far as they came */
+        /* ranges up to where they were read */
         { "first:a:z", "set:a", true },
         { "first:a:z", "set:b", true },
         { "first:a:z", "set:ba", false },
@@ -56,7 +56,7 @@ static const struct interleaving {
         { "last:a:z", "set:e", false },
         { "last:a:z", "clearr:a:f", false },
         { "last:a:b", "set:a", true },
-        /* writes alone do not conflict, atomic ones neither */
+        /* writes alone do not conflict, nor do atomic operations */
         { "set:b", "set:b", false },
         { "set:b", "clear:b", false },
         { "clearr:a:z", "set:b", false },
@@ -64,8 +64,8 @@ static const struct interleaving {
         { "add:b", "set:b", false },
         { "add:b", "clear:b", false },
         { "get:b add:b", "add:b", true },
-        { "add:b get:b", "add:b", true }, /* what is seen of it depends on the store */
-        /* explicit ones */
+        { "add:b get:b", "add:b", true }, /* the value read depends on the store */
+        /* explicit conflicts */
         { "rck:b", "set:b", true },
         { "rck:b", "set:ba", false },
         { "rck:c", "set:c", true },
@@ -83,11 +83,11 @@ static const struct interleaving {
         { "rcr:x:y", "wcr:y:z", false },
         { "wck:x", "wck:x", false },
         { "wck:x", "rck:x", false },
-        /* who only reads has seen one moment and is right */
+        /* a transaction that only reads has seen one version: no conflict */
         { "get:b -", "set:b", false },
         { "range:a:z -", "clearr:a:z", false },
         { "rck:b -", "set:b", false },
-        /* whoever reads after the other commits still sees the moment before */
+        /* a read after the other commit still sees the version before */
         { "get:b get:d", "set:d", true },
 };
 
@@ -142,7 +142,7 @@ static void test_interleavings(void **state)
         }
 }
 
-/* Reads after another one's commit: still the own version, and a conflict. */
+/* A read after the commit of another transaction: the version of its begin, and a conflict. */
 static void test_read_after_commit(void **state)
 {
         struct ctx *c = *state;
@@ -163,7 +163,7 @@ static void test_read_after_commit(void **state)
         expect_range(c, "", KEYS_END, "a=new b=new");
 }
 
-/* Each reads what the other writes: one of both has to fail, whoever commits second. */
+/* Each reads what the other writes: the one that commits second fails. */
 static void test_write_skew(void **state)
 {
         struct ctx *c = *state;
@@ -182,7 +182,7 @@ static void test_write_skew(void **state)
         expect_range(c, "", KEYS_END, "x=b");
 }
 
-/* Atomic operations of transactions at the same time all count. */
+/* Atomic operations of concurrent transactions all count. */
 static void test_atomics_add_up(void **state)
 {
         struct ctx *c = *state;

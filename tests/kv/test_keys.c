@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Long keys: every length to 10,000 bytes, many that share a long beginning, the empty key. A backend that
- * stores long keys in another way than short ones must keep their order and their neighbours. */
+/* Long keys: every length up to KV_KEY_MAX, many that share a long beginning, and the empty key. An engine
+ * that stores long keys in another way than short ones must keep their order and their neighbours. */
 #include "harness.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #define KEYS_MAX 1200
 
 struct keys {
-        struct slice key[KEYS_MAX]; /* sorted once made */
+        struct slice key[KEYS_MAX]; /* sorted after they are made */
         bool present[KEYS_MAX];
         size_t n;
         uint8_t *bytes;
@@ -42,7 +42,7 @@ static struct keys *make_keys(struct ctx *c)
         size_t n = 1;
 
         k->bytes = malloc(BYTES_MAX);
-        /* Around the lengths at which stores change their ways. */
+        /* Around the lengths from which stores treat keys in another way. */
         for (size_t len = 0; len <= 520; len += len < 440 ? 40 : 1)
                 add_key(k, &c->rng, 'k', len, 0);
         for (size_t prefix = 490; prefix < 516; prefix += 2)
@@ -108,7 +108,7 @@ static void write_keys(struct ctx *c, struct keys *k)
         }
 }
 
-/* The range between two keys has exactly those that should be there, and each is found by itself. */
+/* The range between two keys has exactly the expected ones, and each is found by a get. */
 static void check_part(struct tx *x)
 {
         const struct part *p = x->arg;
@@ -119,7 +119,7 @@ static void check_part(struct tx *x)
         };
         size_t count = p->to - p->from;
         struct slice key, value;
-        struct kv_range r;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         char buf[600];
         int more = 0;
 
@@ -145,7 +145,6 @@ static void check_part(struct tx *x)
         }
         if (more >= 0)
                 more = kv_range_next(&r, &key, &value);
-        kv_range_end(&r);
         if (tx_ok(x, more))
                 assert_int_equal(more, 0);
 }
@@ -172,7 +171,7 @@ static void clear_part(struct tx *x)
 
         tx_ok(x, kv_clear_range(x->txn, p->keys->key[p->from], p->keys->key[p->to]));
         if (x->err == 0)
-                check_part(x); /* also before it is committed */
+                check_part(x); /* before the commit, too */
 }
 
 static void test_long_keys(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Random transactions, each step compared with the reference model; beside them readers that hold earlier
- * moments. ASHLAR_SEED replays. */
+/* Random transactions, each step compared with the reference model, beside readers of earlier versions.
+ * ASHLAR_SEED replays. */
 #include "harness.h"
 #include "model.h"
 
@@ -20,7 +20,7 @@ struct game {
         struct ctx *ctx;
         struct arena arena;
         struct model now;  /* what is committed */
-        struct model next; /* what the transaction that runs makes of it */
+        struct model next; /* with the writes of the running transaction */
         struct rng rng;    /* at the beginning of the transaction, for when it runs again */
         bool read_only, give_up;
         struct reader readers[READERS];
@@ -70,7 +70,7 @@ static void check_range(struct tx *x, const struct model *m, const struct kv_ran
 {
         size_t from = model_at(m, o->begin), to = model_at(m, o->end), n = to > from ? to - from : 0;
         struct slice key, value;
-        struct kv_range r;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         int more = 0;
 
         if (o->limit > 0 && n > o->limit)
@@ -88,7 +88,6 @@ static void check_range(struct tx *x, const struct model *m, const struct kv_ran
         }
         if (more >= 0)
                 more = kv_range_next(&r, &key, &value);
-        kv_range_end(&r);
         if (tx_ok(x, more))
                 assert_int_equal(more, 0);
 }
@@ -123,17 +122,17 @@ static void check_whole(struct tx *x, const struct model *m)
 static void write_set(struct game *g, struct tx *x, struct rng *rng)
 {
         struct slice key = random_key(g, rng), value = random_value(g, rng);
-        void *room;
+        void *data;
 
         model_set(&g->next, key, value);
         if (rng_below(rng, 4) > 0) {
                 tx_set_slice(x, key, value);
-        } else if (tx_ok(x, kv_set_reserve(x->txn, key, value.len, &room)) && value.len > 0) {
-                memcpy(room, value.data, value.len);
+        } else if (tx_ok(x, kv_set_reserve(x->txn, key, value.len, &data)) && value.len > 0) {
+                memcpy(data, value.data, value.len);
         }
 }
 
-/* Small parts of large values most of the time: those a store may keep as they come. */
+/* Mostly small parts of large values, which a store may keep as patches. */
 static void write_patch(struct game *g, struct tx *x, struct rng *rng)
 {
         struct slice key = random_key(g, rng), data = random_value(g, rng);
@@ -159,7 +158,7 @@ static void write_clear_range(struct game *g, struct tx *x, struct rng *rng)
         struct slice a = random_key(g, rng), b = random_key(g, rng);
 
         if (rng_below(rng, 4) > 0) {
-                /* Mostly narrow ones, or there would never be much. */
+                /* Mostly narrow ranges, or the store would stay nearly empty. */
                 uint8_t *end = arena_alloc(&g->arena, a.len);
 
                 memcpy(end, a.data, a.len);
@@ -210,7 +209,7 @@ static int play(struct kv_txn *t, void *arg)
 {
         struct game *g = arg;
         struct tx x = { .ctx = g->ctx, .txn = t };
-        struct rng rng = g->rng; /* the same again if it runs again */
+        struct rng rng = g->rng; /* the same sequence if it runs again */
 
         g->ctx->held++;
         model_free(&g->next);

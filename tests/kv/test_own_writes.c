@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A transaction sees its own writes, in every mixture, and the same is there after the commit. Also what
- * atomic operations make of values. */
+/* A transaction sees its own writes, in all combinations, and the store holds the same after the commit. Also
+ * the results of atomic operations. */
 #include "harness.h"
 
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static void mixed(struct tx *x)
         tx_expect_reverse(x, "", KEYS_END, "h=H d=2 b=B a=1");
         tx_clear(x, "nothing");
         tx_set(x, "e", "3");
-        tx_clear_range(x, "c", "g"); /* covers what is stored, what was set, what was cleared */
+        tx_clear_range(x, "c", "g"); /* covers stored, set and cleared keys */
         tx_expect(x, "d", NULL);
         tx_expect(x, "e", NULL);
         tx_expect_range(x, "", KEYS_END, "a=1 b=B h=H");
@@ -37,7 +37,7 @@ static void mixed(struct tx *x)
         tx_expect_range(x, "", KEYS_END, "a=1 b=B e=4 f=5 h=H");
         tx_expect_reverse(x, "", KEYS_END, "h=H f=5 e=4 b=B a=1");
         tx_expect_range(x, "c", "f", "e=4");
-        tx_clear_range(x, "f", "i"); /* touches the other one */
+        tx_clear_range(x, "f", "i"); /* touches the other range */
         tx_expect_range(x, "", KEYS_END, "a=1 b=B e=4");
         tx_clear_range(x, "b", "e");
         tx_expect_range(x, "", KEYS_END, "a=1 e=4");
@@ -89,22 +89,22 @@ static void test_clear_all(void **state)
 
 static void atomics(struct tx *x)
 {
-        tx_add(x, "b", "\1"); /* on a value that was not read */
+        tx_add(x, "b", "\1"); /* a value that was not read */
         tx_add(x, "b", "\1");
         tx_expect(x, "b", "D");
-        tx_add(x, "b", "\2"); /* on one that was */
+        tx_add(x, "b", "\2"); /* a value that was read */
         tx_expect(x, "b", "F");
         tx_expect(x, "b", "F");
-        tx_add(x, "new", "\5"); /* on nothing */
+        tx_add(x, "new", "\5"); /* an absent key */
         tx_expect(x, "new", "\5");
         tx_set(x, "set", "0");
-        tx_add(x, "set", "\2"); /* on an own value */
+        tx_add(x, "set", "\2"); /* a value set by the transaction */
         tx_expect(x, "set", "2");
         tx_clear(x, "d");
-        tx_add(x, "d", "\7"); /* on a cleared key */
+        tx_add(x, "d", "\7"); /* a cleared key */
         tx_expect(x, "d", "\7");
         tx_clear_range(x, "f", "i");
-        tx_max(x, "f", "A"); /* in a cleared range: smaller than what was there */
+        tx_max(x, "f", "A"); /* in a cleared range: smaller than the former value */
         tx_expect(x, "f", "A");
         tx_max(x, "f", "B");
         tx_max(x, "f", "AZ");
@@ -121,7 +121,7 @@ static void atomics(struct tx *x)
         tx_clear_range(x, "r", "s");
         tx_expect(x, "range", NULL);
         tx_max(x, "unread", "m");
-        tx_expect_range(x, "t", "v", "unread=m"); /* in a range before it was looked at */
+        tx_expect_range(x, "t", "v", "unread=m"); /* in a range, not read before */
 }
 
 static void test_atomics(void **state)
@@ -162,7 +162,7 @@ static const struct atomic_case {
         { BYTES("ab"), KV_BYTE_MAX, BYTES("abc"), BYTES("abc") },
         { BYTES("b"), KV_BYTE_MAX, BYTES("abc"), BYTES("b") },
         { BYTES(""), KV_BYTE_MAX, BYTES("\0"), BYTES("\0") },
-        { BYTES("\x80"), KV_BYTE_MAX, BYTES("\x7f"), BYTES("\x80") }, /* bytes have no sign */
+        { BYTES("\x80"), KV_BYTE_MAX, BYTES("\x7f"), BYTES("\x80") }, /* bytes are unsigned */
 };
 
 static void atomic_set(struct tx *x)
@@ -222,8 +222,8 @@ static void test_atomic_results(void **state)
         }
 }
 
-/* A value that was read is set elsewhere: it may lie in the very page that the write changes. Several in one
- * page, of changing lengths, each written over its neighbour. */
+/* A value that was read is set under another key: it may lie in the page that the write changes. Several
+ * values in one page, of changing lengths, each written over its neighbour. */
 static void copy_about(struct tx *x)
 {
         static const char *const keys[] = { "a", "b", "c", "d" };

@@ -46,7 +46,7 @@ static int fail_at_first(struct kv_txn *t, void *arg)
         return a->runs <= a->times ? a->error : 0;
 }
 
-/* A body may ask to be run again, and what it did before is gone. */
+/* A body may ask to be run again; the writes of its earlier run are discarded. */
 static void test_runs_again(void **state)
 {
         struct ctx *c = *state;
@@ -72,7 +72,7 @@ struct counting {
         unsigned done, failed;
 };
 
-/* By reading and writing; the number is text. */
+/* Counts by reading and writing; the number is text. */
 static int increment(struct kv_txn *t, void *arg)
 {
         const struct counting *k = arg;
@@ -124,7 +124,7 @@ static unsigned count_in_threads(struct ctx *c, bool atomic)
         return done;
 }
 
-/* Each kv_run that succeeds has counted exactly once, also when results of commits were unknown. */
+/* Each kv_run that succeeds counts exactly once, also when results of commits are unknown. */
 static void test_counts_once(void **state)
 {
         struct ctx *c = *state;
@@ -151,7 +151,7 @@ static void test_counts_once_atomically(void **state)
         run(c, KV_READ, atomic_count_check, &n);
 }
 
-/* The same, one after another, with a look after each. */
+/* The same in sequence, with a check after each. */
 static void test_counts_in_sequence(void **state)
 {
         struct ctx *c = *state;
@@ -167,7 +167,7 @@ static void test_counts_in_sequence(void **state)
 
 /* ---- what may not be true together -------------------------------------------------------------- */
 
-/* Two flags of which one at least must stay: each thread takes its own back if the other one is there. */
+/* At least one of two flags must stay set: each thread clears its own if the other one is set. */
 struct flags {
         struct ctx *ctx;
         const char *mine, *other;
@@ -181,7 +181,7 @@ static int drop_mine(struct kv_txn *t, void *arg)
         int r = kv_get(t, slice_str(f->other), 0, &value);
 
         if (r == -ENOENT)
-                return 0; /* then mine has to stay */
+                return 0; /* then this one must stay */
         return r < 0 ? r : kv_clear(t, slice_str(f->mine));
 }
 
@@ -260,15 +260,15 @@ static void test_fence(void **state)
         put(c,
             "\xf1"
             "fence",
-            NULL); /* the last thing that it can do */
+            NULL); /* no transaction can follow */
         assert_int_equal(kv_run(c->store, KV_READ, count_flags, NULL), -ERR_FENCED);
         assert_int_equal(kv_run(c->store, KV_WRITE, return_it, &value), -ERR_FENCED);
-        /* What a body says does not matter to who is fenced. */
+        /* After an eviction the body's result does not matter. */
         value = -EEXIST;
         assert_int_equal(kv_run(c->store, KV_WRITE, return_it, &value), -ERR_FENCED);
 }
 
-/* Whoever is evicted between begin and commit must not commit. */
+/* A mount that is evicted between begin and commit must not commit. */
 static void test_fence_conflict(void **state)
 {
         struct ctx *c = *state;
@@ -293,18 +293,17 @@ static int count_keys(struct kv_txn *t, void *arg)
                 .end = slice_str("\xf1markes"),
         };
         struct slice key, value;
-        struct kv_range r;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         int more, n = 0;
 
         (void)arg;
         kv_range_start(t, &r, &opts);
         while ((more = kv_range_next(&r, &key, &value)) > 0)
                 n++;
-        kv_range_end(&r);
         return more < 0 ? more : n;
 }
 
-/* Markers are few, however many transactions there were. */
+/* There are few markers after any number of transactions. */
 static void test_markers_are_few(void **state)
 {
         struct ctx *c = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kv_run_since: a blind attempt commits what it takes for granted only if that still holds. Stores without
- * commit versions run the same bodies, and read. */
+/* kv_run_since: a blind attempt commits only if everything that it assumes still holds. Stores without commit
+ * versions run the same bodies, and read. */
 #include "harness.h"
 #include "kv/engine.h"
 #include "script.h"
@@ -15,13 +15,13 @@ static bool has_versions(const struct ctx *c)
         return c->store->ops->since;
 }
 
-/* A body, and what became of it. */
+/* A body and its outcome. */
 struct blind {
         struct ctx *ctx;
-        const char *declares;              /* as script.h; what is read otherwise: all keys */
-        const char *key, *value;           /* to be set; NULL: nothing */
-        void (*meanwhile)(struct blind *); /* called in the first run, before anything else */
-        const char *other;                 /* for that */
+        const char *declares;           /* as in script.h; an attempt that is not blind reads all keys */
+        const char *key, *value;        /* to be set; NULL: nothing */
+        void (*during)(struct blind *); /* called in the first run, before anything else */
+        const char *other;              /* for that */
         unsigned runs;
         bool blind; /* the last one was */
 };
@@ -30,13 +30,12 @@ static int read_all(struct kv_txn *t)
 {
         const struct kv_range_opts opts = { .begin = slice_str(""), .end = slice_str(KEYS_END) };
         struct slice key, value;
-        struct kv_range r;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         int more;
 
         kv_range_start(t, &r, &opts);
         while ((more = kv_range_next(&r, &key, &value)) > 0)
                 continue;
-        kv_range_end(&r);
         return more;
 }
 
@@ -53,8 +52,8 @@ static int blind_body(struct kv_txn *t, void *arg)
         struct blind *b = arg;
         int r;
 
-        if (b->runs++ == 0 && b->meanwhile)
-                b->meanwhile(b);
+        if (b->runs++ == 0 && b->during)
+                b->during(b);
         b->blind = kv_is_blind(t);
         r = b->blind ? declare(t, b) : read_all(t);
         return r < 0 || !b->key ? r : kv_set(t, slice_str(b->key), slice_str(b->value));
@@ -69,7 +68,7 @@ static int run_since(struct blind *b, unsigned flags, kv_version *version)
         return r;
 }
 
-/* The moment of a commit that wrote KEY; not of one whose result was unknown, which has none. */
+/* The version of a commit that wrote KEY; a commit whose result was unknown has none. */
 static kv_version version_of_put(struct ctx *c, const char *key, const char *value)
 {
         struct blind b = { .ctx = c, .declares = "", .key = key, .value = value };
@@ -87,7 +86,7 @@ static kv_version version_of_put(struct ctx *c, const char *key, const char *val
 
 /* ---- what it gives ------------------------------------------------------------------------------ */
 
-/* From commit to commit, with markers and without. */
+/* From one commit to the next, with markers and without. */
 static void test_chain(void **state)
 {
         struct ctx *c = *state;
@@ -125,7 +124,7 @@ static int give_it(struct kv_txn *t, void *arg)
         return r < 0 ? r : *(int *)arg;
 }
 
-/* Values and errors of bodies; without success the moment stays. */
+/* Values and errors of bodies; the version only changes on success. */
 static void test_since_returns(void **state)
 {
         struct ctx *c = *state;
@@ -143,7 +142,7 @@ static void test_since_returns(void **state)
 
 /* ---- what others did ---------------------------------------------------------------------------- */
 
-/* B, d and f are there, and f is of the moment's own commit. */
+/* Keys b, d and f exist, and f was written by the commit of the version itself. */
 static const struct since {
         const char *declares, *other;
         bool conflict;
@@ -193,9 +192,9 @@ static void prepare(struct tx *x)
         tx_set(x, "d", "1");
 }
 
-/* When the other one is there: between the moment and the call; while the attempt is under way; or begun
- * before the moment. */
-enum when { BETWEEN, MEANWHILE, OVERLAPPING, WHENS };
+/* When the other transaction runs: between the version and the call; during the attempt; or begun before the
+ * version. */
+enum when { BETWEEN, DURING, OVERLAPPING, WHENS };
 
 static void one_since(struct ctx *c, const struct since *s, enum when when)
 {
@@ -207,7 +206,7 @@ static void one_since(struct ctx *c, const struct since *s, enum when when)
         kv_version m;
 
         run(c, KV_WRITE, prepare, NULL);
-        /* Some stores remember exactly what was written only while somebody else writes. */
+        /* Some stores only keep an exact history while another transaction writes. */
         if (precise)
                 beside = begin(c, KV_WRITE);
         if (when == OVERLAPPING)
@@ -216,8 +215,8 @@ static void one_since(struct ctx *c, const struct since *s, enum when when)
         if (when == OVERLAPPING) {
                 script_perform(&other, s->other);
                 assert_int_equal(commit(&other), 0);
-        } else if (when == MEANWHILE) {
-                b.meanwhile = run_other;
+        } else if (when == DURING) {
+                b.during = run_other;
         } else {
                 run_other(&b);
         }
@@ -248,7 +247,7 @@ static void test_since_conflicts(void **state)
 
 #define MANY 300u
 
-/* So many keys that a store forgets what it can. */
+/* Enough keys that a store forgets all history that it may. */
 static void commit_many(struct blind *b)
 {
         char key[16];
@@ -259,19 +258,19 @@ static void commit_many(struct blind *b)
         }
 }
 
-/* Whatever was forgotten, no conflict is missed: with many commits behind the change, before the attempt and
- * while it is under way; and also where the change was made by one that was alone. */
+/* No conflict is missed, whatever was forgotten: with many commits after the change, before the attempt and
+ * during it; and when no other transaction ran beside the change. */
 static void test_long_ago(void **state)
 {
         struct ctx *c = *state;
 
         for (unsigned way = 0; way < 8; way++) {
                 struct blind b = { .ctx = c, .declares = "rck:b", .key = "z", .value = "blind" };
-                bool change = way & 1, hold = way & 2, meanwhile = way & 4;
+                bool change = way & 1, hold = way & 2, during = way & 4;
                 struct tx beside = { .ctx = c };
                 kv_version m;
 
-                if (!has_versions(c) && (hold || meanwhile))
+                if (!has_versions(c) && (hold || during))
                         continue;
                 put(c, "b", "1");
                 if (hold && !c->chaotic)
@@ -281,8 +280,8 @@ static void test_long_ago(void **state)
                         put(c, "b", "2");
                 if (beside.txn)
                         discard(&beside);
-                if (meanwhile)
-                        b.meanwhile = commit_many;
+                if (during)
+                        b.during = commit_many;
                 else
                         commit_many(&b);
                 assert_int_equal(run_since(&b, KV_IDEMPOTENT, &m), 0);
@@ -303,16 +302,16 @@ static void remove_fence(struct blind *b)
         put(b->ctx, FENCE, NULL);
 }
 
-/* A blind attempt does not read it, and all the same nobody writes behind its removal. */
+/* A blind attempt does not read the fence, and still no transaction commits after its removal. */
 static void test_since_fence(void **state)
 {
         struct ctx *c = *state;
 
-        for (int meanwhile = 0; meanwhile < 2; meanwhile++) {
+        for (int during = 0; during < 2; during++) {
                 struct blind b = { .ctx = c, .declares = "rck:n", .key = "n", .value = "1" };
                 kv_version m = 0;
 
-                if (meanwhile && !has_versions(c))
+                if (during && !has_versions(c))
                         continue;
                 put(c, "n", NULL);
                 put(c, FENCE, "here");
@@ -322,13 +321,13 @@ static void test_since_fence(void **state)
                 assert_true(c->chaotic || b.blind == has_versions(c));
                 expect(c, "n", "1");
                 b.value = "late";
-                if (meanwhile)
-                        b.meanwhile = remove_fence;
+                if (during)
+                        b.during = remove_fence;
                 else
                         remove_fence(&b);
                 assert_int_equal(run_since(&b, KV_IDEMPOTENT, &m), -ERR_FENCED);
                 assert_false(b.blind);
-                b.meanwhile = NULL;
+                b.during = NULL;
                 assert_int_equal(run_since(&b, 0, &m), -ERR_FENCED);
                 assert_int_equal(kv_set_fence(c->store, slice_of(NULL, 0)), 0);
                 expect(c, "n", "1");
@@ -337,21 +336,21 @@ static void test_since_fence(void **state)
 
 /* ---- at random ------------------------------------------------------------------------------------ */
 
-#define KEYS    24u
-#define MOMENTS 12u
+#define KEYS     24u
+#define VERSIONS 12u
 
-/* Which of the commits wrote each key last; commits are counted by the test, which makes one at a time. */
+/* Which commit wrote each key last; the test makes one commit at a time and counts them. */
 struct history {
         struct ctx *c;
         uint64_t n, written[KEYS];
         struct {
                 kv_version version;
                 uint64_t n;
-        } known[MOMENTS];
+        } known[VERSIONS];
 
         bool declared[KEYS];
-        unsigned set;       /* by the call under way */
-        unsigned meanwhile; /* commits of others within it */
+        unsigned set;    /* by the running call */
+        unsigned during; /* commits of others within it */
         bool first, blind;
 };
 
@@ -403,7 +402,7 @@ static int history_body(struct kv_txn *t, void *arg)
 
         h->blind = kv_is_blind(t);
         if (h->first)
-                for (unsigned i = 0; i < h->meanwhile; i++)
+                for (unsigned i = 0; i < h->during; i++)
                         other_commit(h);
         h->first = false;
         r = h->blind ? declare_some(t, h) : read_all(t);
@@ -422,15 +421,15 @@ static bool is_changed(const struct history *h, uint64_t n)
 static bool one_call(struct history *h)
 {
         struct rng *rng = &h->c->rng;
-        unsigned from = (unsigned)rng_below(rng, MOMENTS), to = (unsigned)rng_below(rng, MOMENTS);
+        unsigned from = (unsigned)rng_below(rng, VERSIONS), to = (unsigned)rng_below(rng, VERSIONS);
         kv_version m = h->known[from].version;
 
         for (unsigned k = 0; k < KEYS; k++)
                 h->declared[k] = rng_below(rng, 8) == 0 || (k > 0 && h->declared[k - 1] && rng_below(rng, 2));
         h->set = (unsigned)rng_below(rng, KEYS);
-        h->meanwhile = !has_versions(h->c) || rng_below(rng, 3) > 0 ? 0 : (unsigned)rng_below(rng, 4);
-        if (h->meanwhile && rng_below(rng, 20) == 0)
-                h->meanwhile = 100;
+        h->during = !has_versions(h->c) || rng_below(rng, 3) > 0 ? 0 : (unsigned)rng_below(rng, 4);
+        if (h->during && rng_below(rng, 20) == 0)
+                h->during = 100;
         h->first = true;
         h->c->held++;
         assert_int_equal(kv_run_since(h->c->store, KV_WRITE | (rng_below(rng, 2) ? KV_IDEMPOTENT : 0), &m,
@@ -453,7 +452,7 @@ static void test_since_at_random(void **state)
         struct tx beside = { .ctx = h.c };
 
         for (unsigned i = 0; i < n; i++) {
-                /* A store may know more while somebody else writes. */
+                /* A store may know more while another transaction writes. */
                 if (has_versions(h.c) && !h.c->chaotic && rng_below(&h.c->rng, 10) == 0) {
                         if (beside.txn)
                                 discard(&beside);
@@ -474,7 +473,7 @@ static void test_since_at_random(void **state)
 
 #define THREADS 4
 
-/* Counts what it takes the number for, which others count too. */
+/* Counts from the number that it assumes; others count, too. */
 struct counter {
         struct ctx *c;
         unsigned rounds, failed, blind;
@@ -518,7 +517,7 @@ static void *counter_main(void *arg)
         return NULL;
 }
 
-/* Also where results are unknown: each call counts once, whoever came between. */
+/* With unknown results, too: each call counts once, whatever was committed in between. */
 static void test_since_counts_once(void **state)
 {
         struct ctx *c = *state;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Readers see one moment while writers commit, on every kind of store. */
+/* Readers see one version while writers commit, in every kind of store. */
 #include "harness.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void test_reader_keeps_its_moment(void **state)
+static void test_reader_keeps_its_version(void **state)
 {
         struct ctx *c = *state;
         struct tx reader, later;
@@ -40,7 +40,7 @@ static void test_reader_keeps_its_moment(void **state)
         expect_range(c, "", KEYS_END, "b=3 c=1 d=2");
 }
 
-/* The bytes handed out stay as they are until the transaction ends, whatever writers do to the keys. */
+/* Bytes that were returned do not change until the transaction ends, whatever writers do to the keys. */
 static void test_slices_stay(void **state)
 {
         struct ctx *c = *state;
@@ -71,7 +71,7 @@ static void test_slices_stay(void **state)
         discard(&reader);
 }
 
-/* A range that is under way goes on through what was there when its transaction began. */
+/* A range that has begun continues in the version of its transaction's begin. */
 static void test_range_under_way(void **state)
 {
         struct ctx *c = *state;
@@ -94,7 +94,7 @@ static void test_range_under_way(void **state)
                 assert_int_equal(kv_range_next(&r, &key, &value), 1);
                 assert_true(slice_eq(key, slice_str(name)));
                 assert_true(slice_eq(value, slice_str("old")));
-                /* The one returned, the next and a new one between. */
+                /* The key that was returned, the next one, and a new one in between. */
                 put(c, name, NULL);
                 snprintf(name, sizeof(name), "k%02d", i + 1);
                 put(c, name, i & 1 ? "new" : NULL);
@@ -111,7 +111,7 @@ static void test_range_under_way(void **state)
 struct test_table tests_snapshots(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_reader_keeps_its_moment),
+                TEST(test_reader_keeps_its_version),
                 TEST(test_slices_stay),
                 TEST(test_range_under_way),
         };

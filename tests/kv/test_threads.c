@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Serializability under threads: sums that must not change, sequences without gaps. */
+/* Serializability with threads: sums that must not change, sequences without gaps. */
 #include "harness.h"
 
 #include <pthread.h>
@@ -17,7 +17,7 @@ struct worker {
         unsigned rounds, number;
         unsigned wrong; /* counted, because a test may not fail in another thread */
         const bool *stop;
-        /* of the transaction that runs */
+        /* of the running transaction */
         unsigned from, to, amount;
 };
 
@@ -77,7 +77,7 @@ static int open_accounts(struct kv_txn *t, void *arg)
         return r;
 }
 
-/* Accounts that come to nothing are closed, so that ranges meet gaps that open and close. */
+/* Accounts without a balance are removed, so that ranges have gaps that open and close. */
 static int transfer(struct kv_txn *t, void *arg)
 {
         struct worker *w = arg;
@@ -103,7 +103,7 @@ static int sum(struct kv_txn *t, void *arg)
                 .reverse = w && (w->from & 1),
         };
         struct slice key, value;
-        struct kv_range r;
+        _cleanup_range_ struct kv_range r = KV_RANGE_NONE;
         int more, total = 0;
 
         kv_range_start(t, &r, &opts);
@@ -113,11 +113,10 @@ static int sum(struct kv_txn *t, void *arg)
                 memcpy(text, value.data, value.len < 15 ? value.len : 15);
                 total += (int)strtoul(text, NULL, 10);
         }
-        kv_range_end(&r);
         return more < 0 ? more : total;
 }
 
-/* Moves something only if the whole is there, so that the range is read in a transaction that writes. */
+/* Moves an amount only if the total is right, so that the range is read in a transaction that writes. */
 static int audit_and_transfer(struct kv_txn *t, void *arg)
 {
         struct worker *w = arg;
@@ -183,8 +182,7 @@ static void test_bank(void **state)
 
 #define SEQUENCES 3
 
-/* Takes the next number of a sequence and signs for it. A number that is signed for already was given out
- * twice. */
+/* Takes the next number of a sequence and records it. A number that is recorded already was taken twice. */
 static int take_number(struct kv_txn *t, void *arg)
 {
         struct worker *w = arg;
@@ -216,13 +214,13 @@ static void *sequence_thread(void *arg)
         return NULL;
 }
 
-/* Numbers without gaps, as many as were taken. */
+/* The numbers have no gaps, and are as many as were taken. */
 static int check_sequences(struct kv_txn *t, void *arg)
 {
         const struct kv_range_opts opts = { .begin = slice_str("log"), .end = slice_str("loh") };
         unsigned expected[SEQUENCES] = { 0 };
         struct slice key, value;
-        struct kv_range range;
+        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         int more, total = 0;
 
         (void)arg;
@@ -237,7 +235,6 @@ static int check_sequences(struct kv_txn *t, void *arg)
                         total = -1000000;
                 total++;
         }
-        kv_range_end(&range);
         return more < 0 ? more : total < 0 ? -EBADMSG : total;
 }
 

@@ -2,69 +2,62 @@
 /* Watches: armed at commit, fired by changes, broken by transactions that do not commit. */
 #include "harness.h"
 
-#include <pthread.h>
+#include "base/lock.h"
+#include "base/thread.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-/* What a watch's function tells the test. */
-struct bell {
-        pthread_mutex_t lock;
-        pthread_cond_t rung;
+/* The calls of a watch's function. */
+struct calls {
+        struct lock lock;
+        pthread_cond_t called;
         int times, err;
 };
 
-static void bell_init(struct bell *b)
+static void calls_init(struct calls *c)
 {
-        pthread_mutex_init(&b->lock, NULL);
-        pthread_cond_init(&b->rung, NULL);
-        b->times = 0;
-        b->err = 0;
+        lock_init(&c->lock);
+        thread_cond_init(&c->called);
+        c->times = 0;
+        c->err = 0;
 }
 
-static void bell_free(struct bell *b)
+static void calls_free(struct calls *c)
 {
-        pthread_mutex_destroy(&b->lock);
-        pthread_cond_destroy(&b->rung);
+        lock_destroy(&c->lock);
+        pthread_cond_destroy(&c->called);
 }
 
-static void ring(int err, void *arg)
+static void on_fire(int err, void *arg)
 {
-        struct bell *b = arg;
+        struct calls *c = arg;
+        LOCK_GUARD(&c->lock);
 
-        pthread_mutex_lock(&b->lock);
-        b->times++;
-        b->err = err;
-        pthread_cond_signal(&b->rung);
-        pthread_mutex_unlock(&b->lock);
+        c->times++;
+        c->err = err;
+        pthread_cond_signal(&c->called);
 }
 
-/* Waits until it rang, at most so long; returns how often it did. */
-static int bell_wait(struct bell *b, unsigned ms)
+/* Waits for the first call, at most MS milliseconds; returns the number of calls. */
+static int calls_wait(struct calls *c, unsigned ms)
 {
-        struct timespec until;
-        int n;
+        const struct timespec until = thread_deadline(ms * UINT64_C(1000000));
+        LOCK_GUARD(&c->lock);
 
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += (long)(ms % 1000) * 1000000;
-        until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_mutex_lock(&b->lock);
-        while (b->times == 0 && pthread_cond_timedwait(&b->rung, &b->lock, &until) == 0)
+        while (c->times == 0 && lock_wait_until(&c->lock, &c->called, &until))
                 continue;
-        n = b->times;
-        pthread_mutex_unlock(&b->lock);
-        return n;
+        return c->times;
 }
 
-/* A change is told within this, on a busy machine too; and this long nothing has to happen. */
+/* A change is reported within the first, on a busy machine, too; nothing must happen for the second. */
 #define SOON_MS 10000
 #define IDLE_MS 30
 
 struct watching {
         const char *key;
         const char *set_first; /* a value that the watching transaction sets before; NULL: none */
-        struct bell *bell;
+        struct calls *calls;
         struct kv_watch *watch;
 };
 
@@ -73,20 +66,20 @@ static int watch_body(struct kv_txn *t, void *arg)
         struct watching *w = arg;
         int r = 0;
 
-        /* Of an earlier run that did not commit. */
+        /* From an earlier run that did not commit. */
         kv_unwatch(w->watch);
         w->watch = NULL;
-        w->bell->times = 0;
+        w->calls->times = 0;
         if (w->set_first)
                 r = kv_set(t, slice_str(w->key), slice_str(w->set_first));
-        return r < 0 ? r : kv_watch(t, slice_str(w->key), ring, w->bell, &w->watch);
+        return r < 0 ? r : kv_watch(t, slice_str(w->key), on_fire, w->calls, &w->watch);
 }
 
-/* Armed. It may have fired for nothing already. */
+/* Arms a watch. It may have fired spuriously already. */
 static struct kv_watch *watch(struct ctx *c, unsigned flags, const char *key, const char *set_first,
-                              struct bell *bell)
+                              struct calls *calls)
 {
-        struct watching w = { key, set_first, bell, NULL };
+        struct watching w = { key, set_first, calls, NULL };
 
         assert_int_equal(kv_run(c->store, flags, watch_body, &w), 0);
         c->held++;
@@ -99,20 +92,20 @@ static void unwatch(struct ctx *c, struct kv_watch *w)
         c->held--;
 }
 
-/* Armed, and it did not fire while nothing happened but changes of other keys. A watch may fire for nothing,
- * but one that always does is none. */
-static struct kv_watch *quiet_watch(struct ctx *c, unsigned flags, const char *key, struct bell *bell)
+/* Arms a watch that did not fire while only other keys changed. A watch may fire spuriously, but not
+ * always. */
+static struct kv_watch *quiet_watch(struct ctx *c, unsigned flags, const char *key, struct calls *calls)
 {
         for (int i = 0; i < 20; i++) {
-                struct kv_watch *w = watch(c, flags, key, NULL, bell);
+                struct kv_watch *w = watch(c, flags, key, NULL, calls);
 
                 put(c, "j", "other");
                 put(c, "kk", "other");
-                if (bell_wait(bell, IDLE_MS) == 0)
+                if (calls_wait(calls, IDLE_MS) == 0)
                         return w;
                 unwatch(c, w);
         }
-        fail_msg("a watch fires whatever happens");
+        fail_msg("a watch fires without a change");
         return NULL;
 }
 
@@ -149,20 +142,20 @@ static void test_fires(void **state)
 
         for (size_t i = 0; i < 2 * sizeof(changes) / sizeof(changes[0]); i++) {
                 struct kv_watch *w;
-                struct bell bell;
+                struct calls calls;
 
-                bell_init(&bell);
+                calls_init(&calls);
                 put(c, "k", "old");
-                w = quiet_watch(c, i & 1 ? KV_WRITE : KV_READ, "k", &bell);
+                w = quiet_watch(c, i & 1 ? KV_WRITE : KV_READ, "k", &calls);
                 run(c, KV_WRITE, changes[i / 2], NULL);
-                assert_int_equal(bell_wait(&bell, SOON_MS), 1);
-                assert_int_equal(bell.err, 0);
+                assert_int_equal(calls_wait(&calls, SOON_MS), 1);
+                assert_int_equal(calls.err, 0);
                 put(c, "k", "again");
                 put(c, "k", NULL);
-                bell_wait(&bell, IDLE_MS);
+                calls_wait(&calls, IDLE_MS);
                 unwatch(c, w);
-                assert_int_equal(bell.times, 1); /* once and no more */
-                bell_free(&bell);
+                assert_int_equal(calls.times, 1); /* once only */
+                calls_free(&calls);
         }
 }
 
@@ -170,79 +163,79 @@ static void test_absent_key(void **state)
 {
         struct ctx *c = *state;
         struct kv_watch *w;
-        struct bell bell;
+        struct calls calls;
 
-        bell_init(&bell);
-        w = quiet_watch(c, KV_READ, "k", &bell);
+        calls_init(&calls);
+        w = quiet_watch(c, KV_READ, "k", &calls);
         put(c, "k", ""); /* an empty value is a value */
-        assert_int_equal(bell_wait(&bell, SOON_MS), 1);
+        assert_int_equal(calls_wait(&calls, SOON_MS), 1);
         unwatch(c, w);
-        bell_free(&bell);
+        calls_free(&calls);
 }
 
-/* The state watched is what the transaction sees, its own writes included (whether its own commit counts as a
- * change is left open). */
+/* The watched value is the one that the transaction sees, its own writes included (whether its own commit
+ * counts as a change is left open). */
 static void test_own_write(void **state)
 {
         struct ctx *c = *state;
         struct kv_watch *w;
-        struct bell bell;
+        struct calls calls;
 
-        bell_init(&bell);
+        calls_init(&calls);
         put(c, "k", "old");
-        w = watch(c, KV_WRITE, "k", "mine", &bell);
-        bell_wait(&bell, IDLE_MS);
+        w = watch(c, KV_WRITE, "k", "mine", &calls);
+        calls_wait(&calls, IDLE_MS);
         put(c, "k", "theirs");
-        assert_int_equal(bell_wait(&bell, SOON_MS), 1);
+        assert_int_equal(calls_wait(&calls, SOON_MS), 1);
         unwatch(c, w);
-        bell_free(&bell);
+        calls_free(&calls);
 }
 
-/* A change between what the transaction saw and its commit is not lost. */
+/* A change between the read of the transaction and its commit is not lost. */
 static void test_change_before_commit(void **state)
 {
         struct ctx *c = *state;
         struct kv_watch *w;
-        struct bell bell;
+        struct calls calls;
         struct tx x;
 
         if (c->chaotic)
                 skip();
-        bell_init(&bell);
+        calls_init(&calls);
         put(c, "k", "old");
         x = begin(c, KV_READ);
         tx_expect(&x, "k", "old");
         put(c, "k", "new");
-        assert_int_equal(kv_watch(x.txn, slice_str("k"), ring, &bell, &w), 0);
+        assert_int_equal(kv_watch(x.txn, slice_str("k"), on_fire, &calls, &w), 0);
         c->held++;
         assert_int_equal(commit(&x), 0);
-        assert_int_equal(bell_wait(&bell, SOON_MS), 1);
-        assert_int_equal(bell.err, 0);
+        assert_int_equal(calls_wait(&calls, SOON_MS), 1);
+        assert_int_equal(calls.err, 0);
         unwatch(c, w);
-        bell_free(&bell);
+        calls_free(&calls);
 }
 
 static void test_broken(void **state)
 {
         struct ctx *c = *state;
         struct kv_watch *w;
-        struct bell bell;
+        struct calls calls;
 
         if (c->chaotic)
                 skip();
         for (int writes = 0; writes < 2; writes++) {
                 struct tx x = begin(c, writes ? KV_WRITE : KV_READ);
 
-                bell_init(&bell);
+                calls_init(&calls);
                 if (writes)
                         tx_set(&x, "k", "never");
-                assert_int_equal(kv_watch(x.txn, slice_str("k"), ring, &bell, &w), 0);
+                assert_int_equal(kv_watch(x.txn, slice_str("k"), on_fire, &calls, &w), 0);
                 c->held++;
                 discard(&x);
-                assert_int_equal(bell_wait(&bell, SOON_MS), 1);
-                assert_int_equal(bell.err, -ECANCELED);
+                assert_int_equal(calls_wait(&calls, SOON_MS), 1);
+                assert_int_equal(calls.err, -ECANCELED);
                 unwatch(c, w);
-                bell_free(&bell);
+                calls_free(&calls);
         }
         expect(c, "k", NULL);
 }
@@ -251,33 +244,33 @@ static void test_unwatch(void **state)
 {
         struct ctx *c = *state;
         struct kv_watch *w, *other;
-        struct bell bell, other_bell;
+        struct calls calls, other_calls;
         struct tx x;
 
-        bell_init(&bell);
-        bell_init(&other_bell);
-        w = watch(c, KV_READ, "k", NULL, &bell);
-        other = watch(c, KV_READ, "k", NULL, &other_bell);
+        calls_init(&calls);
+        calls_init(&other_calls);
+        w = watch(c, KV_READ, "k", NULL, &calls);
+        other = watch(c, KV_READ, "k", NULL, &other_calls);
         unwatch(c, w);
-        bell.times = 0;
+        calls.times = 0;
         put(c, "k", "new");
-        assert_int_equal(bell_wait(&other_bell, SOON_MS), 1);
-        assert_int_equal(bell_wait(&bell, IDLE_MS), 0);
+        assert_int_equal(calls_wait(&other_calls, SOON_MS), 1);
+        assert_int_equal(calls_wait(&calls, IDLE_MS), 0);
         unwatch(c, other);
         if (!c->chaotic) {
-                /* Before its transaction ended, and before it fired. */
+                /* Before its transaction ends, and before it fires. */
                 x = begin(c, KV_READ);
-                assert_int_equal(kv_watch(x.txn, slice_str("k"), ring, &bell, &w), 0);
+                assert_int_equal(kv_watch(x.txn, slice_str("k"), on_fire, &calls, &w), 0);
                 c->held++;
                 unwatch(c, w);
-                bell.times = 0;
+                calls.times = 0;
                 assert_int_equal(commit(&x), 0);
                 put(c, "k", "newer");
-                assert_int_equal(bell_wait(&bell, IDLE_MS), 0);
+                assert_int_equal(calls_wait(&calls, IDLE_MS), 0);
         }
         kv_unwatch(NULL);
-        bell_free(&bell);
-        bell_free(&other_bell);
+        calls_free(&calls);
+        calls_free(&other_calls);
 }
 
 #define MANY 300
@@ -285,15 +278,15 @@ static void test_unwatch(void **state)
 static void test_many(void **state)
 {
         struct ctx *c = *state;
-        static struct bell bells[MANY];
+        static struct calls all_calls[MANY];
         static struct kv_watch *watches[MANY];
         int spurious = 0;
         char key[32];
 
         for (int i = 0; i < MANY; i++) {
-                bell_init(&bells[i]);
-                snprintf(key, sizeof(key), "w%03d", i / 2); /* two for each key */
-                watches[i] = watch(c, KV_READ, key, NULL, &bells[i]);
+                calls_init(&all_calls[i]);
+                snprintf(key, sizeof(key), "w%03d", i / 2); /* two per key */
+                watches[i] = watch(c, KV_READ, key, NULL, &all_calls[i]);
         }
         for (int i = 0; i < MANY; i += 4) {
                 snprintf(key, sizeof(key), "w%03d", i / 2);
@@ -301,19 +294,19 @@ static void test_many(void **state)
         }
         for (int i = 0; i < MANY; i++) {
                 if (i % 4 < 2)
-                        assert_int_equal(bell_wait(&bells[i], SOON_MS), 1);
+                        assert_int_equal(calls_wait(&all_calls[i], SOON_MS), 1);
                 else
-                        spurious += bell_wait(&bells[i], 0);
+                        spurious += calls_wait(&all_calls[i], 0);
         }
         assert_in_range(spurious, 0, MANY / 4);
         for (int i = 0; i < MANY; i++) {
                 unwatch(c, watches[i]);
-                bell_free(&bells[i]);
+                calls_free(&all_calls[i]);
         }
 }
 
-/* Freed by one thread while another one makes it fire: the function never runs after kv_unwatch, and never
- * for long-gone memory (the sanitizers look). */
+/* Freed by one thread while another makes it fire: the function never runs after kv_unwatch, nor with freed
+ * memory (the sanitizers check). */
 struct racing {
         struct ctx *ctx;
         unsigned rounds;
@@ -341,15 +334,15 @@ static void test_race(void **state)
 
         assert_int_equal(pthread_create(&thread, NULL, change_thread, &r), 0);
         for (unsigned i = 0; i < r.rounds && !missed; i++) {
-                struct bell bell;
+                struct calls calls;
                 struct kv_watch *w;
 
-                bell_init(&bell);
-                w = watch(c, KV_READ, "k", NULL, &bell);
+                calls_init(&calls);
+                w = watch(c, KV_READ, "k", NULL, &calls);
                 if (i % 3 == 0)
-                        missed = bell_wait(&bell, SOON_MS) != 1;
+                        missed = calls_wait(&calls, SOON_MS) != 1;
                 unwatch(c, w);
-                bell_free(&bell);
+                calls_free(&calls);
         }
         __atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
         pthread_join(thread, NULL);

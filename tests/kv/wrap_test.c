@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the fault and stats wrappers promise beside the contract. */
+/* What the fault and stats layers promise beyond the contract. */
 #include "kv/kv.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
@@ -34,29 +34,25 @@ static struct kv_store *open_fault(struct kv_store *below, struct kv_fault_opts 
 
 static int put(struct kv_store *s, const char *key, const char *value)
 {
-        struct kv_txn *t;
+        _cleanup_txn_ struct kv_txn *t = NULL;
         int r = kv_begin(s, KV_WRITE, &t);
 
         if (r < 0)
                 return r;
         r = kv_set(t, slice_str(key), slice_str(value));
-        if (r >= 0)
-                r = kv_commit(t);
-        kv_end(t);
-        return r;
+        return r < 0 ? r : kv_commit(t);
 }
 
-/* 1: there, 0: absent, or an error. */
+/* 1: the key exists, 0: it is absent, or an error. */
 static int look(struct kv_store *s, const char *key)
 {
         struct slice value;
-        struct kv_txn *t;
+        _cleanup_txn_ struct kv_txn *t = NULL;
         int r = kv_begin(s, KV_READ, &t);
 
         if (r < 0)
                 return r;
         r = kv_get(t, slice_str(key), 0, &value);
-        kv_end(t);
         return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 
@@ -66,7 +62,7 @@ static void test_each_fault(void **state)
 {
         static const struct {
                 struct kv_fault_opts opts;
-                int told;
+                int result;
                 bool done;
         } cases[] = {
                 { { .conflict_ppm = CERTAIN }, -ERR_CONFLICT, false },
@@ -81,12 +77,12 @@ static void test_each_fault(void **state)
         (void)state;
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 struct kv_store *mem = open_mem(), *s = open_fault(mem, cases[i].opts);
-                bool unknown = cases[i].told == -ERR_UNKNOWN_RESULT;
+                bool unknown = cases[i].result == -ERR_UNKNOWN_RESULT;
 
                 assert_int_equal(kv_limits(s)->unknown_results, unknown);
-                assert_int_equal(put(s, "k", "v"), cases[i].told);
+                assert_int_equal(put(s, "k", "v"), cases[i].result);
                 assert_int_equal(look(mem, "k"), cases[i].done);
-                assert_int_equal(kv_sync(s), cases[i].told == -EIO ? -EIO : 0);
+                assert_int_equal(kv_sync(s), cases[i].result == -EIO ? -EIO : 0);
                 kv_fault_set(s, &(struct kv_fault_opts){ 0 });
                 assert_int_equal(put(s, "k", "v"), 0);
                 assert_int_equal(look(s, "k"), 1);
@@ -94,7 +90,7 @@ static void test_each_fault(void **state)
         }
 }
 
-/* Those who only read meet nothing but transient failures of reads. */
+/* Transactions that only read get no failures but transient ones of reads. */
 static void test_readers_are_spared(void **state)
 {
         struct kv_store *s = open_fault(open_mem(), (struct kv_fault_opts){
@@ -108,7 +104,7 @@ static void test_readers_are_spared(void **state)
         (void)state;
         assert_int_equal(kv_begin(s, KV_READ, &t), 0);
         kv_fault_set(s, &(struct kv_fault_opts){ .retry_ppm = CERTAIN, .conflict_ppm = CERTAIN });
-        assert_int_equal(kv_commit(t), 0); /* it may have had its effect: it is not to be run again */
+        assert_int_equal(kv_commit(t), 0); /* it may have had an external effect: not to be run again */
         kv_end(t);
         assert_int_equal(look(s, "k"), -ERR_RETRY);
         kv_close(s);
@@ -148,11 +144,11 @@ static void test_seed_replays(void **state)
         assert_memory_not_equal(first, other, sizeof(first));
 }
 
-/* A body that counts "n", and is run by kv_run_since. */
+/* A body that counts "n", for kv_run_since. */
 struct counted {
         struct kv_store *fault;
         unsigned runs, blind;
-        bool reading_helps; /* an attempt that reads meets no more faults */
+        bool reading_helps; /* no more faults from the first attempt that reads */
 };
 
 static int count_blindly(struct kv_txn *t, void *arg)
@@ -174,7 +170,7 @@ static int count_blindly(struct kv_txn *t, void *arg)
         return r < 0 ? r : kv_atomic(t, KV_ADD, slice_str("n"), slice_of("\1\0", 2));
 }
 
-/* As often as N was counted. */
+/* The value of "n". */
 static void expect_count(struct kv_store *s, unsigned n)
 {
         struct slice value;
@@ -187,8 +183,7 @@ static void expect_count(struct kv_store *s, unsigned n)
         kv_end(t);
 }
 
-/* A blind commit with an unknown result: its marker decides, or, if that is no matter, it is run again and
- * reads. */
+/* A blind commit with an unknown result: its marker decides; an idempotent body is run again and reads. */
 static void test_blind_unknown(void **state)
 {
         const struct kv_fault_opts none = { 0 }, done = { .unknown_done_ppm = CERTAIN };
@@ -205,7 +200,7 @@ static void test_blind_unknown(void **state)
         assert_true(m > 0 && c.runs == 2 && c.blind == 1);
         kv_fault_set(s, &done);
         assert_int_equal(kv_run_since(s, KV_WRITE, &m, count_blindly, &c), 0);
-        assert_true(m == 0 && c.runs == 3 && c.blind == 2); /* it is not known when that was */
+        assert_true(m == 0 && c.runs == 3 && c.blind == 2); /* its version is unknown */
         expect_count(mem, 3);
         kv_fault_set(s, &none);
         assert_int_equal(kv_run_since(s, KV_WRITE, &m, count_blindly, &c), 0);
@@ -214,7 +209,7 @@ static void test_blind_unknown(void **state)
         assert_int_equal(kv_run_since(s, KV_WRITE | KV_IDEMPOTENT, &m, count_blindly, &c), 0);
         assert_true(m > 0 && c.runs == 2 && c.blind == 1);
         expect_count(mem, 6);
-        /* Not done, or perhaps; until it is. */
+        /* Not done, or with an unknown result, until it is done. */
         for (unsigned i = 0; i < 200; i++) {
                 kv_fault_set(s, &(struct kv_fault_opts){ .unknown_not_done_ppm = 300000,
                                                          .unknown_done_ppm = 300000 });
@@ -249,7 +244,7 @@ static void test_crash(void **state)
                         assert_int_equal(kv_space(s, &space), -EIO);
                         assert_int_equal(kv_close(s), -EIO);
 
-                        /* What the crash left. */
+                        /* The store after the crash. */
                         for (unsigned i = 0; i < 8; i++) {
                                 snprintf(key, sizeof(key), "%u", i);
                                 assert_int_equal(look(mem, key), i < at || (i == at && after));
@@ -271,7 +266,7 @@ static void test_counts(void **state)
         struct kv_range r;
         struct slice key, value;
         struct kv_txn *t, *other;
-        void *room;
+        void *data;
 
         (void)state;
         assert_int_equal(kv_stats_open(open_mem(), &s), 0);
@@ -279,8 +274,8 @@ static void test_counts(void **state)
         kv_begin(s, KV_WRITE, &other);
         kv_get(t, slice_str("b"), 0, &value);
         kv_set(t, slice_str("b"), slice_str("123"));
-        kv_set_reserve(t, slice_str("c"), 5, &room);
-        memset(room, 'x', 5);
+        kv_set_reserve(t, slice_str("c"), 5, &data);
+        memset(data, 'x', 5);
         kv_clear(t, slice_str("d"));
         kv_clear_range(t, slice_str("e"), slice_str("g"));
         kv_atomic(t, KV_ADD, slice_str("h"), slice_str("1"));
@@ -333,7 +328,7 @@ static uint64_t rounds(struct kv_store *s)
         return n.read_rounds;
 }
 
-/* Reads that are under way together cost one round. */
+/* Reads in flight at the same time cost one round. */
 static void test_rounds(void **state)
 {
         const struct kv_range_opts opts = { .begin = slice_str("a"), .end = slice_str("z") };
@@ -358,14 +353,14 @@ static void test_rounds(void **state)
                 kv_get(t, slice_str("b"), 0, &value);
         assert_int_equal(rounds(s), 3);
 
-        /* One that is started first and waited for last costs nothing beside others in sequence. */
+        /* A read that is started first and waited for last costs no round beside others in sequence. */
         kv_get_start(t, &r[0], slice_str("b"), 0);
         for (int i = 0; i < 3; i++)
                 kv_get(t, slice_str("b"), 0, &value);
         kv_get_wait(t, &r[0], &value);
         assert_int_equal(rounds(s), 3);
 
-        /* What starts after the first wait is not covered by it. */
+        /* A read started after the first wait is not covered by it. */
         kv_get_start(t, &r[0], slice_str("b"), 0);
         kv_get_start(t, &r[1], slice_str("b"), 0);
         kv_get_wait(t, &r[0], &value);
@@ -374,7 +369,7 @@ static void test_rounds(void **state)
         kv_get_wait(t, &r[1], &value);
         assert_int_equal(rounds(s), 2);
 
-        /* A range is a read; one that nobody waits for costs nothing. */
+        /* A range is a read; one that is never waited for costs no round. */
         kv_range_start(t, &range, &opts);
         kv_range_start(t, &idle, &opts);
         kv_get_start(t, &r[0], slice_str("b"), 0);
@@ -390,7 +385,7 @@ static void test_rounds(void **state)
 
 /* ---- writebehind over a store whose reads cost round trips ---------------------------------------- */
 
-/* What the patches of a batch lie on is read together. */
+/* The values that the patches of a batch apply to are read together. */
 static void test_batch_rounds(void **state)
 {
         const struct kv_writebehind_opts opts = { .age_ms = 1000000 };

@@ -14,7 +14,7 @@
 #define KEYS  300
 #define STEPS 40000
 
-/* What each key holds, by version. */
+/* The expected value of each key. */
 struct model {
         bool present;
         uint64_t value;
@@ -44,7 +44,7 @@ static struct memtable *table_new(struct rng *rng)
         return mt_new(&seed);
 }
 
-/* Keys of different lengths that share beginnings; order of I is the order of keys. */
+/* Keys of different lengths that share beginnings, in the order of I. */
 static struct slice key_of(unsigned i, char buf[32])
 {
         int n = snprintf(buf, 32, "%c%05u%.*s", "df"[i / (KEYS / 2)], i, (int)(i % 7), "xxxxxxx");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The writebehind wrapper over mem and the fault wrapper: what survives a crash, what a full or failing store
- * does to writers, bounds, and that a reader's view and snapshot are a pair. The store contract itself
- * is tested in tests/kv. */
+/* The writebehind layer over mem and the fault layer: what survives a crash, how writers behave when the
+ * store is full or fails, bounds, and that a reader's view and snapshot are a pair. tests/kv tests the store
+ * contract itself. */
 #include "base/rng.h"
 #include "kv/layer/layer.h"
 #include "kv/layer/writebehind/internal.h"
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-/* writebehind over fault over mem; the handles below stay usable for looking past a crash. */
+/* writebehind over fault over mem; the stores below stay open, to be examined after a crash. */
 struct stack {
         struct kv_store *mem, *fault, *top;
 };
@@ -98,7 +98,7 @@ static int fail_body(struct kv_txn *t, void *arg)
 
 #define SLOTS 16u
 
-/* Transaction N sets "last" and one slot to N, so that a state shows of which transactions it consists. */
+/* Transaction N sets "last" and one slot to N, so that a state shows which transactions it includes. */
 static int numbered_body(struct kv_txn *t, void *arg)
 {
         uint64_t n = *(uint64_t *)arg;
@@ -157,11 +157,11 @@ static void crash_leaves_a_prefix(void **state)
                                 synced = n;
                         }
                 }
-                /* Where the crash has not come yet, no batch may run beside the check. */
+                /* If the crash has not happened yet, no batch may run during the check. */
                 if (kv_sync(s.top) >= 0)
                         synced = acknowledged;
                 check_is_prefix(s.mem, synced, acknowledged);
-                kv_close(s.top); /* fails where the crash came before the end */
+                kv_close(s.top); /* fails if the crash happened before the end */
         }
 }
 
@@ -229,8 +229,7 @@ static int patch_body(struct kv_txn *t, void *arg)
         return kv_patch(t, slice_str(key), 30000, slice_of("x", 1));
 }
 
-/* A patch far behind the end makes a large value of a small one: it is the value
- * that the batch has to hold. */
+/* A patch far beyond the end makes a small value large, and the batch must have space for the whole value. */
 static void patches_count_as_what_they_make(void **state)
 {
         struct kv_writebehind_opts opts = { .age_ms = 60000 };
@@ -239,7 +238,7 @@ static void patches_count_as_what_they_make(void **state)
 
         (void)state;
         stack_open(&s, &none, &opts);
-        for (unsigned i = 0; i < 1000; i++) /* three times what a transaction of mem takes */
+        for (unsigned i = 0; i < 1000; i++) /* three times the limit of a transaction of mem */
                 assert_true(kv_run(s.top, KV_WRITE, patch_body, &i) >= 0);
         assert_int_equal(kv_sync(s.top), 0);
         for (unsigned i = 0; i < 1000; i++)
@@ -286,7 +285,7 @@ static void failing_batches_lose_nothing(void **state)
                 assert_true(set(s.top, 0, "acknowledged", 7) >= 0);
                 kv_fault_set(s.fault, &faults);
                 assert_int_equal(kv_sync(s.top), -errors[i]);
-                /* Writers are told, readers go on, and what frees room may come in. */
+                /* Writers get the error, readers go on, and transactions that free space may begin. */
                 assert_int_equal(set(s.top, 0, "new", 8), -errors[i]);
                 assert_int_equal(get(s.top, "new"), -ENOENT);
                 assert_int_equal(get(s.top, "acknowledged"), 7);
@@ -308,7 +307,7 @@ static void note_err(int err, void *arg)
         *(int *)arg = err;
 }
 
-/* What a transaction that could not commit saw is watched by nobody. */
+/* The watch of a transaction that could not commit breaks. */
 static void a_failed_commit_arms_no_watch(void **state)
 {
         struct kv_writebehind_opts opts = { .age_ms = 60000 };
@@ -323,7 +322,7 @@ static void a_failed_commit_arms_no_watch(void **state)
         assert_int_equal(kv_begin(s.top, KV_WRITE, &t), 0);
         assert_int_equal(kv_watch(t, slice_str("a"), note_err, &err, &watch), 0);
         assert_int_equal(kv_set(t, slice_str("b"), slice_str("1")), 0);
-        wb_of(s.top)->error = -ENOSPC; /* as of a batch that failed */
+        wb_of(s.top)->error = -ENOSPC; /* as after a batch that failed */
         assert_int_equal(kv_commit(t), -ENOSPC);
         kv_end(t);
         assert_int_equal(err, -ECANCELED);
@@ -367,7 +366,7 @@ static void a_lost_owner_writes_nothing(void **state)
         assert_true(set(s.top, 0, "a", 1) >= 0);
         assert_int_equal(kv_sync(s.top), 0);
         assert_true(set(s.top, 0, "a", 2) >= 0);
-        /* The eviction, past the wrapper. */
+        /* The eviction, directly in the store below. */
         assert_true(set(s.mem, 0, "other", 1) >= 0);
         {
                 struct kv_txn *t;
@@ -416,7 +415,7 @@ static void memory_is_bounded(void **state)
                 assert_true(wb->memory_used <= (1 << 20) + 100000);
                 lock_release(&wb->lock);
         }
-        /* One hot key must not fill memory with its past. */
+        /* The versions of one key that is written often must not fill memory. */
         for (uint64_t n = 0; n < 1000; n++) {
                 uint64_t same = 3;
 
@@ -432,7 +431,7 @@ static int big_fail_body(struct kv_txn *t, void *arg)
         return r < 0 ? r : -ENOTDIR;
 }
 
-/* What was taken back must not fill memory for ever: nothing of it is ever in a batch. */
+/* Values of undone transactions must not fill memory, although no batch includes them. */
 static void discarded_transactions_do_not_block(void **state)
 {
         struct kv_writebehind_opts opts = { .memory_bytes = 1 << 20, .batch_bytes = 256 << 10 };
@@ -477,7 +476,7 @@ static int transfer_body(struct kv_txn *t, void *arg)
                 return 0;
         balance[0]--;
         balance[1]++;
-        /* Sometimes as clear and set: an absent key on the way must never be seen. */
+        /* Sometimes as clear and set: the absent key in between must never be seen. */
         if (ends[0] % 3 == 0) {
                 r = kv_clear_range(t, slice_str(key[0]), slice_str("acd"));
                 if (r >= 0)

@@ -48,7 +48,7 @@ void wb_committer_notify_locked(struct wb_store *wb)
                 pthread_cond_signal(&wb->committer_wake);
 }
 
-/* Runs a batch and tells all threads that wait for it. */
+/* Runs a batch, keeps its error and wakes all threads that wait for it. */
 static int run_batch_locked(struct wb_store *wb)
 {
         int r = wb_batch_run_locked(wb);

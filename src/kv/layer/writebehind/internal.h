@@ -188,8 +188,7 @@ void wb_range_end(struct kv_range *r);
 /* Writes what the writing transaction T, the only one that is not durable, put into the active table. 1: T is
  * durable; or an error. No batch may be running (asserted). The lock is released meanwhile. */
 int wb_write_through_locked(struct wb_store *wb, struct wb_txn *t);
-/* Writes the next batch, if there is one, and keeps its error in the store. The lock is released
- * meanwhile. */
+/* Writes the next batch, if there is one: 0 or its error. The lock is released meanwhile. */
 int wb_batch_run_locked(struct wb_store *wb);
 
 /* ---- committer.c --------------------------------------------------------------------------------- */
