@@ -37,7 +37,8 @@ static bool is_unproven(const struct kv_txn *t, int r)
         return (t->flags & KV_RECENT) && (r < 0 ? !kv_is_transient(r) : t->written_keys == 0);
 }
 
-/* Runs the body and waits for the fence, whose result comes before that of the body. */
+/* Runs the body and waits for the fence, whose result comes before that of the body: as long as it is
+ * unknown, the body's error may be due to an eviction. */
 static int run_body(struct run *run, struct kv_txn *t)
 {
         struct kv_read fence;
@@ -50,7 +51,7 @@ static int run_body(struct run *run, struct kv_txn *t)
         if (r >= 0)
                 r = run->value = run->body(t, run->arg);
         q = kv_confirm(t);
-        return q == -ERR_FENCED || (q < 0 && r >= 0) ? q : r;
+        return q < 0 && (r >= 0 || q == -ERR_FENCED || kv_is_transient(q)) ? q : r;
 }
 
 static int run_and_commit(struct run *run, struct kv_txn *t)
