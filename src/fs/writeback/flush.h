@@ -11,8 +11,8 @@ struct writeback_entry;
 
 /* Which thread commits. */
 enum flush_thread {
-        FLUSH_SMALL_HERE, /* the caller's if one or two transactions are enough, since they cannot be left
-                           * half way for long; else one of the cache's, and the caller waits */
+        FLUSH_SMALL_HERE, /* the caller's if one or two transactions are enough: it can stop at each of them
+                           * when it is interrupted; else one of the cache's, and the caller waits */
         FLUSH_ELSEWHERE,  /* one of the cache's, and the caller waits */
 };
 
