@@ -38,10 +38,10 @@ int cmd_ignore_option(void *args, const char *value);
 
 struct cmd {
         const char *name;
-        const char *alias;    /* name of a link to this program that means this subcommand; or NULL */
-        const char *synopsis; /* what follows the name; several forms are separated by \n */
-        const char *summary;  /* for the list of subcommands */
-        const char *about;    /* paragraph of --help above the options, and below them (or NULL) */
+        const char *aliases[2]; /* names of links to this program that mean this subcommand; or NULL */
+        const char *synopsis;   /* what follows the name; several forms are separated by \n */
+        const char *summary;    /* for the list of subcommands */
+        const char *about;      /* paragraph of --help above the options, and below them (or NULL) */
         const char *notes;
         const struct cmd_option *options;           /* up to one with neither NAME nor LETTER */
         void (*print_more_options)(FILE *out);      /* prints lines behind those of OPTIONS; or NULL */

@@ -44,9 +44,12 @@ static const struct cmd *find_alias(const char *program)
         const char *slash = program ? strrchr(program, '/') : NULL;
         const char *base = slash ? slash + 1 : program;
 
-        for (size_t i = 0; base && i < N_COMMANDS; i++)
-                if (commands[i]->alias && strcmp(commands[i]->alias, base) == 0)
-                        return commands[i];
+        for (size_t i = 0; base && i < 2 * N_COMMANDS; i++) {
+                const char *alias = commands[i / 2]->aliases[i % 2];
+
+                if (alias && strcmp(alias, base) == 0)
+                        return commands[i / 2];
+        }
         return NULL;
 }
 

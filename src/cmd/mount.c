@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ashlar mount: parses the arguments, checks them and starts the process that serves. */
+/* ashlar mount: parses the arguments; checks what they ask for and starts the process that serves, or remounts. */
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/mount_start.h"
@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-#define HELPER "mount.ashlar" /* the name by which mount(8) calls this program */
+/* The names by which mount(8) calls this program: for the type in fstab, and for that of a mount. */
+#define HELPER         "mount.ashlar"
+#define HELPER_REMOUNT "mount.fuse.ashlar"
 
 /* Exit codes that mount(8) expects of it. */
 enum { HELPER_USAGE = 1, HELPER_FAILED = 32 };
@@ -110,10 +112,12 @@ static int parse_and_start(int argc, char **argv, bool is_helper)
         const char *operands[CMD_OPERANDS_MAX];
         int r;
 
-        mount_options_init(&args.options);
+        mount_options_init(&args.options, is_helper);
         r = cmd_parse(&cmd_mount, argc, argv, &args, operands);
         if (r >= 0)
                 return r;
+        if (args.options.remount && operands[0])
+                return mount_remount(&args.options, is_helper, operands[operands[1] ? 1 : 0]);
         if (!operands[1])
                 return cmd_usage_error("mount", "give a STORE and a DIR");
         return start(&args, operands[0], operands[1]);
@@ -121,8 +125,8 @@ static int parse_and_start(int argc, char **argv, bool is_helper)
 
 static int run(int argc, char **argv)
 {
-        const char *slash = strrchr(argv[0], '/');
-        bool is_helper = strcmp(slash ? slash + 1 : argv[0], HELPER) == 0;
+        const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
+        bool is_helper = strcmp(name, HELPER) == 0 || strcmp(name, HELPER_REMOUNT) == 0;
         int r = parse_and_start(argc, argv, is_helper);
 
         if (r == CMD_OK || !is_helper)
@@ -132,8 +136,8 @@ static int run(int argc, char **argv)
 
 const struct cmd cmd_mount = {
         .name = "mount",
-        .alias = HELPER,
-        .synopsis = "[OPTIONS] STORE DIR",
+        .aliases = { HELPER, HELPER_REMOUNT },
+        .synopsis = "[OPTIONS] STORE DIR\n-o remount,OPTIONS DIR",
         .summary = "mount it at a directory",
         .about = "Mount the file system in STORE at the directory DIR and return when it can be used.",
         .notes =

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What ashlar mount checks before it starts a process. */
+/* Checks of what ashlar mount and umount are given. */
 #include "base/cleanup.h"
 #include "cmd/mount_start.h"
-#include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "mount/store_url.h"
 
@@ -107,5 +106,22 @@ int mount_check(const struct mount_options *o, const char *url, const char *give
                 return err_set(text, EINVAL, "%s lies inside the mount point %s, which would hide it", url,
                                dir);
         *ret_dir = steal_ptr(dir);
+        return 0;
+}
+
+int mount_find(const char *given, struct fuse_mountinfo *ret, struct err_text *text)
+{
+        _cleanup_free_ char *dir = realpath(given, NULL);
+        int r;
+
+        if (!dir)
+                return err_set(text, errno, "%s: %s", given, err_str(errno));
+        r = fuse_mountinfo_at(dir, ret);
+        if (r == -ENOENT)
+                return err_set(text, EINVAL, "%s is not a mount point", dir);
+        if (r < 0)
+                return err_set(text, -r, "cannot read the table of mounts: %s", err_str(r));
+        if (!fuse_mountinfo_is_ashlar(ret))
+                return err_set(text, EINVAL, "%s is not an ashlar file system but %s", dir, ret->type);
         return 0;
 }

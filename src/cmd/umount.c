@@ -12,14 +12,16 @@
 #include "base/cleanup.h"
 #include "base/process.h"
 #include "cmd/cmd.h"
+#include "cmd/mount_start.h"
 #include "cmd/mount_table.h"
-#include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "kv/kv.h"
 #include "mount/exit_report.h"
 #include "mount/store_url.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <time.h>
 
 /* How long one attempt to open the store, or to receive the report, lasts. */
@@ -57,23 +59,6 @@ static const struct cmd_option options[] = {
 };
 
 /* ---- unmounting ----------------------------------------------------------------------------------- */
-
-static int find_mount(const char *given, struct fuse_mountinfo *ret, struct err_text *text)
-{
-        _cleanup_free_ char *dir = realpath(given, NULL);
-        int r;
-
-        if (!dir)
-                return err_set(text, errno, "%s: %s", given, err_str(errno));
-        r = fuse_mountinfo_at(dir, ret);
-        if (r == -ENOENT)
-                return err_set(text, EINVAL, "%s is not a mount point", dir);
-        if (r < 0)
-                return err_set(text, -r, "cannot read the table of mounts: %s", err_str(r));
-        if (!fuse_mountinfo_is_ashlar(ret))
-                return err_set(text, EINVAL, "%s is not an ashlar file system but %s", dir, ret->type);
-        return 0;
-}
 
 static int unmount(const char *dir, bool lazy, struct err_text *text)
 {
@@ -193,6 +178,40 @@ static int wait_for_store(const char *url, struct err_text *text)
         return 0;
 }
 
+struct elsewhere {
+        dev_t dev;
+        char *target;
+};
+
+static int find_elsewhere(const struct fuse_mountinfo *m, void *arg)
+{
+        struct elsewhere *e = arg;
+
+        if (m->dev != e->dev)
+                return 0;
+        e->target = strdup(m->target);
+        return 1;
+}
+
+/* Commits what the file system DEV was given if it is still mounted at another directory, where its process goes on.
+ * Returns 0 if it is not, 1 if that is done. */
+static int commit_elsewhere(dev_t dev, struct err_text *text)
+{
+        struct elsewhere e = { .dev = dev };
+        _cleanup_free_ char *target = NULL;
+        _cleanup_close_ int fd = -1;
+
+        if (fuse_mountinfo_each(find_elsewhere, &e) <= 0)
+                return 0;
+        target = e.target;
+        fd = target ? open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (fd < 0 || fsync(fd) < 0)
+                return err_set(text, errno,
+                               "unmounted, but whether everything is committed cannot be seen: %s",
+                               err_str(errno));
+        return 1;
+}
+
 static int unmount_and_wait(const struct fuse_mountinfo *at, struct err_text *text)
 {
         _cleanup_close_ int report = -1;
@@ -203,10 +222,15 @@ static int unmount_and_wait(const struct fuse_mountinfo *at, struct err_text *te
         exit_report_connect(at->source, at->target, at->owner, &report);
         registered = report < 0 && find_server(at->source, at->target, &server);
         r = unmount(at->target, false, text);
-        if (r < 0 || at->rdonly)
+        if (r < 0)
+                return r;
+        r = commit_elsewhere(at->dev, text);
+        if (r != 0)
                 return r;
         if (report >= 0)
                 return wait_for_report(report, text);
+        if (at->flags & MS_RDONLY)
+                return 0;
         if (registered)
                 return wait_for_process(&server);
         return store_url_is_local(at->source) ? wait_for_store(at->source, text) : 0;
@@ -222,7 +246,7 @@ static int run(int argc, char **argv)
 
         if (r >= 0)
                 return r;
-        r = find_mount(operands[0], &at, &text);
+        r = mount_find(operands[0], &at, &text);
         if (r >= 0)
                 r = args.lazy ? unmount(at.target, true, &text) : unmount_and_wait(&at, &text);
         return r < 0 ? cmd_failed(&text) : CMD_OK;
@@ -230,7 +254,7 @@ static int run(int argc, char **argv)
 
 const struct cmd cmd_umount = {
         .name = "umount",
-        .alias = "umount.fuse.ashlar",
+        .aliases = { "umount.fuse.ashlar" },
         .synopsis = "[OPTIONS] DIR",
         .summary = "unmount, and wait until everything is committed",
         .about = "Unmount the ashlar file system at DIR and wait until everything is committed.",

@@ -42,7 +42,8 @@ struct fs_writeback_opts {
 struct fs_session; /* session.h */
 
 struct fs_open_opts {
-        bool rdonly; /* nothing is written; writing calls give EROFS */
+        bool rdonly;      /* nothing is written; writing calls give EROFS */
+        bool remountable; /* fs_remount may change that; otherwise a read-only file system stays so */
         enum fs_atime atime;
         const struct clock *clock; /* NULL: clock_system */
         /* This mount's registration in STORE or in what lies below it; outlives the file system.
@@ -56,6 +57,10 @@ struct fs_open_opts {
 /* Opens the file system in STORE, which stays the caller's, and (unless rdonly) collects what an earlier
  * mount left under 'g', in the background. Errors with TEXT: ERR_NO_FS, ERR_NEWER, ERR_CORRUPT, ... */
 int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret, struct err_text *text);
+
+/* Changes two of the options. RDONLY: commits everything first; the caller guarantees that no writing call is in
+ * progress. EROFS: FS is not remountable; otherwise the error of the commit, and FS stays writable. */
+int fs_remount(struct fs *fs, bool rdonly, enum fs_atime atime);
 
 /* Flushes what is dirty, collects all unlinked inodes, whatever references remain (unless another mount
  * may use them), and frees FS. Takes NULL. The caller closes the store (which waits for it to be durable).

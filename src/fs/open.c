@@ -60,6 +60,7 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         fs->limits = kv_limits(store);
         fs->clock = opts->clock ? opts->clock : &clock_system;
         fs->rdonly = opts->rdonly;
+        fs->remountable = !opts->rdonly || opts->remountable;
         fs->atime = opts->atime;
         fs->session = opts->session;
         fs->shared = opts->session && !fs_session_exclusive(opts->session);
@@ -73,12 +74,12 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
                 return rec_super_error(r, &s.meta, s.what, text);
         fs->block_size = s.meta.block_size;
         memcpy(fs->uuid, s.meta.uuid, sizeof(fs->uuid));
-        if (!fs->rdonly) {
+        if (fs->remountable) {
                 r = fs_gc_start(fs);
                 if (r < 0)
                         return err_set(text, -r, "cannot start a thread: %s", err_str(r));
         }
-        if (!fs->rdonly && opts->writeback) {
+        if (fs->remountable && opts->writeback) {
                 r = fs_writeback_start(fs, opts->writeback);
                 if (r < 0) {
                         fs_gc_stop(fs);
@@ -91,6 +92,25 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
                 fs->hints = fs_hints_new(); /* the same */
         *ret = steal_ptr(fs);
         return 0;
+}
+
+int fs_remount(struct fs *fs, bool rdonly, enum fs_atime atime)
+{
+        int r;
+
+        if (!rdonly && !fs->remountable)
+                return -EROFS;
+        if (rdonly && !fs->rdonly) {
+                r = fs_sync(fs);
+                if (r < 0)
+                        return r;
+        }
+        fs->atime = atime;
+        if (rdonly == fs->rdonly)
+                return 0;
+        fs->rdonly = rdonly;
+        fs_gc_remounted(fs);
+        return rdonly ? fs_sync(fs) : 0; /* for what the collector has just committed */
 }
 
 int fs_close(struct fs *fs)

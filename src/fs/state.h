@@ -8,6 +8,7 @@
 #include "fs/session/session.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct fs_gc;
 struct fs_hints;
@@ -31,8 +32,9 @@ struct fs {
         struct kv_store *store;
         const struct kv_limits *limits;
         const struct clock *clock;
-        bool rdonly;
-        enum fs_atime atime;
+        _Atomic bool rdonly; /* fs_remount changes these two */
+        _Atomic(enum fs_atime) atime;
+        bool remountable;           /* fs_remount may make it writable; the store is */
         struct fs_session *session; /* NULL: the store is ours alone */
         bool shared;                /* other mounts may be registered beside this one */
         uint32_t block_size;        /* bytes */
@@ -40,7 +42,7 @@ struct fs {
         struct fs_numbers numbers;
         struct fs_reclaim reclaim;
         struct fs_inuse *inuse;
-        struct fs_gc *gc;            /* NULL: read-only */
+        struct fs_gc *gc;            /* NULL: not remountable */
         struct writeback *writeback; /* NULL: each write is a transaction */
         struct fs_hints *hints;      /* NULL: a local store */
         struct readahead *readahead; /* NULL: nothing is read ahead */

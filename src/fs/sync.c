@@ -10,7 +10,7 @@ int fs_sync(struct fs *fs)
         if (fs_is_fenced(fs))
                 return -ERR_FENCED;
         r = fs_writeback_flush_all(fs);
-        q = fs->rdonly ? 0 : fs_check_fence(fs, kv_sync(fs->store));
+        q = fs->remountable ? fs_check_fence(fs, kv_sync(fs->store)) : 0;
         return r < 0 ? r : q;
 }
 
@@ -21,7 +21,7 @@ int fs_fsync(struct fs *fs, uint64_t ino)
         if (fs_is_fenced(fs))
                 return -ERR_FENCED;
         r = fs_writeback_flush_report(fs, ino);
-        q = fs->rdonly ? 0 : fs_check_fence(fs, kv_sync(fs->store));
+        q = fs->remountable ? fs_check_fence(fs, kv_sync(fs->store)) : 0;
         return r < 0 ? r : q;
 }
 

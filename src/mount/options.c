@@ -15,7 +15,7 @@ enum action {
         SET_FLAG, /* value: MS_* */
         CLEAR_FLAG,
         ROOT_CLEARS_FLAG, /* as CLEAR_FLAG; refused for others than root */
-        ATIME,            /* value: enum fs_atime */
+        ATIME,            /* value: one of MOUNT_ATIME_FLAGS */
         ALLOW_OTHER,      /* value: 0 or 1 */
         ALLOW_ROOT,
         MODE, /* value: enum mount_mode */
@@ -26,7 +26,7 @@ enum action {
         DEBUG,
         FORCE_UID,
         FORCE_GID,
-        REFUSE_REMOUNT,
+        REMOUNT,
 };
 
 /* All options, in the order of --help. */
@@ -39,12 +39,12 @@ static const struct mount_option {
 } options[] = {
         { "rw", NULL, CLEAR_FLAG, MS_RDONLY, "writable (default) or read-only" },
         { "ro", NULL, SET_FLAG, MS_RDONLY },
-        { "relatime", NULL, ATIME, FS_RELATIME,
+        { "relatime", NULL, ATIME, MS_RELATIME,
           "when reading sets the time of last access: if it is older\n"
           "than the last change or a day (default), never, or always" },
-        { "atime", NULL, ATIME, FS_RELATIME },
-        { "noatime", NULL, ATIME, FS_NOATIME },
-        { "strictatime", NULL, ATIME, FS_STRICTATIME },
+        { "atime", NULL, ATIME, MS_RELATIME },
+        { "noatime", NULL, ATIME, MS_NOATIME },
+        { "strictatime", NULL, ATIME, MS_STRICTATIME },
         { "allow_other", NULL, ALLOW_OTHER, 1, "let other users in, or not (default: only if root mounts)" },
         { "noallow_other", NULL, ALLOW_OTHER, 0 },
         { "allow_root", NULL, ALLOW_ROOT, 0, "let in root and the user who mounts" },
@@ -92,9 +92,12 @@ static const struct mount_option {
         { "diratime", NULL, IGNORE, 0 },
         { "nodiratime", NULL, IGNORE, 0 },
         { "comment", "TEXT", IGNORE, 0, "the same" },
+        { "user_id", "N", IGNORE, 0 },
+        { "group_id", "N", IGNORE, 0 },
         { "x-*", NULL, IGNORE, 0 }, /* these two are prefixes */
         { "X-*", NULL, IGNORE, 0 },
-        { "remount", NULL, REFUSE_REMOUNT, 0, "refused" },
+        { "remount", NULL, REMOUNT, 0,
+          "change the options of a mount: rw, ro, those for access times,\nsuid, dev, exec, sync, dirsync and their opposites (root only)" },
 };
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -116,17 +119,24 @@ static bool transport_by_name(const char *name, enum fuse_transport_kind *ret)
         return false;
 }
 
-void mount_options_init(struct mount_options *o)
+void mount_options_init(struct mount_options *o, bool helper)
 {
         const char *transport = getenv("ASHLAR_TRANSPORT");
+        bool root = geteuid() == 0;
 
         *o = (struct mount_options){
-                .flags = MS_NOSUID | MS_NODEV,
-                .allow_other = geteuid() == 0,
-                .atime = FS_RELATIME,
+                .flags = MS_RELATIME | (helper && root ? 0 : MS_NOSUID | MS_NODEV),
+                .allow_other = root,
         };
         if (transport)
                 transport_by_name(transport, &o->fuse.transport);
+}
+
+enum fs_atime mount_flags_atime(unsigned long flags)
+{
+        if (flags & MS_NOATIME)
+                return FS_NOATIME;
+        return flags & MS_STRICTATIME ? FS_STRICTATIME : FS_RELATIME;
 }
 
 bool mount_options_shared(const struct mount_options *o, const char *url)
@@ -168,26 +178,49 @@ static int parse_id(const char *word, const char *value, uint32_t *ret, struct e
         return parse_number(word, value, UINT32_MAX, ret, text);
 }
 
-static int apply(struct mount_options *o, const struct mount_option *option, const char *word,
-                 const char *value, struct err_text *text)
+static void set_flags(struct mount_options *o, unsigned long mask, unsigned long value)
+{
+        o->flags = (o->flags & ~mask) | value;
+        o->given |= mask;
+}
+
+/* Applies an option that a remount can change. Returns 1 if it is another one. */
+static int apply_flag(struct mount_options *o, const struct mount_option *option, struct err_text *text)
 {
         switch (option->action) {
         case IGNORE:
                 return 0;
+        case REMOUNT:
+                o->remount = true;
+                return 0;
         case SET_FLAG:
-                o->flags |= option->value;
+                set_flags(o, option->value, option->value);
                 return 0;
         case ROOT_CLEARS_FLAG:
                 if (geteuid() != 0)
-                        return err_set(text, EPERM, "only root can mount with option '%s'", word);
-                o->flags &= ~option->value;
+                        return err_set(text, EPERM, "only root can mount with option '%s'", option->name);
+                set_flags(o, option->value, 0);
                 return 0;
         case CLEAR_FLAG:
-                o->flags &= ~option->value;
+                set_flags(o, option->value, 0);
                 return 0;
         case ATIME:
-                o->atime = (enum fs_atime)option->value;
+                set_flags(o, MOUNT_ATIME_FLAGS, option->value);
                 return 0;
+        default:
+                return 1;
+        }
+}
+
+static int apply(struct mount_options *o, const struct mount_option *option, const char *word,
+                 const char *value, struct err_text *text)
+{
+        int r = apply_flag(o, option, text);
+
+        if (r <= 0)
+                return r;
+        o->fixed = option->name;
+        switch (option->action) {
         case ALLOW_OTHER:
                 o->allow_other = option->value;
                 o->fuse.allow_root = false;
@@ -211,9 +244,7 @@ static int apply(struct mount_options *o, const struct mount_option *option, con
         case TRANSPORT:
                 if (!transport_by_name(value, &o->fuse.transport))
                         return err_set(text, EINVAL,
-                                       "mount option '%s': the value must be auto, uring or "
-                                       "classic",
-                                       word);
+                                       "mount option '%s': the value must be auto, uring or classic", word);
                 return 0;
         case DEBUG:
                 o->fuse.debug = true;
@@ -224,10 +255,9 @@ static int apply(struct mount_options *o, const struct mount_option *option, con
         case FORCE_GID:
                 o->fuse.force_gid = true;
                 return parse_id(word, value, &o->fuse.gid, text);
-        case REFUSE_REMOUNT:
-                return err_set(text, EINVAL, "cannot remount: unmount and mount again with other options");
+        default:
+                abort(); /* of apply_flag */
         }
-        abort();
 }
 
 static int parse_option(struct mount_options *o, const char *word, bool sloppy, struct err_text *text)

@@ -14,16 +14,23 @@ enum mount_mode {
 
 struct mount_options {
         unsigned long flags; /* MS_*, for mount(2) */
+        unsigned long given; /* the bits of FLAGS that options have set or cleared */
+        bool remount;
+        const char *fixed; /* an option that a remount cannot change; NULL: none was given */
         bool allow_other;
-        enum fs_atime atime;
         enum mount_mode mode;
         unsigned timeout_s; /* how long a request waits for a store that is away; 0: no limit */
         struct fuse_opts fuse;
 };
 
-/* Sets the defaults: for root nosuid, nodev and open to all users; for other users open to them alone. The
- * environment variable ASHLAR_TRANSPORT sets the default transport. */
-void mount_options_init(struct mount_options *o);
+/* Sets the defaults: for root nosuid, nodev and open to all users; for other users open to them alone. HELPER: for
+ * mount(8), which does not pass on its own defaults, so that those of root are suid and dev. The environment
+ * variable ASHLAR_TRANSPORT sets the default transport. */
+void mount_options_init(struct mount_options *o, bool helper);
+
+/* The flags for access times, of which one is set, and their meaning. */
+#define MOUNT_ATIME_FLAGS (MS_RELATIME | MS_NOATIME | MS_STRICTATIME)
+enum fs_atime mount_flags_atime(unsigned long flags);
 
 /* Whether O means a shared mount of the store URL. */
 bool mount_options_shared(const struct mount_options *o, const char *url);

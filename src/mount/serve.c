@@ -6,6 +6,7 @@
 #include "fuse/mountpoint/mountinfo.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "kv/kv.h"
+#include "mount/control.h"
 #include "mount/exit_report.h"
 #include "mount/signals.h"
 #include "mount/stack.h"
@@ -20,8 +21,9 @@ struct mount {
         struct mount_stack stack;
         struct fuse_server *server;
         struct mount_signals *signals;
-        int root_err; /* why the root directory cannot be read; 0: it can */
-        bool mounted; /* at job->dir, by this process */
+        struct mount_control *control; /* NULL: no requests */
+        int root_err;                  /* why the root directory cannot be read; 0: it can */
+        bool mounted;                  /* at job->dir, by this process */
         int watcher;
         int exit_report; /* -1: no report */
 };
@@ -35,6 +37,34 @@ static bool is_visible(const struct mount *m, dev_t *ret_dev)
                 return false;
         *ret_dev = at.dev;
         return fuse_mountinfo_is_ashlar(&at) && strcmp(at.source, m->job->url) == 0;
+}
+
+/* ---- requests ------------------------------------------------------------------------------------- */
+
+/* A mount_control_fn. The request is a list of mount options. */
+static int remount(const char *request, void *arg, struct err_text *text)
+{
+        struct mount *m = arg;
+        struct mount_options options;
+        int r;
+
+        mount_options_init(&options, false);
+        r = mount_options_parse(&options, request, false, text);
+        if (r < 0)
+                return r;
+        r = mount_stack_remount(&m->stack, options.flags, text);
+        if (r >= 0)
+                log_info("%s is remounted: %s", m->job->dir, request);
+        return r;
+}
+
+static void start_control(struct mount *m)
+{
+        dev_t dev;
+        int r = is_visible(m, &dev) ? mount_control_start(dev, remount, m, &m->control) : -ENOENT;
+
+        if (r < 0)
+                log_warning("%s cannot be remounted: %s", m->job->dir, err_str(r));
 }
 
 /* ---- called by fuse_serve ------------------------------------------------------------------------- */
@@ -57,6 +87,7 @@ static int on_started(void *arg)
                 return m->root_err;
         if (is_visible(m, &dev))
                 tune_readahead(dev);
+        start_control(m);
         log_info("%s is mounted at %s, transport: %s", job->url, job->dir, transport);
         return job->ready && job->ready(transport, job->arg) != 0 ? -EPIPE : 0;
 }
@@ -168,6 +199,7 @@ static void leave_directory(struct mount *m)
         if (!m->signals && m->stack.store)
                 (void)start_signals(m); /* serving never began, but closing the store may take long */
         mount_signals_ending(m->signals);
+        mount_control_stop(m->control);
         fuse_server_free(m->server);
         m->server = NULL;
         mount_signals_leave(m->signals);

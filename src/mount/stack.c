@@ -81,8 +81,10 @@ static int open_store(struct mount_stack *s, unsigned wait_ms, struct err_text *
         gethostname(host, sizeof(host) - 1);
         snprintf(owner, sizeof(owner), "pid %ld on %s, mounted at %s", (long)getpid(), host, s->job->dir);
         r = kv_open(s->job->url, &opts, &s->bottom, text);
+        s->writable = true;
         if ((r == -EACCES || r == -EROFS) && is_rdonly(s) && takes_lock(s)) {
                 opts.flags = KV_OPEN_RDONLY;
+                s->writable = false;
                 r = kv_open(s->job->url, &opts, &s->bottom, text);
         }
         if (r < 0)
@@ -149,7 +151,7 @@ static int open_layers(struct mount_stack *s, struct err_text *text)
 {
         int r;
 
-        if (s->shared || is_rdonly(s))
+        if (s->shared || !s->writable)
                 return 0;
         r = open_cache(s);
         if (r >= 0)
@@ -163,7 +165,8 @@ static int open_fs(struct mount_stack *s, struct err_text *text)
         const struct fs_open_opts opts = {
                 .session = s->session,
                 .rdonly = is_rdonly(s),
-                .atime = s->job->options.atime,
+                .remountable = s->writable,
+                .atime = mount_flags_atime(s->job->options.flags),
                 .writeback = s->shared ? &writeback : NULL,
         };
         struct err_text why;
@@ -194,6 +197,23 @@ int mount_stack_open(const struct mount_job *job, struct mount_stack *s, struct 
         /* With the lock there is no other mount: registrations are left by shared mounts that died. */
         if (takes_lock(s) && !is_rdonly(s))
                 (void)rec_session_clear_all(s->store);
+        return 0;
+}
+
+int mount_stack_remount(struct mount_stack *s, unsigned long flags, struct err_text *text)
+{
+        struct deadline deadline;
+        int r;
+
+        mount_deadline_begin(s->job, &deadline);
+        r = fs_remount(s->fs, flags & MS_RDONLY, mount_flags_atime(flags));
+        mount_deadline_end(s->job, &deadline);
+        if (r == -EROFS)
+                return err_set(text, EROFS, "%s cannot be written to: it can only be mounted read-only",
+                               s->job->url);
+        if (r < 0)
+                return err_set(text, -r, "%s: not everything could be committed: %s", s->job->url,
+                               err_str(r));
         return 0;
 }
 

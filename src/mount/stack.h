@@ -14,6 +14,7 @@ struct mount_job;
 struct mount_stack {
         const struct mount_job *job;
         bool shared;
+        bool writable;              /* the store is */
         struct kv_store *bottom;    /* the store */
         struct kv_store *store;     /* what the file system uses: BOTTOM, or the top layer over it */
         struct fs_session *session; /* NULL: the store is locked instead */
@@ -24,6 +25,9 @@ struct mount_stack {
  * Errors with TEXT, also by the thread's deadline. In either case mount_stack_commit and mount_stack_close are to
  * be called. */
 int mount_stack_open(const struct mount_job *job, struct mount_stack *ret, struct err_text *text);
+
+/* Changes the file system to what the flags FLAGS (MS_*) say; see fs_remount. Errors with TEXT. */
+int mount_stack_remount(struct mount_stack *s, unsigned long flags, struct err_text *text);
 
 /* Closes the file system, commits what it acknowledged and removes the registration. Negative: not everything could
  * be committed. Then the registration stays; mount_stack_close tries to commit once more. */

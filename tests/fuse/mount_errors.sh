@@ -17,7 +17,7 @@ refused 2 "ashlar: mount: unknown mount option 'nonsense'*" mount_ -o ro,nonsens
 refused 2 "ashlar: mount: mount option 'uid=root': the value must be a number*" \
         mount_ -o uid=root "$STORE" "$MNT"
 refused 2 "ashlar: mount: mount option 'gid=': the value must be a number*" mount_ -o gid= "$STORE" "$MNT"
-refused 2 "ashlar: mount: cannot remount*" mount_ -o remount,ro "$STORE" "$MNT"
+refused 1 "ashlar: $MNT is not a mount point" mount_ -o remount,ro "$STORE" "$MNT"
 refused 2 "ashlar: umount: no DIR given*" umount_
 refused 2 "ashlar: umount: more than one DIR given*" umount_ "$MNT" "$MNT"
 ok mount_ --help

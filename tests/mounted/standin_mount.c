@@ -131,7 +131,7 @@ int main(int argc, char **argv)
                 die("usage", "standin_mount CLUSTER_FILE DIR [-o OPTIONS]");
         snprintf(url, sizeof(url), "fdb:%s?prefix=away", argv[1]);
         job.url = url;
-        mount_options_init(&job.options);
+        mount_options_init(&job.options, false);
         if (argc > 4 && mount_options_parse(&job.options, argv[4], false, &text) < 0)
                 die("options", text.text);
         mount_signals_block(); /* before there are threads */

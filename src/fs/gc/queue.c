@@ -48,6 +48,17 @@ void fs_gc_unlinked(struct fs *fs, uint64_t ino)
                 fs_gc_orphan(fs, ino);
 }
 
+void fs_gc_remounted(struct fs *fs)
+{
+        struct fs_gc *c = fs->gc;
+
+        if (!c)
+                return;
+        LOCK_GUARD(&c->lock);
+        pthread_cond_signal(&c->wake);
+        pthread_cond_broadcast(&c->settled);
+}
+
 void fs_gc_settle(struct fs *fs)
 {
         struct fs_gc *c = fs->gc;
@@ -58,7 +69,7 @@ void fs_gc_settle(struct fs *fs)
         last = c->passes + 2;
         c->hurried++;
         pthread_cond_signal(&c->wake);
-        while (!c->stop && (c->count > 0 || c->scan || c->busy) && c->passes < last)
+        while (!c->stop && !fs->rdonly && (c->count > 0 || c->scan || c->busy) && c->passes < last)
                 lock_wait(&c->lock, &c->settled);
         c->hurried--;
 }

@@ -130,13 +130,13 @@ static void wait_for_work_locked(struct fs_gc *c)
 
 /* ---- the thread --------------------------------------------------------------------------------- */
 
-/* Waits for work and takes it; the queue gets the array of the work before. False: the thread ends. */
+/* Waits for work, and until the file system is writable, and takes it; the queue gets the array of the work before. False: the thread ends. */
 static bool begin_pass(struct fs_gc *c, struct work *w)
 {
         struct work next;
 
         LOCK_GUARD(&c->lock);
-        while (!c->stop && c->count == 0 && !c->scan) {
+        while (!c->stop && ((c->count == 0 && !c->scan) || c->fs->rdonly)) {
                 wait_for_work_locked(c);
                 if (c->count > 0 && !c->scan)
                         delay_locked(c, DELAY_MS);
@@ -176,7 +176,7 @@ static void *collector_main(void *arg)
         while (begin_pass(c, &work)) {
                 int r = collect(c, &work);
 
-                if (r < 0 && !failing && !fs_is_fenced(c->fs))
+                if (r < 0 && r != -EROFS && !failing && !fs_is_fenced(c->fs))
                         log_warning("unlinked files wait to be collected: %s", err_str(r));
                 failing = r < 0;
                 end_pass(c, r);
@@ -230,7 +230,7 @@ void fs_gc_stop(struct fs *fs)
 
         request_stop(c);
         pthread_join(c->thread, NULL);
-        r = fs_is_fenced(fs) ? 0 : collect_all(c, true);
+        r = fs_is_fenced(fs) || fs->rdonly ? 0 : collect_all(c, true);
         if (r < 0)
                 log_warning("unlinked files are left to be collected by the next mount: %s", err_str(r));
         fs->gc = NULL;

@@ -133,6 +133,7 @@ static char *format_options(const struct fuse_mount_opts *opts)
                 { MS_RDONLY, "ro", "rw" },       { MS_NOSUID, ",nosuid", ",suid" },
                 { MS_NODEV, ",nodev", ",dev" },  { MS_NOEXEC, ",noexec", "" },
                 { MS_SYNCHRONOUS, ",sync", "" }, { MS_DIRSYNC, ",dirsync", "" },
+                { MS_NOATIME, ",noatime", "" },
         };
         char *out = NULL;
         size_t size;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/sysmacros.h>
 
 void fuse_mountinfo_clear(struct fuse_mountinfo *m)
@@ -40,6 +41,32 @@ static void unescape(char *s)
         *out = '\0';
 }
 
+/* Flags of the file system, which all its mounts have. */
+#define SUPER_FLAGS (MS_RDONLY | MS_SYNCHRONOUS | MS_DIRSYNC)
+
+static unsigned long parse_flags(const char *options)
+{
+        static const struct {
+                const char *name;
+                unsigned long flag;
+        } flags[] = {
+                { "ro", MS_RDONLY },       { "nosuid", MS_NOSUID },     { "nodev", MS_NODEV },
+                { "noexec", MS_NOEXEC },   { "sync", MS_SYNCHRONOUS },  { "dirsync", MS_DIRSYNC },
+                { "noatime", MS_NOATIME }, { "relatime", MS_RELATIME },
+        };
+        unsigned long found = 0;
+
+        while (*options) {
+                size_t len = strcspn(options, ",");
+
+                for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+                        if (len == strlen(flags[i].name) && memcmp(options, flags[i].name, len) == 0)
+                                found |= flags[i].flag;
+                options += options[len] ? len + 1 : len;
+        }
+        return found & (MS_NOATIME | MS_RELATIME) ? found : found | MS_STRICTATIME;
+}
+
 /* A line is: id, parent, major:minor, root, target, options, any number of tags, "-", type, source, more
  * options. */
 static int parse_line(char *line, struct fuse_mountinfo *ret)
@@ -61,7 +88,7 @@ static int parse_line(char *line, struct fuse_mountinfo *ret)
                 return -EINVAL;
         user = options ? strstr(options, "user_id=") : NULL;
         *ret = (struct fuse_mountinfo){
-                .rdonly = strncmp(word[5], "ro", 2) == 0 && (word[5][2] == ',' || word[5][2] == '\0'),
+                .flags = parse_flags(word[5]) | (options ? parse_flags(options) & SUPER_FLAGS : 0),
                 .owner = user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
                 .dev = makedev(device[0], device[1]),
                 .target = word[4],
@@ -106,7 +133,7 @@ static int match_target(const struct fuse_mountinfo *m, void *arg)
                 return 0;
         fuse_mountinfo_clear(&l->found);
         l->found = (struct fuse_mountinfo){
-                .rdonly = m->rdonly,
+                .flags = m->flags,
                 .owner = m->owner,
                 .dev = m->dev,
                 .target = strdup(m->target),

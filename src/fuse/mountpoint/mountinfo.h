@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 struct fuse_mountinfo {
-        bool rdonly;
+        unsigned long flags;          /* MS_*, as mount(2) takes them */
         unsigned owner;               /* the user who mounted it, if it is FUSE's */
         dev_t dev;                    /* as stat(2) shows it */
         char *target, *type, *source; /* owned */

@@ -69,6 +69,18 @@ int fuse_unmount(const char *dir, bool lazy, struct err_text *text)
         return err_set(text, errno, "cannot unmount %s: %s", dir, err_str(errno));
 }
 
+int fuse_remount(const char *dir, unsigned long flags, struct err_text *text)
+{
+        if (mount(NULL, dir, NULL, MS_REMOUNT | flags, NULL) == 0)
+                return 0;
+        if (errno == EBUSY)
+                return err_set(
+                        text, EBUSY,
+                        "%s is busy: a file is open there for writing ('fuser -vm %s' shows by which process)",
+                        dir, dir);
+        return err_set(text, errno, "cannot remount %s: %s", dir, err_str(errno));
+}
+
 int fuse_unmount_dead(const char *dir)
 {
         /* The descriptor stands for one mount, so that what is seen to be dead is what goes. */

@@ -11,7 +11,8 @@
 
 struct fuse_mount_opts {
         const char *source;  /* what mount(8) and df(1) show as the device: the store's URL */
-        unsigned long flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_SYNCHRONOUS, MS_DIRSYNC */
+        unsigned long flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_SYNCHRONOUS, MS_DIRSYNC,
+                              * MS_RELATIME, MS_NOATIME, MS_STRICTATIME */
         bool allow_other;    /* let in others than the user who mounts */
 };
 
@@ -28,5 +29,9 @@ int fuse_unmount(const char *dir, bool lazy, struct err_text *text);
 /* Unmounts what is mounted at DIR if its server is gone, and nothing else: neither a living mount nor one
  * that takes its place meanwhile. 1: it did; 0: what is there lives; or a negative errno. */
 int fuse_unmount_dead(const char *dir);
+
+/* Gives the mount at DIR the flags FLAGS, all of them; the kernel writes back its dirty pages first. For root. EBUSY
+ * with TEXT: it was to become read-only, and files are open for writing. */
+int fuse_remount(const char *dir, unsigned long flags, struct err_text *text);
 
 #endif
