@@ -4,6 +4,7 @@
 #include "kv/lmdb/version.h"
 
 #include <lmdb.h>
+#include <unistd.h>
 
 static void accepts(int major, int minor, int patch)
 {
@@ -34,13 +35,26 @@ static void test_versions(void **state)
         refuses(1, 9, 24, "LMDB 1.9.24 ");
 }
 
-static void test_library(void **state)
-{
-        int major, minor, patch;
+static int library_patch = MDB_VERSION_PATCH;
 
-        (void)state;
-        mdb_version(&major, &minor, &patch);
-        accepts(major, minor, patch);
+/* Replaces that of the library. */
+char *mdb_version(int *major, int *minor, int *patch)
+{
+        *major = MDB_VERSION_MAJOR;
+        *minor = MDB_VERSION_MINOR;
+        *patch = library_patch;
+        return MDB_VERSION_STRING;
+}
+
+static void test_open(void **state)
+{
+        struct fixture *f = *state;
+
+        library_patch = LMDB_PATCH_MAX + 1;
+        store_open_fails(f, KV_OPEN_CREATE, ENOTSUP, "LMDB 0.9.34 is not supported");
+        assert_int_equal(access(f->path, F_OK), -1); /* nothing was made */
+        library_patch = MDB_VERSION_PATCH;
+        assert_int_equal(kv_close(store_open(f, KV_OPEN_CREATE)), 0);
 }
 
 static void test_sizes(void **state)
@@ -60,7 +74,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_versions),
-                cmocka_unit_test(test_library),
+                TEST(test_open),
                 cmocka_unit_test(test_sizes),
         };
 
