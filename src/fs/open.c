@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening and closing a file system, and what concerns it as a whole. */
+/* Opening and closing a file system. */
 #include "base/cleanup.h"
 #include "fs/data/data.h"
 #include "fs/gc/gc.h"
 #include "fs/inode/inode.h"
 #include "fs/run.h"
-#include "fs/session/session.h"
 #include "fs/writeback/writeback.h"
 #include "record/inode.h"
 #include "record/super.h"
 
-/* What fs_open reads. */
 struct superblock {
-        struct fs *fs;
         struct fmt_meta meta;
-        struct fmt_scratch scratch; /* of the meta */
+        struct fmt_scratch scratch; /* of META */
         struct rec_inode root;
-        const char *what; /* is damaged or cannot be read */
+        const char *what; /* was being read */
 };
 
 static int open_body(struct kv_txn *t, void *arg)
@@ -30,32 +27,31 @@ static int open_body(struct kv_txn *t, void *arg)
                 return r;
         s->what = "root directory";
         r = rec_inode_load(t, FMT_ROOT_INO, REC_INODE_DIR, KV_SNAPSHOT, &s->root);
-        if (r == -ENOENT || (r >= 0 && (!S_ISDIR(s->root.rec.mode) || s->root.rec.nlink == 0)))
-                r = -ERR_CORRUPT;
-        return r;
+        if (r < 0)
+                return r == -ENOENT ? -ERR_CORRUPT : r;
+        return S_ISDIR(s->root.rec.mode) && s->root.rec.nlink > 0 ? 0 : -ERR_CORRUPT;
 }
 
 static void fs_free(struct fs *fs)
 {
         fs_inuse_free(fs->inuse);
         fs_hints_free(fs->hints);
-        pthread_mutex_destroy(&fs->numbers.lock);
-        pthread_mutex_destroy(&fs->reclaim.lock);
+        lock_destroy(&fs->numbers.lock);
+        lock_destroy(&fs->reclaim.lock);
         free(fs);
 }
 
 DEFINE_CLEANUP(struct fs, fs_free);
 
-int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret, struct err_text *text)
+static struct fs *fs_new(struct kv_store *store, const struct fs_open_opts *opts)
 {
         _cleanup_(fs_free_ptr) struct fs *fs = calloc(1, sizeof(*fs));
-        struct superblock s;
-        int r;
+        struct hash_seed seed;
 
         if (!fs)
-                return err_set(text, ENOMEM, "no memory");
-        pthread_mutex_init(&fs->numbers.lock, NULL);
-        pthread_mutex_init(&fs->reclaim.lock, NULL);
+                return NULL;
+        lock_init(&fs->numbers.lock);
+        lock_init(&fs->reclaim.lock);
         fs->store = store;
         fs->limits = kv_limits(store);
         fs->clock = opts->clock ? opts->clock : &clock_system;
@@ -65,15 +61,22 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         fs->session = opts->session;
         fs->shared = opts->session && !fs_session_exclusive(opts->session);
         fs_numbers_init(fs);
-        fs->inuse = fs_inuse_new();
+        if (opts->hash_seed)
+                seed = *opts->hash_seed;
+        else
+                hash_seed_init(&seed);
+        fs->inuse = fs_inuse_new(&seed);
         if (!fs->inuse)
-                return err_set(text, ENOMEM, "no memory");
-        s.fs = fs;
-        r = fs_run_read(fs, open_body, &s);
-        if (r < 0)
-                return rec_super_error(r, &s.meta, s.what, text);
-        fs->block_size = s.meta.block_size;
-        memcpy(fs->uuid, s.meta.uuid, sizeof(fs->uuid));
+                return NULL;
+        if (fs->limits->remote)
+                fs->hints = fs_hints_new(&seed); /* without memory for them only slower */
+        return steal_ptr(fs);
+}
+
+static int start_threads(struct fs *fs, const struct fs_open_opts *opts, struct err_text *text)
+{
+        int r;
+
         if (fs->remountable) {
                 r = fs_gc_start(fs);
                 if (r < 0)
@@ -87,9 +90,26 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
                 }
         }
         if (fs->limits->remote && !opts->no_read_ahead)
-                (void)fs_readahead_start(fs); /* it also works without, slower */
-        if (fs->limits->remote)
-                fs->hints = fs_hints_new(); /* the same */
+                (void)fs_readahead_start(fs); /* without it only slower */
+        return 0;
+}
+
+int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs **ret, struct err_text *text)
+{
+        _cleanup_(fs_free_ptr) struct fs *fs = fs_new(store, opts);
+        struct superblock s;
+        int r;
+
+        if (!fs)
+                return err_set(text, ENOMEM, "no memory");
+        r = fs_run_read(fs, open_body, &s);
+        if (r < 0)
+                return rec_super_error(r, &s.meta, s.what, text);
+        fs->block_size = s.meta.block_size;
+        memcpy(fs->uuid, s.meta.uuid, sizeof(fs->uuid));
+        r = start_threads(fs, opts, text);
+        if (r < 0)
+                return r;
         *ret = steal_ptr(fs);
         return 0;
 }

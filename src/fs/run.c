@@ -6,14 +6,13 @@
 
 /* ---- space in a full store ----------------------------------------------------------------------- */
 
-/* What was deleted is free space only after it was collected and committed, and in some stores (LMDB) only to
- * the transaction after the next one. Applications that delete files and then write expect it at once. */
+/* Deleted data is free space only after it was collected and committed, in some stores (LMDB) only for the
+ * transaction after the next one. Applications that delete files and then write expect it at once. */
 
-/* How long a store in which no room could be made counts as full without trying again, unless something was
- * collected since. */
+/* How long a store in which no space could be made counts as full, unless something was collected since. */
 #define FULL_NS UINT64_C(1000000000)
 
-/* A transaction that changes nothing and must still be written. */
+/* Changes nothing, but is committed. */
 static int empty_body(struct kv_txn *t, void *arg)
 {
         return rec_counter_add(t, FMT_COUNTER_INODES, 0);
@@ -21,38 +20,40 @@ static int empty_body(struct kv_txn *t, void *arg)
 
 static int make_space(struct fs *fs)
 {
-        int r = 0;
-
         fs_gc_settle(fs);
-        for (int i = 0; i < 2 && r >= 0; i++) {
-                r = kv_run(fs->store, KV_WRITE | KV_RESERVE, empty_body, NULL);
-                if (r >= 0)
-                        r = kv_sync(fs->store);
+        for (int i = 0; i < 2; i++) {
+                int r = kv_run(fs->store, KV_WRITE | KV_RESERVE, empty_body, NULL);
+
+                if (r < 0)
+                        return r;
+                r = kv_sync(fs->store);
+                if (r < 0)
+                        return r;
         }
-        return r;
+        return 0;
 }
 
-static bool is_known_full(const struct fs *fs)
+static bool is_known_full_locked(const struct fs *fs)
 {
+        lock_assert_held(&fs->reclaim.lock);
         return fs->clock->monotonic_ns(fs->clock) < fs->reclaim.none_until_ns &&
                fs_gc_generation(fs) == fs->reclaim.none_generation;
 }
 
 static int run_after_reclaim(struct fs *fs, unsigned flags, kv_body body, void *arg)
 {
-        int r = -ENOSPC;
+        int r;
 
-        pthread_mutex_lock(&fs->reclaim.lock);
-        if (!is_known_full(fs)) {
-                r = make_space(fs);
-                if (r >= 0)
-                        r = kv_run(fs->store, KV_WRITE | flags, body, arg);
-                if (r == -ENOSPC) {
-                        fs->reclaim.none_until_ns = fs->clock->monotonic_ns(fs->clock) + FULL_NS;
-                        fs->reclaim.none_generation = fs_gc_generation(fs);
-                }
+        LOCK_GUARD(&fs->reclaim.lock);
+        if (is_known_full_locked(fs))
+                return -ENOSPC;
+        r = make_space(fs);
+        if (r >= 0)
+                r = kv_run(fs->store, KV_WRITE | flags, body, arg);
+        if (r == -ENOSPC) {
+                fs->reclaim.none_until_ns = fs->clock->monotonic_ns(fs->clock) + FULL_NS;
+                fs->reclaim.none_generation = fs_gc_generation(fs);
         }
-        pthread_mutex_unlock(&fs->reclaim.lock);
         return r;
 }
 

@@ -5,7 +5,8 @@
 /* The unit of the figures. It has no other meaning, but programs expect a power of two. */
 #define STATFS_UNIT 4096u
 
-/* Space that a new file takes beside its data: its record, its entry, and their share of the store's pages. */
+/* Space that a new file takes beside its data: its record, its entry, and their share of the store's
+ * pages. */
 #define BYTES_PER_INODE 512u
 
 static int inodes_body(struct kv_txn *t, void *arg)

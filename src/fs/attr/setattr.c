@@ -28,17 +28,15 @@ static int getattr_body(struct kv_txn *t, void *arg)
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret)
 {
         struct getattr g = { .fs = fs, .ino = ino };
+        fs_writeback_mark mark;
         int r;
 
         do {
-                fs_writeback_mark mark = fs_writeback_now(fs);
-
+                mark = fs_writeback_now(fs);
                 r = fs_run_read(fs, getattr_body, &g);
-                if (r >= 0)
-                        r = fs_writeback_attr(fs, mark, &g.attr);
-        } while (r > 0);
-        if (r < 0)
-                return r;
+                if (r < 0)
+                        return r;
+        } while (fs_writeback_attr(fs, mark, &g.attr) != 0);
         *ret = g.attr;
         return 0;
 }
@@ -51,19 +49,19 @@ struct setattr {
         const struct fs_setattr *set;
         struct timespec now;
         struct fs_attr attr;
-        bool trim; /* blocks are left to be cleared */
+        bool trim; /* blocks are still to be cleared */
 };
 
 #define SET_OWNER (FS_SET_UID | FS_SET_GID)
 #define SET_TIMES (FS_SET_ATIME | FS_SET_MTIME | FS_SET_CTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW)
 
-/* Whether file privileges go: when asked to, and with a change of owner as chown(2) says. */
+/* Whether file privileges are removed: on request, and with a change of owner as chown(2) says. */
 static bool kills_priv(const struct fs_setattr *set, const struct rec_inode *inode)
 {
         return (set->set & FS_SET_KILL_PRIV) || ((set->set & SET_OWNER) && !S_ISDIR(inode->rec.mode));
 }
 
-/* Mode and owner. Returns whether anything changed. */
+/* Sets mode and owner. Returns whether anything changed. */
 static bool apply_owner(const struct fs_setattr *set, struct rec_inode *inode)
 {
         struct fmt_inode *rec = &inode->rec;
@@ -119,29 +117,34 @@ static int setattr_body(struct kv_txn *t, void *arg)
         if (set->set & (FS_SET_KILL_PRIV | SET_OWNER))
                 fs_priv_start(t, &priv_read, s->ino);
         r = rec_inode_wait(t, &inode_read, &inode);
-        if (r >= 0 && (set->set & FS_SET_SIZE))
-                r = check_resizable(&inode);
-        if (r >= 0 && kills_priv(set, &inode)) {
-                r = fs_priv_wait_clear(t, &priv_read);
-                touched = touched || r > 0;
-        }
-        if (r >= 0 && (set->set & FS_SET_SIZE)) {
-                changed |= REC_CHANGED_SIZE;
-                r = fs_resize(s->fs, t, &inode, set->size);
-                if (r == FS_TRIM_FIRST)
-                        return r;
-        }
         if (r < 0)
                 return r;
+        r = set->set & FS_SET_SIZE ? check_resizable(&inode) : 0;
+        if (r < 0)
+                return r;
+        if (kills_priv(set, &inode)) {
+                r = fs_priv_wait_clear(t, &priv_read);
+                if (r < 0)
+                        return r;
+                touched = touched || r > 0;
+        }
+        if (set->set & FS_SET_SIZE) {
+                changed |= REC_CHANGED_SIZE;
+                r = fs_resize(s->fs, t, &inode, set->size);
+                if (r < 0 || r == FS_TRIM_FIRST)
+                        return r;
+        }
         if (apply_owner(set, &inode))
                 changed |= REC_CHANGED_OWNER;
         s->trim = (set->set & FS_SET_SIZE) && inode.rec.trim_from != 0;
         if (touched || changed != 0) {
                 apply_times(set, &inode, s->now);
                 r = rec_inode_store(t, &inode, changed);
+                if (r < 0)
+                        return r;
         }
         fs_attr_fill(&inode, &s->attr);
-        return r;
+        return 0;
 }
 
 static bool time_valid(struct timespec t)
@@ -156,8 +159,8 @@ static bool times_valid(const struct fs_setattr *set)
                (!(set->set & FS_SET_CTIME) || time_valid(set->ctime));
 }
 
-/* What was written before comes before. Only cutting would not be right without it; the others would at
- * most find their times changed once more. */
+/* Commits what was written before. A change of size needs that; after other changes a later flush would at
+ * most change the times once more. */
 static int flush_before(struct fs *fs, uint64_t ino, const struct fs_setattr *set)
 {
         if (set->set & FS_SET_SIZE)
@@ -169,7 +172,7 @@ static int flush_before(struct fs *fs, uint64_t ino, const struct fs_setattr *se
 int fs_setattr(struct fs *fs, uint64_t ino, const struct fs_setattr *set, struct fs_attr *ret)
 {
         struct setattr s = { .fs = fs, .ino = ino, .set = set, .now = fs_now(fs) };
-        /* Cutting a file makes room, also in a store that has none. */
+        /* Cutting a file frees space, also in a full store. */
         unsigned flags = set->set & FS_SET_SIZE ? KV_RESERVE : 0;
         fs_writeback_mark mark;
         int r;

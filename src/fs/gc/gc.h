@@ -10,7 +10,7 @@
 /* Starts the collector, which first looks for what earlier mounts left. 0 or a negative errno. */
 int fs_gc_start(struct fs *fs);
 
-/* Wakes the collector after the file system has become read-only, so that it pauses, or writable. */
+/* Wakes the collector after a remount: it pauses while the file system is read-only. */
 void fs_gc_remounted(struct fs *fs);
 
 /* Ends the thread and collects everything that 'g' lists, also inodes that this mount refers to, but not

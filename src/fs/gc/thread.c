@@ -130,7 +130,8 @@ static void wait_for_work_locked(struct fs_gc *c)
 
 /* ---- the thread --------------------------------------------------------------------------------- */
 
-/* Waits for work, and until the file system is writable, and takes it; the queue gets the array of the work before. False: the thread ends. */
+/* Waits for work and until the file system is writable, and takes the work; the queue gets the array of the
+ * work before. False: the thread ends. */
 static bool begin_pass(struct fs_gc *c, struct work *w)
 {
         struct work next;

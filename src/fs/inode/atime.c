@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Access times. What the kernel serves from its caches is not seen here, so they are approximate. */
+/* Access times. They are approximate, because reads that the kernel serves from its caches do not come
+ * here. */
 #include "fs/inode/inode.h"
 #include "fs/run.h"
 #include "record/inode.h"
 
-/* relatime: an access time this old is renewed although nothing changed since. */
+/* relatime: an access time of this age is renewed although nothing changed since. */
 #define STALE_SECONDS (24 * 60 * 60)
 
 bool fs_atime_due(const struct fs *fs, const struct rec_inode *inode, struct timespec now)
@@ -25,7 +26,7 @@ struct atime {
         struct timespec now;
 };
 
-/* The change counter stays: nobody's cache needs to be dropped for an access. */
+/* The change counter stays: an access is no reason to drop caches. */
 static int atime_body(struct kv_txn *t, void *arg)
 {
         struct atime *a = arg;

@@ -2,8 +2,8 @@
 /* Attributes as stat(2) shows them. */
 #include "fs/inode/inode.h"
 
-/* st_blksize: a size of requests that costs little, whatever the blocks are. A power of two, which programs
- * take for granted. */
+/* st_blksize: a size of requests that is efficient with every block size. A power of two, which programs
+ * expect. */
 #define BLKSIZE 65536u
 
 static void record_attr(uint64_t ino, const struct fmt_inode *rec, struct fs_attr *ret)
@@ -16,7 +16,7 @@ static void record_attr(uint64_t ino, const struct fmt_inode *rec, struct fs_att
                 .gid = rec->gid,
                 .rdev = rec->rdev,
                 .size = rec->size,
-                /* Negative while a part of it is still under FMT_ATTR_BLOCKS. */
+                /* Negative while a part of it is under FMT_ATTR_BLOCKS. */
                 .blocks = rec->allocated > INT64_MAX ? 0 : rec->allocated / 512,
                 .blksize = BLKSIZE,
                 .atime = rec->atime,

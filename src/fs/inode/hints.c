@@ -5,22 +5,27 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define HINTS 32768u /* a power of two; 16 bytes each */
+#define HINTS 32768u /* a power of two; 24 bytes each with the type */
 
-/* Each name has one place. The halves of two hints may mix: then the guess is wrong. */
+/* Each name has one place. The halves of two hints may mix, which makes a wrong guess. */
 struct hint {
         _Atomic uint64_t name;  /* hash of directory and name */
         _Atomic uint64_t inode; /* number, and whether it is a directory in the lowest bit; 0: none */
 };
 
 struct fs_hints {
+        struct hash_seed seed;
         struct hint at[HINTS];
         _Atomic uint64_t types[HINTS]; /* as hint.inode */
 };
 
-struct fs_hints *fs_hints_new(void)
+struct fs_hints *fs_hints_new(const struct hash_seed *seed)
 {
-        return calloc(1, sizeof(struct fs_hints));
+        struct fs_hints *h = calloc(1, sizeof(*h));
+
+        if (h)
+                h->seed = *seed;
+        return h;
 }
 
 void fs_hints_free(struct fs_hints *h)
@@ -33,20 +38,16 @@ static uint64_t pack(uint64_t ino, uint32_t type)
         return ino << 1 | S_ISDIR(type);
 }
 
-static size_t type_place(uint64_t ino)
+static size_t type_place(const struct fs_hints *hints, uint64_t ino)
 {
-        return (ino * UINT64_C(0x9e3779b97f4a7c15) >> 32) % HINTS;
+        return hash_bytes(&hints->seed, slice_of(&ino, sizeof(ino))) % HINTS;
 }
 
-/* FNV-1a, and a multiplication that brings the high bits down. */
-static uint64_t hash(uint64_t dir, struct slice name)
+static uint64_t hash(const struct fs_hints *hints, uint64_t dir, struct slice name)
 {
-        uint64_t h = UINT64_C(0xcbf29ce484222325) ^ dir * UINT64_C(0x9e3779b97f4a7c15);
+        const uint64_t both[] = { dir, hash_bytes(&hints->seed, name) };
 
-        for (size_t i = 0; i < name.len; i++)
-                h = (h ^ name.data[i]) * UINT64_C(0x100000001b3);
-        h *= UINT64_C(0x9e3779b97f4a7c15);
-        return h ^ h >> 32;
+        return hash_bytes(&hints->seed, slice_of(both, sizeof(both)));
 }
 
 void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint32_t type)
@@ -56,11 +57,12 @@ void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint3
 
         if (!fs->hints)
                 return;
-        h = hash(dir, name);
+        h = hash(fs->hints, dir, name);
         at = &fs->hints->at[h % HINTS];
         atomic_store_explicit(&at->name, h, memory_order_relaxed);
         atomic_store_explicit(&at->inode, pack(ino, type), memory_order_relaxed);
-        atomic_store_explicit(&fs->hints->types[type_place(ino)], pack(ino, type), memory_order_relaxed);
+        atomic_store_explicit(&fs->hints->types[type_place(fs->hints, ino)], pack(ino, type),
+                              memory_order_relaxed);
 }
 
 enum rec_inode_want fs_hint_want(const struct fs *fs, uint64_t ino)
@@ -70,7 +72,8 @@ enum rec_inode_want fs_hint_want(const struct fs *fs, uint64_t ino)
         if (ino == FMT_ROOT_INO)
                 return REC_INODE_DIR;
         if (fs->hints)
-                packed = atomic_load_explicit(&fs->hints->types[type_place(ino)], memory_order_relaxed);
+                packed = atomic_load_explicit(&fs->hints->types[type_place(fs->hints, ino)],
+                                              memory_order_relaxed);
         if (packed >> 1 != ino)
                 return REC_INODE_ATTR;
         return packed & 1 ? REC_INODE_DIR : REC_INODE_RECORD;
@@ -90,7 +93,7 @@ void fs_guess_start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, uint64_
         const struct hint *at;
 
         if (fs->hints) {
-                h = hash(dir, name);
+                h = hash(fs->hints, dir, name);
                 at = &fs->hints->at[h % HINTS];
                 if (atomic_load_explicit(&at->name, memory_order_relaxed) == h)
                         inode = atomic_load_explicit(&at->inode, memory_order_relaxed);

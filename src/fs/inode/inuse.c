@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define SHARD_BITS 8u
@@ -22,28 +21,30 @@ struct entry {
 };
 
 struct shard {
-        _Alignas(64) pthread_mutex_t lock;
+        _Alignas(64) struct lock lock; /* protects the shard */
+        const struct hash_seed *seed;
         struct entry *slots;
         uint32_t capacity, used;
 };
 
 struct fs_inuse {
+        struct hash_seed seed;
         struct shard shards[SHARDS];
 };
 
 /* Four consecutive numbers share a hash and so a cache line: files made together are used together. */
-static uint64_t hash(uint64_t ino)
+static uint64_t hash(const struct hash_seed *seed, uint64_t ino)
 {
-        uint64_t h = (ino >> 2) * UINT64_C(0x9e3779b97f4a7c15);
+        uint64_t group = ino >> 2;
 
-        h ^= h >> 32;
-        return h * UINT64_C(0xd6e8feb86659fd93);
+        return hash_bytes(seed, slice_of(&group, sizeof(group)));
 }
 
-/* Where INO would like to be. The hash's upper bits chose the shard, the lower ones choose the slot. */
+/* The slot at which the search for INO begins. The upper bits of the hash choose the shard, the lower ones
+ * the slot. */
 static uint32_t home(const struct shard *s, uint64_t ino)
 {
-        uint32_t base = (uint32_t)(((hash(ino) & UINT32_MAX) * s->capacity) >> 32);
+        uint32_t base = (uint32_t)(((hash(s->seed, ino) & UINT32_MAX) * s->capacity) >> 32);
 
         return (base + (uint32_t)(ino & 3)) % s->capacity;
 }
@@ -63,10 +64,22 @@ static uint32_t find(const struct shard *s, uint64_t ino)
         return i;
 }
 
-static int resize(struct shard *s, uint32_t capacity)
+static struct entry *find_existing_locked(struct shard *s, uint64_t ino)
 {
-        struct shard bigger = { .capacity = capacity, .used = s->used };
+        struct entry *e;
 
+        lock_assert_held(&s->lock);
+        if (s->used == 0)
+                return NULL;
+        e = &s->slots[find(s, ino)];
+        return e->ino != 0 ? e : NULL;
+}
+
+static int resize_locked(struct shard *s, uint32_t capacity)
+{
+        struct shard bigger = { .seed = s->seed, .capacity = capacity };
+
+        lock_assert_held(&s->lock);
         bigger.slots = calloc(capacity, sizeof(*bigger.slots));
         if (!bigger.slots)
                 return -ENOMEM;
@@ -79,17 +92,20 @@ static int resize(struct shard *s, uint32_t capacity)
         return 0;
 }
 
-/* Room for one more: at most four fifths full, and growing by a quarter, so that little memory is idle. */
-static int make_room(struct shard *s)
+/* Makes a free slot: at most four fifths are used, and the table grows by a quarter, so that little memory is
+ * idle. */
+static int reserve_locked(struct shard *s)
 {
+        lock_assert_held(&s->lock);
         if (s->used + 1 <= s->capacity / 5 * 4)
                 return 0;
-        return resize(s, s->capacity == 0 ? SLOTS_MIN : s->capacity + s->capacity / 4);
+        return resize_locked(s, s->capacity == 0 ? SLOTS_MIN : s->capacity + s->capacity / 4);
 }
 
-/* Frees slot I and moves back those behind it that it kept from their home. */
-static void remove_at(struct shard *s, uint32_t i)
+/* Frees slot I and moves entries behind it closer to their home. */
+static void remove_locked(struct shard *s, uint32_t i)
 {
+        lock_assert_held(&s->lock);
         for (uint32_t j = next(s, i); s->slots[j].ino != 0; j = next(s, j)) {
                 uint32_t h = home(s, s->slots[j].ino);
 
@@ -101,30 +117,28 @@ static void remove_at(struct shard *s, uint32_t i)
         }
         s->slots[i].ino = 0;
         s->used--;
-        /* Give memory back, with distance to the size at which it would grow again. If there is none to do
-         * it with, the table stays as it is. */
+        /* Shrinks well below the size at which it would grow again. Without memory for that it stays as it
+         * is. */
         if (s->capacity > SLOTS_MIN * 4 && s->used < s->capacity / 4)
-                (void)resize(s, s->capacity / 2);
+                (void)resize_locked(s, s->capacity / 2);
 }
 
-static struct shard *lock_shard(struct fs_inuse *u, uint64_t ino)
+static struct shard *shard_of(struct fs_inuse *u, uint64_t ino)
 {
-        struct shard *s = &u->shards[hash(ino) >> (64 - SHARD_BITS)];
-
         assert(ino != 0);
-        pthread_mutex_lock(&s->lock);
-        return s;
+        return &u->shards[hash(&u->seed, ino) >> (64 - SHARD_BITS)];
 }
 
-struct fs_inuse *fs_inuse_new(void)
+struct fs_inuse *fs_inuse_new(const struct hash_seed *seed)
 {
         struct fs_inuse *u = aligned_alloc(64, sizeof(*u));
 
         if (!u)
                 return NULL;
+        u->seed = *seed;
         for (unsigned i = 0; i < SHARDS; i++) {
-                u->shards[i] = (struct shard){ .slots = NULL };
-                pthread_mutex_init(&u->shards[i].lock, NULL);
+                u->shards[i] = (struct shard){ .seed = &u->seed };
+                lock_init(&u->shards[i].lock);
         }
         return u;
 }
@@ -134,7 +148,7 @@ void fs_inuse_free(struct fs_inuse *u)
         if (!u)
                 return;
         for (unsigned i = 0; i < SHARDS; i++) {
-                pthread_mutex_destroy(&u->shards[i].lock);
+                lock_destroy(&u->shards[i].lock);
                 free(u->shards[i].slots);
         }
         free(u);
@@ -142,84 +156,73 @@ void fs_inuse_free(struct fs_inuse *u)
 
 int fs_inuse_add(struct fs_inuse *u, uint64_t ino)
 {
-        struct shard *s = lock_shard(u, ino);
-        int r = make_room(s);
+        struct shard *s = shard_of(u, ino);
+        struct entry *e;
+        int r;
 
-        if (r == 0) {
-                struct entry *e = &s->slots[find(s, ino)];
-
-                if (e->ino == 0) {
-                        *e = (struct entry){ .ino = ino };
-                        s->used++;
-                }
-                e->refs++;
+        LOCK_GUARD(&s->lock);
+        r = reserve_locked(s);
+        if (r < 0)
+                return r;
+        e = &s->slots[find(s, ino)];
+        if (e->ino == 0) {
+                *e = (struct entry){ .ino = ino };
+                s->used++;
         }
-        pthread_mutex_unlock(&s->lock);
-        return r;
+        e->refs++;
+        return 0;
 }
 
 bool fs_inuse_drop(struct fs_inuse *u, uint64_t ino, uint64_t n)
 {
-        struct shard *s = lock_shard(u, ino);
-        bool last_of_orphan = false;
+        struct shard *s = shard_of(u, ino);
+        struct entry *e;
+        uint64_t refs;
+        bool orphan;
 
-        if (s->used > 0) {
-                uint32_t i = find(s, ino);
-                struct entry *e = &s->slots[i];
-
-                if (e->ino != 0) {
-                        uint64_t refs = e->refs & ~MARKS;
-
-                        e->refs -= n < refs ? n : refs;
-                        if ((e->refs & ~MARKS) == 0) {
-                                last_of_orphan = e->refs & ORPHAN;
-                                remove_at(s, i);
-                        }
-                }
+        LOCK_GUARD(&s->lock);
+        e = find_existing_locked(s, ino);
+        if (!e)
+                return false;
+        refs = e->refs & ~MARKS;
+        if (n < refs) {
+                e->refs -= n;
+                return false;
         }
-        pthread_mutex_unlock(&s->lock);
-        return last_of_orphan;
+        orphan = e->refs & ORPHAN;
+        remove_locked(s, (uint32_t)(e - s->slots));
+        return orphan;
 }
 
 bool fs_inuse_orphan(struct fs_inuse *u, uint64_t ino)
 {
-        struct shard *s = lock_shard(u, ino);
-        bool found = false;
+        struct shard *s = shard_of(u, ino);
+        struct entry *e;
 
-        if (s->used > 0) {
-                struct entry *e = &s->slots[find(s, ino)];
-
-                found = e->ino != 0;
-                if (found)
-                        e->refs |= ORPHAN;
-        }
-        pthread_mutex_unlock(&s->lock);
-        return found;
+        LOCK_GUARD(&s->lock);
+        e = find_existing_locked(s, ino);
+        if (e)
+                e->refs |= ORPHAN;
+        return e != NULL;
 }
 
 void fs_inuse_set_nameless(struct fs_inuse *u, uint64_t ino, bool nameless)
 {
-        struct shard *s = lock_shard(u, ino);
+        struct shard *s = shard_of(u, ino);
+        struct entry *e;
 
-        if (s->used > 0) {
-                struct entry *e = &s->slots[find(s, ino)];
-
-                if (e->ino != 0)
-                        e->refs = nameless ? e->refs | NAMELESS : e->refs & ~NAMELESS;
-        }
-        pthread_mutex_unlock(&s->lock);
+        LOCK_GUARD(&s->lock);
+        e = find_existing_locked(s, ino);
+        if (e)
+                e->refs = nameless ? e->refs | NAMELESS : e->refs & ~NAMELESS;
 }
 
 bool fs_inuse_is_nameless(struct fs_inuse *u, uint64_t ino)
 {
-        struct shard *s = lock_shard(u, ino);
-        bool nameless = false;
+        struct shard *s = shard_of(u, ino);
+        const struct entry *e;
 
-        if (s->used > 0) {
-                const struct entry *e = &s->slots[find(s, ino)];
-
-                nameless = e->ino != 0 && (e->refs & NAMELESS);
-        }
-        pthread_mutex_unlock(&s->lock);
-        return nameless;
+        LOCK_GUARD(&s->lock);
+        e = find_existing_locked(s, ino);
+        return e && (e->refs & NAMELESS);
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Inode numbers: taken from the store in ranges, so that a create costs no transaction for its number.
- * Those that a mount took and did not use are lost; none is ever used twice.
+/* Inode numbers: taken from the store in ranges, so that a create needs no transaction for its number.
+ * Numbers that a mount took and did not use are lost; none is used twice.
  *
- * On a local store the ranges are small and the numbers dense. On a cluster they decide which server keeps
- * an inode and its blocks: each mount has a range so large that it hardly needs another one, far from
- * those of others, and hands it out from several places in turn, so that what one mount makes in a row
- * goes to several servers as soon as the cluster has split the range. */
+ * On a local store the ranges are small and the numbers dense. On a cluster they decide which server keeps an
+ * inode and its blocks: a mount's range is so large that it hardly ever needs another one, far from those of
+ * other mounts, and is used from several places in turn, so that files made in a row go to several servers
+ * once the cluster has split the range. */
 #include "fs/inode/inode.h"
 #include "fs/run.h"
 #include "record/counter.h"
 
-#define LANES_REMOTE 16u
+#define LANES_REMOTE 16u /* places of a range that are used in turn */
 
 struct taken {
         uint64_t first, end;
@@ -33,33 +33,42 @@ void fs_numbers_init(struct fs *fs)
         fs->numbers.count = end - fs->numbers.first;
 }
 
+/* The Nth number of the range. */
 static uint64_t nth(const struct fs *fs, uint64_t n)
 {
         uint64_t lanes = fs->limits->remote ? LANES_REMOTE : 1, length = fs->numbers.count / lanes;
 
-        /* What does not divide comes at the end. */
+        /* The remainder of the division comes last. */
         return fs->numbers.first + (n < length * lanes ? n % lanes * length + n / lanes : n);
+}
+
+static int refill_locked(struct fs *fs)
+{
+        struct fs_numbers *n = &fs->numbers;
+        struct taken taken;
+        int r;
+
+        lock_assert_held(&n->lock);
+        r = fs_run_write(fs, 0, take_body, &taken);
+        if (r < 0)
+                return r;
+        n->first = taken.first;
+        n->count = taken.end - taken.first;
+        n->used = 0;
+        return 0;
 }
 
 int fs_number_take(struct fs *fs, uint64_t *ret)
 {
         struct fs_numbers *n = &fs->numbers;
-        struct taken taken;
-        int r = 0;
 
-        pthread_mutex_lock(&n->lock);
+        LOCK_GUARD(&n->lock);
         if (n->used == n->count) {
-                r = fs_run_write(fs, 0, take_body, &taken);
-                if (r >= 0) {
-                        n->first = taken.first;
-                        n->count = taken.end - taken.first;
-                        n->used = 0;
-                }
+                int r = refill_locked(fs);
+
+                if (r < 0)
+                        return r;
         }
-        if (r >= 0) {
-                *ret = nth(fs, n->used++);
-                r = 0;
-        }
-        pthread_mutex_unlock(&n->lock);
-        return r;
+        *ret = nth(fs, n->used++);
+        return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking privileges away, as Linux' file_remove_privs does. */
+/* Removing privileges, as Linux' file_remove_privs does. */
 #include "fs/inode/inode.h"
 
 #define CAPABILITY "security.capability"

@@ -15,12 +15,12 @@ struct create {
         uint64_t dir;
         struct slice name;
         uint64_t ino;
-        const struct fmt_inode *wanted; /* as the caller asked for it */
+        const struct fmt_inode *wanted; /* before inherit() */
         struct fmt_inode rec;           /* as it was made */
 };
 
-/* Linux' inode_init_owner: a directory with setgid gives its group to what is made in it, and the bit to
- * directories. */
+/* As Linux' inode_init_owner: new inodes in a directory with setgid get its group, and new directories the
+ * bit. */
 static void inherit(struct fmt_inode *rec, const struct fmt_inode *parent)
 {
         if (!(parent->mode & S_ISGID))
@@ -53,14 +53,16 @@ static int create_body(struct kv_txn *t, void *arg)
         c->rec = *c->wanted;
         inherit(&c->rec, &parent.rec);
         r = rec_dirent_set(t, c->dir, c->name, c->ino, c->rec.mode);
-        if (r >= 0)
-                r = rec_inode_store_new(t, c->ino, &c->rec);
-        if (r >= 0)
-                r = rec_counter_add(t, FMT_COUNTER_INODES, 1);
+        if (r < 0)
+                return r;
+        r = rec_inode_store_new(t, c->ino, &c->rec);
+        if (r < 0)
+                return r;
+        r = rec_counter_add(t, FMT_COUNTER_INODES, 1);
         return r < 0 ? r : rec_dir_touch(t, c->dir, c->rec.btime, S_ISDIR(c->rec.mode) ? 1 : 0);
 }
 
-/* The same without a name: the inode is garbage from the beginning, kept by the reference to it. */
+/* Makes an inode without a name. It is listed as garbage from the beginning; the reference to it keeps it. */
 static int tmpfile_body(struct kv_txn *t, void *arg)
 {
         struct create *c = arg;
@@ -75,19 +77,21 @@ static int tmpfile_body(struct kv_txn *t, void *arg)
                 return r;
         rec_epoch_start(t, &epoch_read);
         r = rec_parent_wait(t, &parent_read, &parent);
-        if (r >= 0)
-                r = rec_epoch_wait(t, &epoch_read, &epoch);
+        if (r < 0)
+                return r;
+        r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r < 0)
                 return r;
         c->rec = *c->wanted;
         inherit(&c->rec, &parent.rec);
         r = rec_inode_store_new(t, c->ino, &c->rec);
-        if (r >= 0)
-                r = rec_garbage_set(t, c->ino, epoch);
+        if (r < 0)
+                return r;
+        r = rec_garbage_set(t, c->ino, epoch);
         return r < 0 ? r : rec_counter_add(t, FMT_COUNTER_INODES, 1);
 }
 
-/* Makes the inode that REC describes but for owner, times and links. NAME empty: without one. */
+/* Makes the inode REC; owner, times and links are filled in here. NAME empty: an inode without a name. */
 static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct slice name,
                   struct fmt_inode *rec, struct fs_attr *ret)
 {
@@ -105,7 +109,7 @@ static int create(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struc
         r = fs_number_take(fs, &c.ino);
         if (r < 0)
                 return r;
-        /* Before anybody can unlink it. */
+        /* Before another thread can unlink it. */
         r = fs_inuse_add(fs->inuse, c.ino);
         if (r < 0)
                 return r;

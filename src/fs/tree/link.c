@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Names that come and go on inodes that exist: link, unlink, rmdir. */
-#include "fs/run.h"
-#include "fs/tree/internal.h"
-#include "record/dirent.h"
-#include "record/garbage.h"
-#include "record/inode.h"
-
+/* Adding and removing names of existing inodes: link, unlink, rmdir. */
 #include "fs/gc/gc.h"
 #include "fs/inode/inode.h"
+#include "fs/run.h"
+#include "fs/tree/internal.h"
 #include "fs/writeback/writeback.h"
+#include "record/dirent.h"
+#include "record/garbage.h"
 
 /* ---- link --------------------------------------------------------------------------------------- */
 
@@ -21,8 +19,8 @@ struct link {
         struct fs_attr attr;
 };
 
-/* A file without a name gets its first: it is no garbage any more, unless blocks are left to be trimmed.
- * Whoever names it holds a reference, so it is not being collected. */
+/* Takes a file that gets its first name from the garbage, unless blocks are left to be trimmed. The caller's
+ * reference keeps it from being collected. */
 static int revive(struct kv_txn *t, const struct rec_inode *inode)
 {
         return inode->rec.trim_from != 0 ? 0 : rec_garbage_clear(t, inode->ino);
@@ -65,8 +63,9 @@ static int link_body(struct kv_txn *t, void *arg)
         inode.rec.ctime = l->now;
         fs_attr_fill(&inode, &l->attr);
         r = rec_inode_store(t, &inode, REC_CHANGED_EXIST);
-        if (r >= 0)
-                r = rec_dirent_set(t, l->dir, l->name, l->ino, inode.rec.mode);
+        if (r < 0)
+                return r;
+        r = rec_dirent_set(t, l->dir, l->name, l->ino, inode.rec.mode);
         return r < 0 ? r : rec_dir_touch(t, l->dir, l->now, 0);
 }
 
@@ -76,8 +75,9 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
         fs_writeback_mark mark = fs_writeback_now(fs);
         int r = fs->rdonly ? -EROFS : fs_name_check(name);
 
-        if (r >= 0)
-                r = fs_inuse_add(fs->inuse, ino);
+        if (r < 0)
+                return r;
+        r = fs_inuse_add(fs->inuse, ino);
         if (r < 0)
                 return r;
         l.nameless = fs_inuse_is_nameless(fs->inuse, ino);
@@ -92,7 +92,7 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
         if (fs_writeback_attr(fs, mark, &l.attr) != 0) {
                 r = fs_getattr(fs, ino, ret);
                 if (r < 0)
-                        fs_forget(fs, ino, 1); /* the caller got nothing to give back */
+                        fs_forget(fs, ino, 1); /* the caller gets no attributes, so no reference either */
                 return r;
         }
         *ret = l.attr;
@@ -103,13 +103,15 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct
 
 int fs_link_drop(struct kv_txn *t, struct rec_inode *inode, uint64_t epoch, struct timespec now)
 {
-        int r = 0;
-
         inode->rec.nlink = S_ISDIR(inode->rec.mode) ? 0 : inode->rec.nlink - 1;
         inode->rec.ctime = now;
-        if (inode->rec.nlink == 0)
-                r = rec_garbage_set(t, inode->ino, epoch);
-        return r < 0 ? r : rec_inode_store(t, inode, REC_CHANGED_EXIST);
+        if (inode->rec.nlink == 0) {
+                int r = rec_garbage_set(t, inode->ino, epoch);
+
+                if (r < 0)
+                        return r;
+        }
+        return rec_inode_store(t, inode, REC_CHANGED_EXIST);
 }
 
 struct unlink {
@@ -132,7 +134,7 @@ static int unlink_body(struct kv_txn *t, void *arg)
         uint64_t epoch;
         int r;
 
-        /* The entry exists, so its directory does: rmdir would conflict with the entry. */
+        /* While the entry exists, so does its directory: rmdir would conflict with the entry. */
         rec_dirent_start(t, &dirent_read, u->dir, u->name);
         fs_guess_start(u->fs, t, &guess, u->dir, u->name, false, 0);
         rec_epoch_start(t, &epoch_read);
@@ -147,16 +149,19 @@ static int unlink_body(struct kv_txn *t, void *arg)
                 return -ERR_CORRUPT;
         fs_guess_settle(u->fs, t, &guess, &d);
         r = rec_epoch_wait(t, &epoch_read, &epoch);
-        if (r >= 0)
-                r = fs_guess_wait(t, &guess, &d, &inode);
-        if (r >= 0 && u->directory)
-                r = rec_dir_check_empty(t, d.ino);
+        if (r < 0)
+                return r;
+        r = fs_guess_wait(t, &guess, &d, &inode);
+        if (r < 0)
+                return r;
+        r = u->directory ? rec_dir_check_empty(t, d.ino) : 0;
         if (r < 0)
                 return r;
 
         r = rec_dirent_clear(t, u->dir, u->name);
-        if (r >= 0)
-                r = fs_link_drop(t, &inode, epoch, u->now);
+        if (r < 0)
+                return r;
+        r = fs_link_drop(t, &inode, epoch, u->now);
         u->orphan = inode.rec.nlink == 0 ? d.ino : 0;
         return r < 0 ? r : rec_dir_touch(t, u->dir, u->now, u->directory ? -1 : 0);
 }
@@ -166,8 +171,9 @@ static int unlink_or_rmdir(struct fs *fs, uint64_t dir, struct slice name, bool 
         struct unlink u = { .fs = fs, .dir = dir, .name = name, .directory = directory, .now = fs_now(fs) };
         int r = fs->rdonly ? -EROFS : fs_name_check(name);
 
-        if (r >= 0)
-                r = fs_run_write(fs, KV_RESERVE, unlink_body, &u);
+        if (r < 0)
+                return r;
+        r = fs_run_write(fs, KV_RESERVE, unlink_body, &u);
         if (r < 0)
                 return r;
         if (u.orphan != 0)

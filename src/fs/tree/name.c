@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Directory entries, lookup, and the parent of a directory. */
+/* Names: which are valid, lookup, and the parent of a directory. */
 #include "fs/gc/gc.h"
 #include "fs/inode/inode.h"
 #include "fs/run.h"
 #include "fs/tree/internal.h"
 #include "fs/writeback/writeback.h"
 #include "record/dirent.h"
-#include "record/inode.h"
 
 static bool is_dot(struct slice name)
 {
@@ -37,18 +36,20 @@ struct lookup {
         struct fs_attr attr;
 };
 
-/* "." and "..": an inode by its number, as NFS servers ask for it, and the way up from there. */
+/* "." and "..": NFS servers look up an inode by its number, and the way up from there. */
 static int lookup_dots(struct kv_txn *t, struct lookup *l, struct rec_inode *inode)
 {
         int r = rec_inode_load(t, l->dir, REC_INODE_ATTR, KV_SNAPSHOT, inode);
 
-        if (r >= 0 && is_dot_dot(l->name)) {
+        if (r < 0)
+                return r;
+        if (is_dot_dot(l->name)) {
                 if (!S_ISDIR(inode->rec.mode))
                         return -ENOTDIR;
                 r = rec_inode_load(t, inode->rec.parent, REC_INODE_DIR, KV_SNAPSHOT, inode);
+                if (r < 0)
+                        return r;
         }
-        if (r < 0)
-                return r;
         return inode->rec.nlink == 0 ? -ENOENT : 0;
 }
 
@@ -63,7 +64,7 @@ static int lookup_name(struct kv_txn *t, struct lookup *l, struct rec_inode *ino
 
         rec_dirent_start(t, &dirent, l->dir, l->name);
         fs_guess_start(l->fs, t, &guess, l->dir, l->name, true, KV_SNAPSHOT);
-        /* The directory only matters where there is no entry, which is worth a read but not a round. */
+        /* The directory only matters if there is no entry: that justifies a read, but not a round trip. */
         is_dir = fs_hint_want(l->fs, l->dir) == REC_INODE_DIR;
         ahead = l->fs->limits->remote && !guess.made && !is_dir;
         if (ahead)
@@ -91,9 +92,9 @@ static int lookup_body(struct kv_txn *t, void *arg)
         return r;
 }
 
-/* The reference must be taken before the read that finds the inode alive, or it could be unlinked and
- * collected in between. The number is not known before, so read first, and read again if the collector has
- * looked at the table since the read began. */
+/* The reference must be taken before the read that finds the inode, or the inode could be unlinked and
+ * collected in between. But the number is only known after a read: so this reads first, and reads again if
+ * the collector has looked at the table of references since the read began. */
 int fs_lookup(struct fs *fs, uint64_t dir, struct slice name, struct fs_attr *ret)
 {
         struct lookup l = { .fs = fs, .dir = dir, .name = name };

@@ -6,7 +6,6 @@
 #include "fs/tree/internal.h"
 #include "record/dirent.h"
 #include "record/garbage.h"
-#include "record/inode.h"
 
 #include <linux/fs.h>
 
@@ -19,7 +18,7 @@ struct rename {
         uint64_t orphan; /* the inode that lost its last name; 0: none */
 };
 
-/* What a rename is about, as read. */
+/* Both names of a rename, as they were read. */
 struct ends {
         struct fmt_dirent source_entry, target_entry;
         struct fs_guess source_guess, target_guess;
@@ -28,9 +27,9 @@ struct ends {
         uint64_t epoch;
 };
 
-/* EINVAL if the way up from DIR leads through INO. Each step is read with conflict, so that two renames
- * cannot make a loop together. In a damaged store the way may be a loop already: Brent's algorithm finds
- * it. */
+/* EINVAL if INO lies on the way from DIR up to the root. Each step is read with conflict, so that two
+ * renames cannot make a loop together. In a damaged store there may be a loop already, which Brent's
+ * algorithm finds. */
 static int check_not_below(struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t dir)
 {
         uint64_t marked = 0, steps = 0, power = 1;
@@ -72,15 +71,15 @@ static int read_entries(struct kv_txn *t, struct rename *n, struct ends *e)
         fs_guess_start(n->fs, t, &e->source_guess, n->dir, n->name, false, 0);
         fs_guess_start(n->fs, t, &e->target_guess, n->new_dir, n->new_name, false, 0);
         rec_epoch_start(t, &epoch_read);
-        /* A directory that holds an entry exists, so only another one needs a look. */
+        /* A directory that has an entry exists, so only another one has to be read. */
         if (n->new_dir != n->dir) {
                 r = rec_parent_start(t, &parent_read, n->new_dir);
                 if (r < 0)
                         return r;
+                r = rec_parent_wait(t, &parent_read, &parent);
+                if (r < 0)
+                        return r;
         }
-        r = n->new_dir == n->dir ? 0 : rec_parent_wait(t, &parent_read, &parent);
-        if (r < 0)
-                return r;
         r = rec_dirent_wait(t, &source_read, &e->source_entry);
         if (r < 0)
                 return r == -ENOENT ? rec_dirent_missing(t, n->dir) : r;
@@ -101,9 +100,9 @@ static int read_inodes(struct kv_txn *t, struct rename *n, struct ends *e)
         if (e->has_target)
                 fs_guess_settle(n->fs, t, &e->target_guess, &e->target_entry);
         r = fs_guess_wait(t, &e->source_guess, &e->source_entry, &e->source);
-        if (r >= 0 && e->has_target)
-                r = fs_guess_wait(t, &e->target_guess, &e->target_entry, &e->target);
-        return r;
+        if (r < 0 || !e->has_target)
+                return r;
+        return fs_guess_wait(t, &e->target_guess, &e->target_entry, &e->target);
 }
 
 static bool source_is_dir(const struct ends *e)
@@ -116,36 +115,45 @@ static bool target_is_dir(const struct ends *e)
         return e->has_target && S_ISDIR(e->target_entry.type);
 }
 
-/* Whether the tree and the kinds of both ends allow it. */
-static int check(struct kv_txn *t, struct rename *n, struct ends *e)
+/* Whether neither directory would become its own ancestor. */
+static int check_tree(struct kv_txn *t, struct rename *n, struct ends *e)
 {
-        bool exchange = n->flags & RENAME_EXCHANGE;
         int r = 0;
 
-        if (source_is_dir(e) && n->new_dir != n->dir)
+        if (n->new_dir == n->dir)
+                return 0;
+        if (source_is_dir(e))
                 r = check_not_below(n->fs, t, e->source.ino, n->new_dir);
-        if (r >= 0 && exchange && target_is_dir(e) && n->new_dir != n->dir)
-                r = check_not_below(n->fs, t, e->target.ino, n->dir);
-        if (r < 0 || exchange || !e->has_target)
+        if (r < 0 || !(n->flags & RENAME_EXCHANGE) || !target_is_dir(e))
                 return r;
+        return check_not_below(n->fs, t, e->target.ino, n->dir);
+}
+
+/* Whether the source may replace the target. */
+static int check_types(struct kv_txn *t, struct rename *n, struct ends *e)
+{
+        if ((n->flags & RENAME_EXCHANGE) || !e->has_target)
+                return 0;
         if (source_is_dir(e) != target_is_dir(e))
                 return target_is_dir(e) ? -EISDIR : -ENOTDIR;
         return target_is_dir(e) ? rec_dir_check_empty(t, e->target.ino) : 0;
 }
 
-/* Gives INODE its new place. */
+/* Makes DIR/NAME a name of INODE. */
 static int move(struct kv_txn *t, struct rec_inode *inode, uint64_t dir, struct slice name,
                 struct timespec now)
 {
         int r = rec_dirent_set(t, dir, name, inode->ino, inode->rec.mode);
 
+        if (r < 0)
+                return r;
         inode->rec.ctime = now;
         if (S_ISDIR(inode->rec.mode))
                 inode->rec.parent = dir;
-        return r < 0 ? r : rec_inode_store(t, inode, 0);
+        return rec_inode_store(t, inode, 0);
 }
 
-/* SUBDIRS_*: by how much the directories in each of them change. */
+/* SUBDIRS_*: the changes of the numbers of directories in them. */
 static int touch_parents(struct kv_txn *t, struct rename *n, int subdirs_old, int subdirs_new)
 {
         int r;
@@ -161,8 +169,9 @@ static int exchange(struct kv_txn *t, struct rename *n, struct ends *e)
         int subdirs_new = source_is_dir(e) - target_is_dir(e);
         int r = move(t, &e->source, n->new_dir, n->new_name, n->now);
 
-        if (r >= 0)
-                r = move(t, &e->target, n->dir, n->name, n->now);
+        if (r < 0)
+                return r;
+        r = move(t, &e->target, n->dir, n->name, n->now);
         return r < 0 ? r : touch_parents(t, n, -subdirs_new, subdirs_new);
 }
 
@@ -170,13 +179,18 @@ static int replace(struct kv_txn *t, struct rename *n, struct ends *e)
 {
         int r = rec_dirent_clear(t, n->dir, n->name);
 
-        if (r >= 0)
-                r = move(t, &e->source, n->new_dir, n->new_name, n->now);
-        if (r >= 0 && e->has_target) {
+        if (r < 0)
+                return r;
+        r = move(t, &e->source, n->new_dir, n->new_name, n->now);
+        if (r < 0)
+                return r;
+        if (e->has_target) {
                 r = fs_link_drop(t, &e->target, e->epoch, n->now);
+                if (r < 0)
+                        return r;
                 n->orphan = e->target.rec.nlink == 0 ? e->target.ino : 0;
         }
-        return r < 0 ? r : touch_parents(t, n, -source_is_dir(e), source_is_dir(e) - target_is_dir(e));
+        return touch_parents(t, n, -source_is_dir(e), source_is_dir(e) - target_is_dir(e));
 }
 
 static int rename_body(struct kv_txn *t, void *arg)
@@ -193,12 +207,16 @@ static int rename_body(struct kv_txn *t, void *arg)
                 return -EEXIST;
         if (!e.has_target && (n->flags & RENAME_EXCHANGE))
                 return -ENOENT;
-        /* Two names of one file: POSIX wants both to stay. */
+        /* Two names of one file: POSIX keeps both. */
         if (e.has_target && e.source_entry.ino == e.target_entry.ino)
                 return 0;
         r = read_inodes(t, n, &e);
-        if (r >= 0)
-                r = check(t, n, &e);
+        if (r < 0)
+                return r;
+        r = check_tree(t, n, &e);
+        if (r < 0)
+                return r;
+        r = check_types(t, n, &e);
         if (r < 0)
                 return r;
         return n->flags & RENAME_EXCHANGE ? exchange(t, n, &e) : replace(t, n, &e);
@@ -219,11 +237,15 @@ int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, 
         if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
             flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
                 return -EINVAL;
-        r = fs->rdonly ? -EROFS : fs_name_check(name);
-        if (r >= 0)
-                r = fs_name_check(new_name);
-        if (r >= 0)
-                r = fs_run_write(fs, 0, rename_body, &n);
+        if (fs->rdonly)
+                return -EROFS;
+        r = fs_name_check(name);
+        if (r < 0)
+                return r;
+        r = fs_name_check(new_name);
+        if (r < 0)
+                return r;
+        r = fs_run_write(fs, 0, rename_body, &n);
         if (r < 0)
                 return r;
         if (n.orphan != 0)
