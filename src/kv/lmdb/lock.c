@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Which processes may open the store: locks on bytes of a file, "ashlar.lock", whose text names the owner.
+/* Which processes may open the store: locks on bytes of a file, "ashlar.lock", whose text names the writers.
  *
  * They are open file description locks (fcntl(2), F_OFD_SETLK): they end with the process, closing another
  * descriptor of the file does not release them, and they conflict within a process, too.
  *
  *   byte 0               exclusive owner: write lock; shared users: read locks
  *   byte 1               write lock while data.mdb is made
+ *   byte 2               write lock while the text is changed
  *   WRITERS + Unix pid   write lock of each process that may write
  *   PROCESSES + Unix pid write lock of each process that uses LMDB's lock file
  *
@@ -19,6 +20,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,12 +29,17 @@
 
 #define BYTE_OWNER  0
 #define BYTE_CREATE 1
+#define BYTE_NAMES  2
 #define WRITERS     (INT64_C(1) << 32)
 #define WRITERS_LEN (INT64_C(1) << 32)
 #define PROCESSES   (INT64_C(1) << 33)
 
-#define POLL_NS        20000000
-#define OWNER_TEXT_MAX 256
+#define POLL_NS 20000000
+
+#define OWNER_MAX   256   /* a line of the file */
+#define OWNERS_MAX  16384 /* the file */
+#define NAMES_SHOWN 2u    /* in a message */
+#define NAMES_MAX   (NAMES_SHOWN * (OWNER_MAX + 5) + 32)
 
 static int lock_op(int fd, int op, short type, int64_t start, int64_t len, struct flock *ret)
 {
@@ -56,35 +64,89 @@ static int lock_byte(int fd, short type, int64_t start, int64_t len)
         return r == -EAGAIN || r == -EACCES ? -EBUSY : r;
 }
 
-static void write_owner(int fd, const char *owner)
+/* Whether the process PID may write. */
+static bool is_writer(int fd, int64_t pid)
 {
-        char text[OWNER_TEXT_MAX];
-        int n;
+        struct flock l;
 
-        if (owner && owner[0])
-                n = snprintf(text, sizeof(text), "%s\n", owner);
-        else
-                n = snprintf(text, sizeof(text), "process %d\n", (int)getpid());
-        if (n >= (int)sizeof(text))
-                n = sizeof(text) - 1;
-        /* Only for messages: a failure does not matter. */
-        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
-                return;
+        /* A read lock conflicts with that of a writer, but not with that of a reader on all WRITERS. */
+        return pid > 0 && pid < WRITERS_LEN && lock_op(fd, F_OFD_GETLK, F_RDLCK, WRITERS + pid, 1, &l) >= 0 &&
+               l.l_type != F_UNLCK;
 }
 
-/* Reads the first line, without control characters. */
-static void read_owner(int fd, char text[OWNER_TEXT_MAX])
+/* ---- names of the writers ------------------------------------------------------------------------- */
+
+/* Reads the lines of the writers that exist into TEXT: "PID NAME", without control characters. Returns the length.
+ * Processes that ended leave their lines behind; a lock cannot be left behind. */
+static size_t read_owners(int fd, char text[OWNERS_MAX])
 {
-        ssize_t n = pread(fd, text, OWNER_TEXT_MAX - 1, 0);
+        ssize_t n = pread(fd, text, OWNERS_MAX - 1, 0);
+        size_t used = 0;
 
         text[n < 0 ? 0 : n] = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        for (char *p = text; *p; p++)
-                if ((unsigned char)*p < 0x20 || *p == 0x7f)
-                        *p = '?';
-        if (text[0] == '\0')
-                strcpy(text, "another process");
+        for (char *line = text, *end; *line; line = end) {
+                int64_t pid = strtoll(line, NULL, 10);
+
+                end = strchrnul(line, '\n');
+                for (char *p = line; p < end; p++)
+                        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                                *p = '?';
+                end += *end == '\n';
+                if (end[-1] == '\n' && is_writer(fd, pid)) {
+                        memmove(text + used, line, (size_t)(end - line));
+                        used += (size_t)(end - line);
+                }
+        }
+        text[used] = '\0';
+        return used;
 }
+
+/* Adds this process. The file is only for messages: failures do not matter. */
+static void write_owner(int fd, const char *owner)
+{
+        char text[OWNERS_MAX], line[OWNER_MAX];
+        size_t n, len;
+
+        if (owner && owner[0])
+                snprintf(line, sizeof(line), "%d %s", (int)getpid(), owner);
+        else
+                snprintf(line, sizeof(line), "%d process %d", (int)getpid(), (int)getpid());
+        len = strlen(line);
+        if (lock_op(fd, F_OFD_SETLKW, F_WRLCK, BYTE_NAMES, 1, NULL) < 0)
+                return;
+        n = read_owners(fd, text);
+        if (n + len + 1 <= sizeof(text)) {
+                memcpy(text + n, line, len);
+                text[n + len] = '\n';
+                if (pwrite(fd, text, n + len + 1, 0) >= 0)
+                        (void)!ftruncate(fd, (off_t)(n + len + 1));
+        }
+        lock_byte(fd, F_UNLCK, BYTE_NAMES, 1);
+}
+
+/* Writes the names of the writers to RET: "A", "A and B" or "A, B and 3 more". */
+static void name_owners(int fd, char ret[NAMES_MAX])
+{
+        char text[OWNERS_MAX], *line = text, *save;
+        size_t n = 0, count = 0, used = 0;
+
+        read_owners(fd, text);
+        for (const char *p = text; *p; p++)
+                count += *p == '\n';
+        strcpy(ret, "another process");
+        for (line = strtok_r(text, "\n", &save); line && n < NAMES_SHOWN;
+             line = strtok_r(NULL, "\n", &save)) {
+                const char *between = n == 0 ? "" : n + 1 == count ? " and " : ", ";
+
+                used += (size_t)snprintf(ret + used, NAMES_MAX - used, "%s%.*s", between, OWNER_MAX - 1,
+                                         line + strcspn(line, " ") + 1);
+                n++;
+        }
+        if (count > n)
+                snprintf(ret + used, NAMES_MAX - used, " and %zu more", count - n);
+}
+
+/* ---- locks ---------------------------------------------------------------------------------------- */
 
 /* Whether this process may write LMDB's lock file, or make it. */
 static bool can_lock(int dir_fd)
@@ -140,11 +202,11 @@ static int try_lock(const struct lmdb_lock *lock, unsigned flags, int *ret_why)
 
 static int busy(const struct lmdb_lock *lock, const char *path, int why, struct err_text *text)
 {
-        char owner[OWNER_TEXT_MAX];
+        char owner[NAMES_MAX];
 
         if (why == BUSY_SELF)
                 return err_set(text, EBUSY, "%s: this process has the store open already", path);
-        read_owner(lock->fd, owner);
+        name_owners(lock->fd, owner);
         if (why == BUSY_WRITERS)
                 return err_set(text, EBUSY,
                                "%s: the store is in use by %s; to read it at the same time, this user needs "

@@ -98,8 +98,16 @@ struct open_arg {
         unsigned flags, wait_ms;
         int err;
         const char *part;
+        bool part_at_end;
         struct err_text text;
 };
+
+static bool has_part(const struct open_arg *a, const char *text)
+{
+        const char *found = strstr(text, a->part);
+
+        return found && (!a->part_at_end || found[strlen(a->part)] == '\0');
+}
 
 /* In a child: opens with the expected result, and reads a key. */
 static void child_open(struct fixture *f, void *p)
@@ -110,7 +118,7 @@ static void child_open(struct fixture *f, void *p)
         struct kv_store *s;
         int r = kv_open(f->path, &opts, &s, &text);
 
-        if (r != -a->err || (r < 0 && !strstr(text.text, a->part))) {
+        if (r != -a->err || (r < 0 && !has_part(a, text.text))) {
                 fprintf(stderr, "in the child: %s: %s\n", err_str(r), text.text);
                 _exit(1);
         }
@@ -155,6 +163,73 @@ static void test_shared(void **state)
         s = store_open(f, 0);
         assert_int_equal(in_child(child_open, f, &exclusive), 0);
         assert_int_equal(in_child(child_open, f, &shared), 0);
+        assert_int_equal(kv_close(s), 0);
+}
+
+/* Stays in the store until STOP is closed. */
+static pid_t start_sharer(struct fixture *f, const char *owner, int stop[2])
+{
+        const struct kv_open_opts opts = { .owner = owner };
+        int ready[2];
+        pid_t pid;
+        char c;
+
+        assert_int_equal(pipe(ready), 0);
+        assert_int_equal(pipe(stop), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                struct kv_store *s;
+
+                close(stop[1]);
+                if (kv_open(f->path, &opts, &s, NULL) < 0 || write(ready[1], "x", 1) != 1)
+                        _exit(1);
+                _exit(read(stop[0], &c, 1) != 0);
+        }
+        assert_int_equal(read(ready[0], &c, 1), 1);
+        close(ready[0]);
+        close(ready[1]);
+        close(stop[0]);
+        return pid;
+}
+
+static void stop_sharer(pid_t pid, int stop[2])
+{
+        int status;
+
+        close(stop[1]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
+/* Of several writers, the message names those that exist, not the last one that opened the store. */
+static void test_names(void **state)
+{
+        struct open_arg exclusive = { .flags = KV_OPEN_EXCLUSIVE, .err = EBUSY, .part_at_end = true };
+        struct open_arg shared = { .flags = 0 };
+        struct fixture *f = *state;
+        struct kv_store *s;
+        int stop_a[2], stop_b[2];
+        pid_t a, b;
+
+        make_store(f);
+        s = store_open(f, 0);
+        put(s, "key", "value");
+        assert_int_equal(in_child(child_open, f, &shared), 0);
+        exclusive.part = "in use by a test";
+        assert_int_equal(in_child(child_open, f, &exclusive), 0);
+        a = start_sharer(f, "sharer a", stop_a);
+        exclusive.part = "in use by a test and sharer a";
+        assert_int_equal(in_child(child_open, f, &exclusive), 0);
+        b = start_sharer(f, "sharer b", stop_b);
+        exclusive.part = "in use by a test, sharer a and 1 more";
+        assert_int_equal(in_child(child_open, f, &exclusive), 0);
+        stop_sharer(b, stop_b);
+        exclusive.part = "in use by a test and sharer a";
+        assert_int_equal(in_child(child_open, f, &exclusive), 0);
+        stop_sharer(a, stop_a);
+        exclusive.part = "in use by a test";
+        assert_int_equal(in_child(child_open, f, &exclusive), 0);
         assert_int_equal(kv_close(s), 0);
 }
 
@@ -309,10 +384,10 @@ static void test_address_space(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                TEST(test_missing),       TEST(test_create),        TEST(test_foreign),
-                TEST(test_foreign_empty), TEST(test_newer),         TEST(test_exclusive),
-                TEST(test_shared),        TEST(test_wait),          TEST(test_no_permission),
-                TEST(test_readonly_fs),   TEST(test_address_space),
+                TEST(test_missing),       TEST(test_create),      TEST(test_foreign),
+                TEST(test_foreign_empty), TEST(test_newer),       TEST(test_exclusive),
+                TEST(test_shared),        TEST(test_names),       TEST(test_wait),
+                TEST(test_no_permission), TEST(test_readonly_fs), TEST(test_address_space),
         };
 
         return cmocka_run_group_tests_name("lmdb open", tests, NULL, NULL);
