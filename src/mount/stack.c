@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mount/stack.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "format/format.h"
 #include "fs/session/session.h"
@@ -175,6 +176,31 @@ static int open_fs(struct mount_stack *s, struct err_text *text)
         return r < 0 ? err_set(text, -r, "%s: %s", s->job->url, why.text) : 0;
 }
 
+static int copy_target(const struct fuse_mountinfo *m, void *arg)
+{
+        struct fuse_mountinfo *first = arg;
+
+        if (!has_source(m, first->source))
+                return 0;
+        first->target = strdup(m->target);
+        return 1;
+}
+
+/* A second view of a mount on this machine needs no second mount of the store. */
+static int explain_busy(const struct mount_stack *s, struct err_text *text)
+{
+        struct fuse_mountinfo first = { .source = (char *)s->job->url };
+        _cleanup_free_ char *target = NULL;
+        struct err_text why = *text;
+
+        fuse_mountinfo_each(copy_target, &first);
+        target = first.target;
+        if (!target)
+                return -EBUSY;
+        return err_set(text, EBUSY, "%s; to see its files at %s too: mount --bind %s %s", why.text,
+                       s->job->dir, target, s->job->dir);
+}
+
 int mount_stack_open(const struct mount_job *job, struct mount_stack *s, struct err_text *text)
 {
         unsigned wait;
@@ -183,11 +209,10 @@ int mount_stack_open(const struct mount_job *job, struct mount_stack *s, struct 
         *s = (struct mount_stack){ .job = job, .shared = mount_options_shared(&job->options, job->url) };
         wait = wait_ms(s);
         r = open_store(s, wait, text);
+        if (r >= 0)
+                r = open_session(s, wait, text);
         if (r < 0)
-                return r;
-        r = open_session(s, wait, text);
-        if (r < 0)
-                return r;
+                return r == -EBUSY ? explain_busy(s, text) : r;
         r = open_layers(s, text);
         if (r < 0)
                 return r;

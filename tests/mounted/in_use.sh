@@ -21,6 +21,14 @@ refused() {
 
 mkdir "$WORK/other"
 refused "$MNT" "$ASHLAR" mount "$STORE" "$WORK/other"
+refused "mounted at $MNT; to see its files at $WORK/other too: mount --bind $MNT $WORK/other\$" \
+        "$ASHLAR" mount "$STORE" "$WORK/other"
+if [[ $EUID -eq 0 ]]; then
+        # The command of the message works.
+        eval "$(sed 's/.*too: //' "$WORK/err")" || fail "the command of the message: $(<"$WORK/err")"
+        [[ $(<"$WORK/other/file") == kept ]] || fail "no second view"
+        umount "$WORK/other"
+fi
 refused "$MNT" "$ASHLAR" mkfs "$STORE"
 refused "$MNT" "$ASHLAR" mkfs --force "$STORE"
 mountpoint -q "$WORK/other" && fail "a refused mount left a mount point"
@@ -38,4 +46,20 @@ umount_store
 "$ASHLAR" mount "$STORE" "$WORK/other"
 [[ $(<"$WORK/other/file") == kept ]] || fail "the file changed after a new mount"
 "$ASHLAR" umount "$WORK/other"
+check_clean
+
+[[ ${ASHLAR_TRANSPORT:-} != uring ]] || exit 0 # rings serve no shared mounts
+
+# Of several users of a store the message names those that are there: not a command that has ended, nor a mount that
+# has.
+none=00000000000000000000000000000000
+mkdir "$WORK/third"
+mount_store -o shared
+"$ASHLAR" mount -o shared "$STORE" "$WORK/other"
+refused "no mount $none" "$ASHLAR" evict "$STORE" "$none"
+refused "in use by pid [0-9]* on [^ ]*, mounted at $MNT and pid [0-9]* on [^ ]*, mounted at $WORK/other" \
+        "$ASHLAR" mount -o exclusive "$STORE" "$WORK/third"
+"$ASHLAR" umount "$WORK/other"
+refused "in use by pid [0-9]* on [^ ]*, mounted at $MNT;" "$ASHLAR" mount -o exclusive "$STORE" "$WORK/third"
+umount_store
 check_clean
