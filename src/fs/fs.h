@@ -196,7 +196,7 @@ enum fs_write_flags {
 ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data, unsigned flags);
 
 /* MODE as fallocate(2): 0 and KEEP_SIZE (reserve nothing; without KEEP_SIZE the size grows), PUNCH_HOLE |
- * KEEP_SIZE, ZERO_RANGE. EOPNOTSUPP for others. */
+ * KEEP_SIZE, ZERO_RANGE; EOPNOTSUPP for others. Sets mtime and ctime. */
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_t len);
 
 /* WHENCE: SEEK_DATA or SEEK_HOLE. ENXIO beyond the end. */

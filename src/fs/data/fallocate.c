@@ -114,8 +114,7 @@ static int zero_body(struct kv_txn *t, void *arg)
                 if (r < 0)
                         return r;
         }
-        if (!z->zero && changed == 0)
-                return 0;
+        /* As on ext4, also if nothing else changes. */
         inode.rec.mtime = inode.rec.ctime = z->now;
         return rec_inode_store(t, &inode, changed);
 }

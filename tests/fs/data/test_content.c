@@ -281,6 +281,25 @@ static void test_truncate_many_blocks(void **state)
         free(data);
 }
 
+/* As on ext4, every mode sets mtime and ctime, also if neither size nor data change. */
+static void test_fallocate_times(void **state)
+{
+        static const int modes[] = { 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE,
+                                     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+                                     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+        struct fixture *f = *state;
+        uint64_t file = new_file(f, ROOT, "file");
+
+        assert_ok(truncate_to(f, file, 1000));
+        for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+                tick(f);
+                assert_ok(fs_fallocate(f->fs, file, modes[i], 100, 10));
+                assert_int_equal(attr(f, file).size, 1000);
+                assert_times(attr(f, file).mtime, now(f));
+                assert_times(attr(f, file).ctime, now(f));
+        }
+}
+
 static void test_fallocate(void **state)
 {
         struct fixture *f = *state;
@@ -360,6 +379,7 @@ int main(int argc, char **argv)
                 FIXTURE_TEST(test_write_at_limit),
                 FIXTURE_TEST(test_truncate_many_blocks),
                 FIXTURE_TEST(test_fallocate),
+                FIXTURE_TEST(test_fallocate_times),
                 FIXTURE_TEST(test_zeros),
         };
 
