@@ -1,28 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on open files of a shared mount. Exclusive mounts have no open files (proto/policy.c).
  *
- * The only state of a handle is whether it bypasses the page cache; it is the handle's number. An open reads
- * nothing from the store: the attributes of the LOOKUP or GETATTR before it are recent enough, and the kernel
- * drops the file's cached pages at each OPEN without FOPEN_KEEP_CACHE.
- */
+ * A handle's number says whether it bypasses the page cache, in its last bit, and which of those open for
+ * writing it is (handles.h). An open reads nothing from the store: the attributes of the LOOKUP or GETATTR
+ * before it are recent enough, and the kernel drops the file's cached pages at each OPEN without
+ * FOPEN_KEEP_CACHE.
+ * */
 #include "fuse/ops/ops.h"
+
+#include "fuse/ops/handles.h"
 
 #include "fuse/transport/kernel_abi.h"
 
 #include <fcntl.h>
 
-enum { CACHED_HANDLE = 0, DIRECT_HANDLE = 1 };
+#define DIRECT_HANDLE UINT64_C(1)
 
-/* The store decides the offset of an append. The kernel would cache the data at the offset that follows from the
- * size it knows. */
+/* The store decides the offset of an append. The kernel would cache the data at the offset that follows
+ * from the size it knows. */
 static uint32_t file_flags(const struct fuse_req *r)
 {
         return r->conn->policy.file_flags | (r->file_flags & O_APPEND ? FOPEN_DIRECT_IO : 0);
 }
 
-static uint64_t handle(uint32_t flags)
+/* Opens a handle of INO, whose reply has FLAGS. */
+static uint64_t open_handle(const struct fuse_req *r, uint64_t ino, uint32_t flags)
 {
-        return flags & FOPEN_DIRECT_IO ? DIRECT_HANDLE : CACHED_HANDLE;
+        bool writes = (r->file_flags & O_ACCMODE) != O_RDONLY;
+        uint64_t number = writes ? handles_open(fuse_fs_conn_of(r)->handles, ino) : HANDLE_READING;
+
+        return number << 1 | (flags & FOPEN_DIRECT_IO ? DIRECT_HANDLE : 0);
+}
+
+static uint64_t handle_number(const struct fuse_req *r)
+{
+        return r->fh >> 1;
 }
 
 void fuse_op_open(const struct fuse_req *r, uint64_t ino, bool kill_priv)
@@ -37,7 +49,7 @@ void fuse_op_open(const struct fuse_req *r, uint64_t ino, bool kill_priv)
         if (result < 0)
                 fuse_reply_err(r, result);
         else
-                fuse_reply_opened(r, handle(flags), flags);
+                fuse_reply_opened(r, open_handle(r, ino, flags), flags);
 }
 
 static void reply_created(const struct fuse_req *r, int result, const struct fs_attr *attr)
@@ -47,11 +59,11 @@ static void reply_created(const struct fuse_req *r, int result, const struct fs_
         if (result < 0)
                 fuse_reply_err(r, result);
         else
-                fuse_reply_created_as(r, attr, handle(flags), flags);
+                fuse_reply_created_as(r, attr, open_handle(r, attr->ino, flags), flags);
 }
 
-/* The kernel sends CREATE after a LOOKUP found no name. If another mount has created it since, ESTALE makes the
- * kernel look it up again and check the permissions of the existing file. */
+/* The kernel sends CREATE after a LOOKUP found no name. If another mount has created it since, ESTALE makes
+ * the kernel look it up again and check the permissions of the existing file. */
 void fuse_op_create_shared(const struct fuse_req *r, uint64_t dir, struct slice name, uint32_t mode)
 {
         struct fs_attr attr;
@@ -74,24 +86,34 @@ void fuse_op_tmpfile_shared(const struct fuse_req *r, uint64_t dir, uint32_t mod
 void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data,
                           bool cached, bool kill_priv)
 {
-        bool append = r->fh == DIRECT_HANDLE && (r->file_flags & O_APPEND) && !cached;
-        ssize_t n = fs_write(fuse_fs_of(r), ino, offset, data,
-                             (kill_priv ? FS_WRITE_KILL_PRIV : 0u) | (append ? FS_WRITE_APPEND : 0u));
+        bool append = (r->fh & DIRECT_HANDLE) && (r->file_flags & O_APPEND) && !cached;
+        struct handles *handles = fuse_fs_conn_of(r)->handles;
+        ssize_t n;
 
+        if (cached)
+                handles_note_write_back(handles, ino);
+        else
+                handles_note_write(handles, ino, handle_number(r));
+        n = fs_write(fuse_fs_of(r), ino, offset, data,
+                     (kill_priv ? FS_WRITE_KILL_PRIV : 0u) | (append ? FS_WRITE_APPEND : 0u));
         if (n < 0)
                 fuse_reply_err(r, (int)n);
         else
                 fuse_reply_written(r, (size_t)n);
 }
 
+/* Only a handle that wrote waits for the flush, and takes the error that is reported once. */
 void fuse_op_flush(const struct fuse_req *r, uint64_t ino)
 {
-        fuse_reply_result(r, fs_flush(fuse_fs_of(r), ino));
+        bool wrote = handles_wrote(fuse_fs_conn_of(r)->handles, ino, handle_number(r));
+
+        fuse_reply_result(r, wrote ? fs_flush(fuse_fs_of(r), ino) : 0);
 }
 
 /* The kernel ignores the result; FLUSH has reported errors. */
 void fuse_op_release(const struct fuse_req *r, uint64_t ino, bool unlock)
 {
+        handles_close(fuse_fs_conn_of(r)->handles, ino, handle_number(r));
         fuse_reply_result(r, 0);
 }
 

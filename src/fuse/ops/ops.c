@@ -2,6 +2,7 @@
 #include "fuse/ops/ops.h"
 
 #include "fuse/ops/dirpos.h"
+#include "fuse/ops/handles.h"
 #include "fuse/proto/interrupts.h"
 
 #include <assert.h>
@@ -61,6 +62,8 @@ static int conn_init(struct fuse_fs_conn *c, struct fs *fs, const struct fuse_op
         c->fs = fs;
         if (opts->remote_store && !c->conn.interrupts)
                 return err_set(text, ENOMEM, "out of memory");
+        if (opts->shared && !(c->handles = handles_new()))
+                return err_set(text, ENOMEM, "out of memory");
         if (dirpos_new(st.uuid, POSITIONS_BYTES, &c->positions) < 0)
                 return err_set(text, ENOMEM, "out of memory");
         return 0;
@@ -88,6 +91,7 @@ void fuse_fs_conn_free(struct fuse_fs_conn *c)
 {
         if (!c)
                 return;
+        handles_free(c->handles);
         dirpos_free(c->positions);
         fuse_interrupts_free(c->conn.interrupts);
         free(c);

@@ -5,13 +5,15 @@
 
 #include "fuse/proto/ops.h"
 
-struct dirpos; /* dirpos.h */
+struct dirpos;  /* dirpos.h */
+struct handles; /* handles.h */
 
 /* What the operations share. */
 struct fuse_fs_conn {
         struct fuse_conn conn;
         struct fs *fs; /* the caller's */
         struct dirpos *positions;
+        struct handles *handles; /* NULL: an exclusive mount */
 };
 
 /* Creates the connection of an exclusive or shared mount of FS, as OPTS says, for fuse_server_new_with. FS must
