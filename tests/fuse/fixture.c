@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fixture.h"
 
+#include "base/thread.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "kv/testing/testing.h"
 #include "maint/maint.h"
@@ -41,10 +42,22 @@ static void count(uint32_t opcode, void *arg)
 {
         struct mounted *m = arg;
 
-        if (opcode < COUNTED_OPCODES)
+        if (opcode < COUNTED_OPCODES) {
+                LOCK_GUARD(&m->lock);
                 atomic_fetch_add(&m->counts[opcode], 1);
+                pthread_cond_broadcast(&m->counted);
+        }
         if (m->hook)
                 m->hook(opcode, m);
+}
+
+void wait_for_count(struct mounted *m, uint32_t opcode, unsigned n)
+{
+        const struct timespec until = thread_deadline(UINT64_C(60000000000));
+
+        LOCK_GUARD(&m->lock);
+        while (atomic_load(&m->counts[opcode]) < n)
+                assert_true(lock_wait_until(&m->lock, &m->counted, &until));
 }
 
 static void *serve(void *arg)
@@ -75,6 +88,9 @@ struct mounted *mounted_new_over(const char *url, const struct fuse_opts *opts)
         int fd;
 
         assert_non_null(m);
+        lock_init(&m->lock);
+        thread_cond_init(&m->counted);
+        m->shared = opts->shared;
         snprintf(m->dir, sizeof(m->dir), "/tmp/ashlar-fuse-test-XXXXXX");
         assert_non_null(mkdtemp(m->dir));
         assert_int_equal(kv_testing_open(url, &open_opts, &m->store, &text), 0);
@@ -97,12 +113,12 @@ void mounted_free(struct mounted *m)
         struct err_text text;
         void *result;
 
-        /* A failed test may have left files open: leave no mount behind, nor wait for it to end. */
+        /* A failed test may have left files open; its mount must go nevertheless. */
         if (fuse_unmount(m->dir, false, &text) < 0) {
                 fuse_unmount(m->dir, true, NULL);
                 fuse_stop(m->server);
                 pthread_join(m->thread, &result);
-                /* Or the end of this process would wait for an answer from itself. */
+                /* Else the exit of this process would wait for its own reply. */
                 fuse_server_free(m->server);
                 fail_msg("%s", text.text);
         }
@@ -112,6 +128,8 @@ void mounted_free(struct mounted *m)
         fs_close(m->fs);
         assert_int_equal(kv_close(m->store), 0);
         assert_int_equal(rmdir(m->dir), 0);
+        pthread_cond_destroy(&m->counted);
+        lock_destroy(&m->lock);
         free(m);
 }
 

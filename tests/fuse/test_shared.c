@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A mount beside which others change the file system. The other mount is the test itself, behind the
- * kernel's back: what it does must show at the next call, and at the latest with the next open. Also what
- * the common operations cost in requests, which is what such a mount pays for it. */
-#include "fixture.h"
+/* A shared mount. The other mount is the test, which changes the file system without the kernel: its changes must be
+ * visible in the next system call, at the latest in the next open. Also the requests that common operations cost
+ * on such a mount. */
+#include "counts.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -47,7 +46,7 @@ static void other_write(struct mounted *m, uint64_t ino, uint64_t at, const char
         assert_int_equal(fs_write(m->fs, ino, at, slice_str(text), 0), (ssize_t)strlen(text));
 }
 
-/* ---- this one ------------------------------------------------------------------------------------- */
+/* ---- this mount ----------------------------------------------------------------------------------- */
 
 static void assert_content(struct mounted *m, const char *name, const char *expected)
 {
@@ -136,7 +135,7 @@ static void test_attributes(void **state)
         close(fd);
 }
 
-/* Close to open: whoever opens sees what was closed before. */
+/* Close-to-open: an open file shows what was written before. */
 static void test_close_to_open(void **state)
 {
         struct mounted *m = *state;
@@ -151,7 +150,7 @@ static void test_close_to_open(void **state)
         assert_content(m, "file", "mine?");
 }
 
-/* The last cached page has zeros where there are bytes now. */
+/* The last cached page has zeros behind the old end. */
 static void test_grows_while_open(void **state)
 {
         struct mounted *m = *state;
@@ -168,7 +167,7 @@ static void test_grows_while_open(void **state)
         close(fd);
 }
 
-/* Appended here by one handle, read here by another one that has the page already. */
+/* One handle appends, another one has the page cached. */
 static void test_append_beside_reader(void **state)
 {
         struct mounted *m = *state;
@@ -184,7 +183,7 @@ static void test_append_beside_reader(void **state)
         close(fd);
 }
 
-/* Appending goes where the file ends, whatever this kernel believes. */
+/* An append goes to the end of the file in the store, whatever size the kernel knows. */
 static void test_append(void **state)
 {
         struct mounted *m = *state;
@@ -218,14 +217,14 @@ static void test_mmap(void **state)
                 return;
         }
         map[1] = 'x';
-        /* Unmapping would wait for its writes with the memory of this process locked, the server's too. */
+        /* munmap would hold the mmap lock of this process, which the server needs, while it writes pages back. */
         assert_int_equal(msync(map, 4, MS_SYNC), 0);
         assert_int_equal(munmap(map, 4), 0);
         assert_int_equal(close(fd), 0);
         assert_content(m, "file", "1x34");
 }
 
-/* The file is made by the other mount between this kernel's look and its CREATE. */
+/* The other mount creates the file between the LOOKUP and the CREATE of this one. */
 static void create_first(uint32_t opcode, void *arg)
 {
         struct mounted *m = arg;
@@ -255,45 +254,8 @@ static void test_create_race(void **state)
 
 /* ---- requests ------------------------------------------------------------------------------------- */
 
-/* The GETATTRs are of the directories on the way, whose permissions are looked at each time, and of what a
- * LOOKUP has just found: with a timeout of zero the kernel may not even use that for the call which made
- * it ask. */
-static void reset(struct mounted *m)
-{
-        for (uint32_t i = 0; i < COUNTED_OPCODES; i++)
-                atomic_store(&m->counts[i], 0);
-}
-
-/* At most N of OPCODE and nothing else but FORGETs; exactly those on the kernel that this was written on. */
-static void expect(struct mounted *m, const char *what, const uint32_t *opcodes, const unsigned *n)
-{
-        struct utsname u;
-        bool exact = uname(&u) == 0 && strncmp(u.release, "6.18.", 5) == 0, wrong = false;
-
-        for (uint32_t i = 0; i < COUNTED_OPCODES; i++) {
-                unsigned got = atomic_load(&m->counts[i]), want = 0;
-
-                if (i == FUSE_FORGET || i == FUSE_BATCH_FORGET || i == FUSE_RELEASE || i == FUSE_RELEASEDIR)
-                        continue;
-                for (unsigned k = 0; opcodes[k] != 0; k++)
-                        if (opcodes[k] == i)
-                                want = n[k];
-                if (got > want || (exact && got < want)) {
-                        print_error("%s: %u requests with opcode %u, not %u\n", what, got, i, want);
-                        wrong = true;
-                }
-        }
-        reset(m);
-        if (wrong)
-                fail_msg("%s: requests differ", what);
-}
-
-#define EXPECT(m, what, opcodes, n) expect(m, what, (const uint32_t[])opcodes, (const unsigned[])n)
-#define LIST(...)              \
-        {                      \
-                __VA_ARGS__, 0 \
-        }
-
+/* With a lifetime of zero GETATTR is sent for each directory of the path, to check its permissions, and for the
+ * inode that a LOOKUP has just returned. */
 static void test_requests(void **state)
 {
         struct mounted *m = *state;
@@ -301,28 +263,28 @@ static void test_requests(void **state)
         char buf[4096] = "";
         int fd;
 
-        write_here(m, "first", O_CREAT, "x"); /* what is asked once a mount */
-        reset(m);
+        write_here(m, "first", O_CREAT, "x"); /* takes the requests that are sent once per mount */
+        reset_counts(m);
         fd = open(at(m, "new"), O_CREAT | O_EXCL | O_RDWR, 0666);
-        EXPECT(m, "create", LIST(FUSE_GETATTR, FUSE_LOOKUP, FUSE_CREATE), LIST(3, 1, 1));
+        EXPECT(m, "create", { FUSE_GETATTR, 3 }, { FUSE_LOOKUP, 1 }, { FUSE_CREATE, 1 });
         assert_int_equal(write(fd, buf, sizeof(buf)), sizeof(buf));
-        reset(m); /* what it costs to know that there are no capabilities differs */
+        EXPECT(m, "first write", { FUSE_WRITE, 1 }, { FUSE_GETXATTR, 1 });
         assert_int_equal(close(fd), 0);
-        EXPECT(m, "close", LIST(FUSE_FLUSH), LIST(1));
+        EXPECT(m, "close", { FUSE_FLUSH, 1 });
         assert_int_equal(stat(at(m, "new"), &st), 0);
-        reset(m);
+        reset_counts(m);
         assert_int_equal(stat(at(m, "new"), &st), 0);
-        EXPECT(m, "stat", LIST(FUSE_GETATTR, FUSE_LOOKUP), LIST(2, 1));
+        EXPECT(m, "stat", { FUSE_GETATTR, 2 }, { FUSE_LOOKUP, 1 });
         fd = open(at(m, "new"), O_RDONLY);
-        EXPECT(m, "open", LIST(FUSE_GETATTR, FUSE_LOOKUP, FUSE_OPEN), LIST(2, 1, 1));
+        EXPECT(m, "open", { FUSE_GETATTR, 2 }, { FUSE_LOOKUP, 1 }, { FUSE_OPEN, 1 });
         assert_int_equal(read(fd, buf, sizeof(buf)), sizeof(buf));
-        reset(m);
+        reset_counts(m);
         assert_int_equal(pread(fd, buf, 100, 0), 100);
-        EXPECT(m, "read of what is cached", LIST(FUSE_READ), LIST(0));
+        EXPECT(m, "read of what is cached");
         close(fd);
-        reset(m);
+        reset_counts(m);
         assert_int_equal(unlink(at(m, "new")), 0);
-        EXPECT(m, "unlink", LIST(FUSE_GETATTR, FUSE_LOOKUP, FUSE_UNLINK), LIST(2, 1, 1));
+        EXPECT(m, "unlink", { FUSE_GETATTR, 2 }, { FUSE_LOOKUP, 1 }, { FUSE_UNLINK, 1 });
 }
 
 static int setup(void **state)

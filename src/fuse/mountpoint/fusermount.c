@@ -11,11 +11,11 @@
 #include <sys/wait.h>
 
 #define PROGRAM    "fusermount3"
-#define COMMFD_ENV "_FUSE_COMMFD" /* it sends the mounted device through the socket named here */
+#define COMMFD_ENV "_FUSE_COMMFD" /* the socket through which fusermount3 sends the mounted device */
 
 extern char **environ;
 
-/* The environment with the number of a socket added. Free the array and its first element. */
+/* Returns the environment with the socket's number added. To be freed by environment_free. NULL: no memory. */
 static char **environment_with(int socket)
 {
         size_t n = 0;
@@ -42,8 +42,8 @@ static void environment_free(char **env)
         free(env);
 }
 
-/* Reads to the end, keeping what fits as one line without the program's name in front. */
-static void read_complaint(int fd, char *out, size_t cap)
+/* Reads FD to its end into OUT: the first line, truncated to CAP, without the name of the program. */
+static void read_message(int fd, char *out, size_t cap)
 {
         static const char prefix[] = PROGRAM ": ";
         char rest[256];
@@ -60,9 +60,9 @@ static void read_complaint(int fd, char *out, size_t cap)
                 memmove(out, out + sizeof(prefix) - 1, strlen(out + sizeof(prefix) - 1) + 1);
 }
 
-/* Runs it and collects what it writes to stderr. SOCKET: inherited, or -1. 0 if it exits with success, 1
- * if not, or an error. */
-static int run(const char *const *argv, int socket, char *complaint, size_t cap, struct err_text *text)
+/* Runs fusermount3 and reads the first line of its stderr into MESSAGE. SOCKET: inherited, or -1. 0: it succeeded;
+ * 1: it failed; negative: it could not be run. */
+static int run(const char *const *argv, int socket, char *message, size_t cap, struct err_text *text)
 {
         _cleanup_close_ int from = -1, to = -1;
         posix_spawn_file_actions_t actions;
@@ -78,7 +78,7 @@ static int run(const char *const *argv, int socket, char *complaint, size_t cap,
                 return err_set(text, ENOMEM, "out of memory");
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_adddup2(&actions, to, STDERR_FILENO);
-        if (socket >= 0) /* onto itself: that clears close-on-exec in the child */
+        if (socket >= 0) /* dup2 to the same number clears close-on-exec in the child */
                 posix_spawn_file_actions_adddup2(&actions, socket, socket);
         r = posix_spawnp(&pid, PROGRAM, &actions, NULL, (char *const *)argv, env);
         posix_spawn_file_actions_destroy(&actions);
@@ -90,7 +90,7 @@ static int run(const char *const *argv, int socket, char *complaint, size_t cap,
         if (r != 0)
                 return err_set(text, r, "cannot run " PROGRAM ": %s", err_str(r));
         close(steal_fd(&to));
-        read_complaint(from, complaint, cap);
+        read_message(from, message, cap);
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return err_set(text, errno, "cannot wait for " PROGRAM ": %s", err_str(errno));
@@ -123,7 +123,7 @@ static int receive_fd(int socket, int *ret)
         return 0;
 }
 
-/* The options as it parses them; a backslash keeps a comma in the source from ending it. */
+/* Returns the options in the syntax of fusermount3, with commas in the source escaped by backslashes. */
 static char *format_options(const struct fuse_mount_opts *opts)
 {
         static const struct {
@@ -164,36 +164,36 @@ static char *format_options(const struct fuse_mount_opts *opts)
 int fusermount_mount(const char *dir, const struct fuse_mount_opts *opts, int *ret, struct err_text *text)
 {
         _cleanup_free_ char *options = format_options(opts);
-        _cleanup_close_ int mine = -1, its = -1;
-        char complaint[256];
+        _cleanup_close_ int own = -1, child = -1;
+        char message[256];
         int sockets[2], r;
 
         if (!options)
                 return err_set(text, ENOMEM, "out of memory");
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
                 return err_set(text, errno, "cannot make a socket: %s", err_str(errno));
-        mine = sockets[0];
-        its = sockets[1];
-        r = run((const char *[]){ PROGRAM, "-o", options, "--", dir, NULL }, its, complaint,
-                sizeof(complaint), text);
+        own = sockets[0];
+        child = sockets[1];
+        r = run((const char *[]){ PROGRAM, "-o", options, "--", dir, NULL }, child, message, sizeof(message),
+                text);
         if (r < 0)
                 return r;
-        if (r == 0 && receive_fd(mine, ret) == 0)
+        if (r == 0 && receive_fd(own, ret) == 0)
                 return 0;
         return err_set(text, EPERM, "cannot mount at %s: %s", dir,
-                       complaint[0] ? complaint : PROGRAM " failed and did not say why");
+                       message[0] ? message : PROGRAM " failed without a message");
 }
 
 int fusermount_unmount(const char *dir, bool lazy, struct err_text *text)
 {
         const char *const plain[] = { PROGRAM, "-u", "--", dir, NULL };
         const char *const detach[] = { PROGRAM, "-u", "-z", "--", dir, NULL };
-        char complaint[256];
+        char message[256];
         int r;
 
-        r = run(lazy ? detach : plain, -1, complaint, sizeof(complaint), text);
+        r = run(lazy ? detach : plain, -1, message, sizeof(message), text);
         if (r <= 0)
                 return r;
-        return err_set(text, strstr(complaint, "busy") ? EBUSY : EPERM, "cannot unmount %s: %s", dir,
-                       complaint[0] ? complaint : PROGRAM " failed and did not say why");
+        return err_set(text, strstr(message, "busy") ? EBUSY : EPERM, "cannot unmount %s: %s", dir,
+                       message[0] ? message : PROGRAM " failed without a message");
 }

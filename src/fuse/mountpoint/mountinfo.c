@@ -25,7 +25,7 @@ static bool is_octal(const char *s)
         return true;
 }
 
-/* Undoes, in place, the kernel's escapes of blanks and backslashes. */
+/* Replaces, in place, the kernel's octal escapes of blanks and backslashes. */
 static void unescape(char *s)
 {
         char *out = s;
@@ -67,8 +67,8 @@ static unsigned long parse_flags(const char *options)
         return found & (MS_NOATIME | MS_RELATIME) ? found : found | MS_STRICTATIME;
 }
 
-/* A line is: id, parent, major:minor, root, target, options, any number of tags, "-", type, source, more
- * options. */
+/* Fields of a line: id, parent, major:minor, root, target, options, tags, "-", type, source, options of the file
+ * system. */
 static int parse_line(char *line, struct fuse_mountinfo *ret)
 {
         char *save, *word[6], *tail = strstr(line, " - "), *type, *source, *options, *user;
@@ -124,7 +124,7 @@ struct lookup {
         struct fuse_mountinfo found;
 };
 
-/* The last one mounted there covers the others. */
+/* The last mount at a path covers the others. */
 static int match_target(const struct fuse_mountinfo *m, void *arg)
 {
         struct lookup *l = arg;

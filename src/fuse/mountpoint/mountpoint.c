@@ -47,7 +47,7 @@ int fuse_mount(const char *dir, const struct fuse_mount_opts *opts, int *ret, st
         int r;
 
         r = open_device(&fd, text);
-        /* The device may be root's alone: fusermount3 opens it then. */
+        /* If only root may open the device, fusermount3 does. */
         if (r < 0 && r != -EACCES && r != -EPERM)
                 return r;
         if (r == 0)
@@ -83,22 +83,22 @@ int fuse_remount(const char *dir, unsigned long flags, struct err_text *text)
 
 int fuse_unmount_dead(const char *dir)
 {
-        /* The descriptor stands for one mount, so that what is seen to be dead is what goes. */
+        /* The descriptor refers to one mount, so the mount that is tested is the one unmounted. */
         _cleanup_close_ int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
         char path[32];
         struct statfs st;
 
         if (fd < 0)
                 return -errno;
-        /* Not stat(2), which the kernel may answer from what it has cached. */
+        /* Not stat(2), which the kernel may answer from its cache. */
         if (fstatfs(fd, &st) == 0)
                 return 0;
-        /* ECANCELED: a ring took the request whose thread is dead already. */
+        /* ECANCELED: a ring whose thread is dead took the request. */
         if (errno != ENOTCONN && errno != ECONNABORTED && errno != ECANCELED)
                 return -errno;
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         if (umount2(path, MNT_DETACH) == 0)
                 return 1;
-        /* fusermount3 knows paths alone. */
+        /* fusermount3 takes paths only. */
         return errno == EPERM && fusermount_unmount(dir, true, NULL) == 0 ? 1 : -errno;
 }
