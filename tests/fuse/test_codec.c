@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests as bytes: what they are decoded to, and what becomes of those that are cut off, lack the end of a
- * string, lie about lengths or are not known at all. */
+/* Decoding of requests: complete ones, and ones that are truncated, lack the end of a string, have wrong lengths or
+ * an unknown opcode. */
+#include "codec_harness.h"
 #include "fuse/proto/init.h"
 #include "fuse/transport/kernel_abi.h"
-#include "hostile.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,25 +54,25 @@ static struct bytes request(uint32_t opcode, const void *arg, size_t arg_len, co
         request(opcode, &(__VA_ARGS__), sizeof(__VA_ARGS__), tail, sizeof(tail) - 1)
 #define BARE_REQUEST(opcode, tail) request(opcode, NULL, 0, tail, sizeof(tail) - 1)
 
-static struct hostile_result serve(const struct bytes *b, size_t len)
+static struct codec_result serve(const struct bytes *b, size_t len)
 {
-        /* In memory of just that size, so that a sanitizer sees a read beyond it. */
+        /* Memory of exactly this size, so that a sanitizer reports reads beyond it. */
         uint8_t *copy = malloc(len > 0 ? len : 1);
-        struct hostile_result result;
+        struct codec_result result;
 
         assert_non_null(copy);
         memcpy(copy, b->data, len);
-        result = hostile_serve(copy, len, 0);
+        result = codec_serve(copy, len, 0);
         free(copy);
         return result;
 }
 
 struct sample {
         struct bytes bytes;
-        const char *said; /* by the operation */
+        const char *last_call; /* recorded by the harness */
 };
 
-#define SAMPLES 31
+#define SAMPLES 33
 
 static void fill_samples(struct sample *s)
 {
@@ -124,9 +124,14 @@ static void fill_samples(struct sample *s)
                   "fallocate 7 3 0 9" },
                 { REQUEST(FUSE_LSEEK, "", (struct fuse_lseek_in){ .offset = 6, .whence = 3 }),
                   "lseek 7 6 3" },
+                { REQUEST(FUSE_GETLK, "", (struct fuse_lk_in){ .fh = 9, .owner = 77 }), "getlk 7" },
+                { REQUEST(FUSE_SETLK, "",
+                          (struct fuse_lk_in){ .owner = 77, .lk = { .start = 1, .end = 2, .type = 2 } }),
+                  "setlk 7 1-2 type 2 owner 77 flock 0 wait 0" },
                 { REQUEST(FUSE_SETLKW, "",
-                          (struct fuse_lk_in){
-                                  .owner = 77, .lk = { .start = 1, .end = 2, .type = 1 }, .lk_flags = 1 }),
+                          (struct fuse_lk_in){ .owner = 77,
+                                               .lk = { .start = 1, .end = 2, .type = 1 },
+                                               .lk_flags = 1 }),
                   "setlk 7 1-2 type 1 owner 77 flock 1 wait 1" },
                 { REQUEST(FUSE_READDIR, "", (struct fuse_read_in){ .offset = 3, .size = 4096 }),
                   "readdir 7 3 4096 0" },
@@ -145,22 +150,22 @@ static bool has_no_reply(const struct bytes *b)
         return h->opcode == FUSE_FORGET || h->opcode == FUSE_INTERRUPT;
 }
 
-static void test_whole(void **state)
+static void test_complete(void **state)
 {
         struct sample samples[SAMPLES];
 
         fill_samples(samples);
         for (size_t i = 0; i < SAMPLES; i++) {
-                struct hostile_result result = serve(&samples[i].bytes, samples[i].bytes.len);
+                struct codec_result result = serve(&samples[i].bytes, samples[i].bytes.len);
 
-                assert_string_equal(result.said, samples[i].said);
+                assert_string_equal(result.last_call, samples[i].last_call);
                 assert_int_equal(result.calls, 1);
                 assert_int_equal(result.replies, 0);
         }
 }
 
-/* Whatever is missing at the end: an error, and no operation on half of the arguments. */
-static void test_cut_off(void **state)
+/* A request truncated at any byte gets an error, and no operation is called. */
+static void test_truncated(void **state)
 {
         struct sample samples[SAMPLES];
 
@@ -169,7 +174,7 @@ static void test_cut_off(void **state)
                 const struct bytes *b = &samples[i].bytes;
 
                 for (size_t len = 0; len < b->len; len++) {
-                        struct hostile_result result = serve(b, len);
+                        struct codec_result result = serve(b, len);
                         bool answered = len >= sizeof(struct fuse_in_header) && !has_no_reply(b);
 
                         assert_int_equal(result.calls, 0);
@@ -180,7 +185,7 @@ static void test_cut_off(void **state)
         }
 }
 
-static void test_lies(void **state)
+static void test_wrong_lengths(void **state)
 {
         struct bytes b;
 
@@ -205,11 +210,11 @@ static void test_batch_forget(void **state)
                 struct fuse_forget_one one[2];
         } arg = { .head.count = 1000, .one = { { 3, 1 }, { 4, 5 } } };
         struct bytes b = REQUEST(FUSE_BATCH_FORGET, "", arg);
-        struct hostile_result result = serve(&b, b.len);
+        struct codec_result result = serve(&b, b.len);
 
-        assert_int_equal(result.calls, 2); /* as many as there are, not as many as it says */
+        assert_int_equal(result.calls, 2); /* as many as the request contains, not as many as it claims */
         assert_int_equal(result.replies, 0);
-        assert_string_equal(result.said, "forget 4 5");
+        assert_string_equal(result.last_call, "forget 4 5");
 }
 
 static void test_unknown(void **state)
@@ -218,7 +223,7 @@ static void test_unknown(void **state)
 
         for (size_t i = 0; i < sizeof(opcodes) / sizeof(opcodes[0]); i++) {
                 struct bytes b = BARE_REQUEST(opcodes[i], "whatever\0");
-                struct hostile_result result = serve(&b, b.len);
+                struct codec_result result = serve(&b, b.len);
 
                 assert_int_equal(result.calls, 0);
                 assert_int_equal(result.replies, 1);
@@ -229,12 +234,12 @@ static void test_unknown(void **state)
 static void test_policy(void **state)
 {
         struct bytes b = BARE_REQUEST(FUSE_LOOKUP, "name\0");
-        struct hostile_result result = hostile_serve(b.data, b.len, UINT64_C(1) << FUSE_LOOKUP);
+        struct codec_result result = codec_serve(b.data, b.len, UINT64_C(1) << FUSE_LOOKUP);
 
         assert_int_equal(result.calls, 0);
         assert_int_equal(result.error, ENOSYS);
         b = REQUEST(FUSE_INTERRUPT, "", (struct fuse_interrupt_in){ .unique = 40 });
-        result = hostile_serve(b.data, b.len, UINT64_C(1) << FUSE_INTERRUPT);
+        result = codec_serve(b.data, b.len, UINT64_C(1) << FUSE_INTERRUPT);
         assert_int_equal(result.calls, 0);
         assert_int_equal(result.error, ENOSYS);
 }
@@ -271,9 +276,9 @@ static void test_init(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_whole),   cmocka_unit_test(test_cut_off),
-                cmocka_unit_test(test_lies),    cmocka_unit_test(test_batch_forget),
-                cmocka_unit_test(test_unknown), cmocka_unit_test(test_policy),
+                cmocka_unit_test(test_complete),      cmocka_unit_test(test_truncated),
+                cmocka_unit_test(test_wrong_lengths), cmocka_unit_test(test_batch_forget),
+                cmocka_unit_test(test_unknown),       cmocka_unit_test(test_policy),
                 cmocka_unit_test(test_init),
         };
 
