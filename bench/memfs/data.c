@@ -25,7 +25,7 @@ static int table_grow(struct mem_data *d, size_t n_blocks)
         return 0;
 }
 
-/* Makes the bytes up to END of block N exist; all of them are about to be written if COVERED. */
+/* Allocates the bytes up to END of block N. COVERED: the caller overwrites all of them. */
 static int block_reserve(struct mem_data *d, size_t n, size_t end, bool covered)
 {
         size_t size = 512;

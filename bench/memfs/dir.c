@@ -78,7 +78,7 @@ static void slots_compact(struct mem_dir *d)
         d->n_slots = n;
 }
 
-/* Room for one more slot: where half of them are empty there is enough. */
+/* Makes space for one more slot; compacts if half of the slots are empty. */
 static int slots_grow(struct mem_dir *d)
 {
         size_t n = d->slots_allocated ? d->slots_allocated * 2 : 8;

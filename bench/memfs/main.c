@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* memfs [--writeback] [--transport auto|uring|classic] DIR: mounts a file system in RAM at DIR and serves
- * it in the foreground until it is unmounted. A yardstick for ashlar-bench; see memfs.h. */
+ * it in the foreground until it is unmounted. The reference for ashlar-bench; see memfs.h. */
 #include "memfs_ops.h"
 
 #include "base/cleanup.h"
@@ -27,8 +27,8 @@ static void on_signal(int sig)
         fuse_stop(server);
 }
 
-/* The kernel reads 128 KiB ahead unless root allows more. Asking the mount itself for its device would
- * wait for an answer from this process. */
+/* The kernel limits readahead to 128 KiB unless root raises it. stat(2) on the mount, for its device,
+ * would wait for a reply of this process. */
 static void raise_read_ahead(const char *dir)
 {
         _cleanup_fclose_ FILE *mounts = fopen("/proc/self/mountinfo", "re");
@@ -79,7 +79,7 @@ static int serve(struct memfs *m, const char *dir)
         signal(SIGINT, on_signal);
         r = fuse_serve(server);
         fuse_server_free(server);
-        fuse_unmount(dir, true, NULL); /* unless it was */
+        fuse_unmount(dir, true, NULL); /* fails if it is unmounted already */
         return r < 0 ? 1 : 0;
 }
 
@@ -111,13 +111,13 @@ int main(int argc, char **argv)
                 fprintf(stderr, "memfs: %s: %s\n", argv[optind], strerror(errno));
                 return 1;
         }
-        mallopt(M_TRIM_THRESHOLD, 1 << 30); /* freed blocks are soon used again */
+        mallopt(M_TRIM_THRESHOLD, 1 << 30); /* freed blocks are soon reused */
         mallopt(M_MMAP_THRESHOLD, 1 << 24);
         m.conn.policy = fuse_policy_exclusive(&m.conn.opts);
         m.root = mem_inode_new(S_IFDIR | 0755, getuid(), getgid(), 0);
         if (!m.root)
                 return 1;
         m.root->st.st_ino = FUSE_ROOT_ID;
-        /* The tree itself goes with the process. */
+        /* The exit of the process frees the tree. */
         return serve(&m, dir);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A file system in RAM, served by ashlar's own codec and transports (src/fuse) with the policy of an
- * exclusive mount: what the kernel's path costs when the file system below it costs nothing. It answers
- * every request that ashlar must answer (FORGET included) and keeps what POSIX asks for; it has no extended
- * attributes.
+ * exclusive mount. It measures the cost of the kernel's path with a file system that costs next to
+ * nothing. It serves every request that ashlar must serve, FORGET included, and conforms to POSIX; it has
+ * no extended attributes.
  *
- * The kernel's node id of an inode is its address. Locks: one per inode, a directory's before its
- * children's; two directories (rename) in the order of their addresses. The kernel lets only one changing
- * operation into a directory at a time, so those locks only part writers from readers. */
+ * The kernel's node id of an inode is its address. Each inode has a lock. Order: a directory before its
+ * children, two directories (rename) by their addresses. The kernel serializes changes in a directory, so
+ * the locks only separate readers from a writer. */
 #ifndef MEMFS_H
 #define MEMFS_H
 
@@ -25,19 +25,21 @@ enum {
 
 /* ---- data of a file (data.c) ---------------------------------------------------------------------- */
 
-/* Absent blocks are zeros, and so is what lies behind the first block's bytes: a small file takes little. */
+/* Absent blocks are zeros. The first block has only the bytes that a small file needs; the rest of it is
+ * zeros. */
 struct mem_data {
         uint8_t **blocks;
         size_t n_blocks;
         size_t first_size; /* bytes of blocks[0]; all others have MEM_BLOCK */
 };
 
-/* -ENOMEM, -EFBIG. The caller holds the inode's lock for writing, and knows the size of the file. */
+/* Writes; the caller holds the inode's lock for writing, and maintains the size of the file. ENOMEM,
+ * EFBIG. */
 int mem_data_write(struct mem_data *d, uint64_t offset, const void *data, size_t len);
-/* Frees what lies at and behind SIZE. */
+/* Frees the data from SIZE on. */
 void mem_data_truncate(struct mem_data *d, uint64_t size);
-/* Points IOV at LEN bytes, which must lie inside the file; valid under the lock. Returns the number of
- * parts, with fewer bytes than asked for if MEM_READ_IOV_MAX of them were not enough. */
+/* Points IOV at LEN bytes, which must lie inside the file; valid while the inode is locked. Returns the
+ * number of ranges; they have fewer bytes if MEM_READ_IOV_MAX ranges are not enough. */
 int mem_data_map(const struct mem_data *d, uint64_t offset, size_t len, struct iovec *iov);
 
 /* ---- directories (dir.c) -------------------------------------------------------------------------- */
@@ -48,15 +50,15 @@ struct mem_entry {
         struct mem_entry *next; /* in its bucket */
         uint64_t hash;
         struct mem_inode *inode; /* holds a reference */
-        ino_t ino;               /* the inode's, so that listings need not look there */
+        ino_t ino;               /* a copy, for listings */
         mode_t type;
         uint32_t slot;
         uint8_t len;
         char name[];
 };
 
-/* Entries in a hash table, and in the order of their making in slots, so that a position in the directory
- * stays valid whatever is made or removed meanwhile. */
+/* Entries in a hash table, and in slots in the order of their creation, so that positions in the directory
+ * stay valid when entries are added or removed. */
 struct mem_dir {
         struct mem_entry **buckets;
         size_t n_buckets; /* a power of two, or 0 */
@@ -76,17 +78,18 @@ void mem_dir_destroy(struct mem_dir *d);
 struct mem_entry *mem_dir_find(const struct mem_dir *d, const char *name);
 /* Takes over the caller's reference to INODE on success. NAME must be absent. -ENOMEM. */
 int mem_dir_add(struct mem_dir *d, const char *name, struct mem_inode *inode);
-/* Points the entry at another inode; references are the caller's business. */
+/* Points the entry at another inode. The caller maintains references. */
 void mem_entry_set(struct mem_entry *e, struct mem_inode *inode);
-/* Frees the entry; its reference to the inode goes to the caller. */
+/* Frees the entry and passes its reference to the inode to the caller. */
 void mem_dir_remove(struct mem_dir *d, struct mem_entry *e);
-/* The first slot whose position is above POSITION; n_slots if there is none. */
+/* Returns the first slot whose position is above POSITION, or n_slots. */
 size_t mem_dir_seek(const struct mem_dir *d, uint64_t position);
 
 /* ---- inodes (inode.c) ----------------------------------------------------------------------------- */
 
 struct mem_inode {
-        pthread_rwlock_t lock;     /* protects all but refs and what never changes: type, st.st_ino, target */
+        pthread_rwlock_t
+                lock; /* protects all fields but refs and the constant ones: type, st.st_ino, target */
         atomic_uint_fast64_t refs; /* directory entries and the kernel's lookups */
         mode_t type;               /* S_IFMT bits of the mode */
         struct stat st;
@@ -98,10 +101,10 @@ struct mem_inode {
         };
 };
 
-/* With one reference, and nlink as a first name gives it. NULL: no memory. */
+/* Creates an inode with one reference and the nlink of an inode with one name. NULL: no memory. */
 struct mem_inode *mem_inode_new(mode_t mode, uid_t uid, gid_t gid, dev_t rdev);
 void mem_inode_ref(struct mem_inode *i);
-/* Gives N references back; frees with the last one. */
+/* Drops N references; the last one frees the inode. */
 void mem_inode_unref(struct mem_inode *i, uint64_t n);
 struct timespec mem_now(void);
 

@@ -20,7 +20,7 @@ static struct mem_inode *inode_of(const struct fuse_req *r, uint64_t ino)
         return inode_in(r->conn, ino);
 }
 
-/* Names come with a zero byte behind them. */
+/* Names of requests end with a zero byte. */
 static const char *str(struct slice s)
 {
         return (const char *)s.data;
@@ -49,7 +49,7 @@ static struct fs_attr attr_of(const struct stat *st)
         };
 }
 
-/* What a reply with an entry says; takes the reference that the kernel gets with it. */
+/* Returns the attributes for a reply with an entry, and takes the reference that the kernel gets by it. */
 static struct fs_attr entry_of(struct mem_inode *i)
 {
         struct fs_attr a;
@@ -145,7 +145,7 @@ static void op_readlink(const struct fuse_req *r, uint64_t ino)
 
 /* ---- names ---------------------------------------------------------------------------------------- */
 
-/* Gives the new inode its name; takes over the caller's reference in any case. */
+/* Adds a name for the inode. Takes over the caller's reference, also on an error. */
 static int add_name(struct mem_inode *dir, const char *name, struct mem_inode *i)
 {
         bool is_dir = S_ISDIR(i->type);
@@ -166,7 +166,7 @@ static int add_name(struct mem_inode *dir, const char *name, struct mem_inode *i
         return r;
 }
 
-/* Makes an inode with a name, and the entry for the reply. TARGET only for symlinks. */
+/* Creates an inode with a name. TARGET: of a symlink, else NULL. */
 static int make(const struct fuse_req *r, uint64_t parent, struct slice name, mode_t mode, dev_t rdev,
                 const char *target, struct fs_attr *ret)
 {
@@ -188,7 +188,7 @@ static int make(const struct fuse_req *r, uint64_t parent, struct slice name, mo
                 }
                 i->st.st_size = (off_t)strlen(target);
         }
-        a = entry_of(i); /* now, while nobody else can take it away */
+        a = entry_of(i); /* before another thread can remove it */
         result = add_name(dir, str(name), i);
         if (result < 0) {
                 mem_inode_unref(i, 1);
@@ -248,7 +248,7 @@ static void op_link(const struct fuse_req *r, uint64_t ino, uint64_t parent, str
         struct fs_attr a;
         int result;
 
-        mem_inode_ref(i); /* the new entry's */
+        mem_inode_ref(i); /* for the new entry */
         result = add_name(inode_of(r, parent), str(name), i);
         if (result < 0) {
                 fuse_reply_err(r, result);
@@ -262,9 +262,9 @@ static void op_link(const struct fuse_req *r, uint64_t ino, uint64_t parent, str
         fuse_reply_entry(r, &a);
 }
 
-/* Takes a name away, with DIR locked; the entry's reference goes to the caller, who gives it back
- * unlocked. */
-static struct mem_inode *drop_name(struct mem_inode *dir, struct mem_entry *e)
+/* Removes a name; DIR is locked for writing. Passes the entry's reference to the caller, which drops it after
+ * unlocking. */
+static struct mem_inode *remove_name_locked(struct mem_inode *dir, struct mem_entry *e)
 {
         struct mem_inode *i = e->inode;
 
@@ -288,7 +288,7 @@ static bool is_full_dir(const struct mem_inode *i)
         return S_ISDIR(i->type) && i->dir.n_entries > 0;
 }
 
-/* The kernel has checked that the name is (for RMDIR) or is not (for UNLINK) a directory. */
+/* UNLINK and RMDIR. The kernel has checked the type of the inode. */
 static void op_remove(const struct fuse_req *r, uint64_t parent, struct slice name)
 {
         struct mem_inode *dir = inode_of(r, parent), *gone = NULL;
@@ -302,7 +302,7 @@ static void op_remove(const struct fuse_req *r, uint64_t parent, struct slice na
         else if (is_full_dir(e->inode))
                 result = -ENOTEMPTY;
         else
-                gone = drop_name(dir, e);
+                gone = remove_name_locked(dir, e);
         pthread_rwlock_unlock(&dir->lock);
         if (gone)
                 mem_inode_unref(gone, 1);
@@ -323,7 +323,7 @@ static void unlock_two(struct mem_inode *a, struct mem_inode *b)
                 pthread_rwlock_unlock(&b->lock);
 }
 
-/* A directory's ".." counts in the parent that it moved to. */
+/* The ".." of a directory counts in nlink of its parent. */
 static void set_parent(struct mem_inode *i, struct mem_inode *from, struct mem_inode *to)
 {
         if (!S_ISDIR(i->type) || from == to)
@@ -359,7 +359,7 @@ static int move(struct mem_inode *from, struct mem_entry *e, struct mem_inode *t
         if (target && is_full_dir(target->inode))
                 return -ENOTEMPTY;
         if (target)
-                *ret_gone = drop_name(to, target);
+                *ret_gone = remove_name_locked(to, target);
         r = mem_dir_add(&to->dir, new_name, moved);
         if (r < 0)
                 return r;
@@ -408,7 +408,7 @@ static void op_read(const struct fuse_req *r, uint64_t ino, uint64_t offset, siz
 
                 n = mem_data_map(&i->data, offset, size < left ? size : left, iov);
         }
-        fuse_reply_iov(r, iov, n); /* under the lock: straight from the blocks */
+        fuse_reply_iov(r, iov, n); /* before unlocking: the reply is copied from the blocks */
         pthread_rwlock_unlock(&i->lock);
 }
 
@@ -428,7 +428,7 @@ static void op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, st
                         i->st.st_blocks = (end + 511) / 512;
                 }
                 if (!cached)
-                        touch(i); /* else the kernel keeps the times */
+                        touch(i); /* else the kernel owns the times */
         }
         pthread_rwlock_unlock(&i->lock);
         if (result < 0)
@@ -452,22 +452,22 @@ struct filling {
         bool plus;
 };
 
-/* The entry NAME; with I (NULL: for "." and "..") it carries attributes if the kernel wants them, and
- * then also a reference. False: no room. */
+/* Adds an entry. READDIRPLUS: with the attributes of I and a reference, unless I is NULL ("." and "..").
+ * False: it does not fit. */
 static bool fill(struct filling *f, const char *name, ino_t ino, mode_t type, struct mem_inode *i,
                  uint64_t position)
 {
-        size_t room = f->size - f->used, used;
+        size_t left = f->size - f->used, used;
         struct slice s = slice_str(name);
 
         if (!f->plus) {
-                used = fuse_put_dirent(f->buf + f->used, room, s, ino, type, position);
+                used = fuse_put_dirent(f->buf + f->used, left, s, ino, type, position);
         } else {
                 struct fs_attr a;
 
                 if (i)
                         a = entry_of(i);
-                used = fuse_put_direntplus(f->req->conn, f->buf + f->used, room, s, ino, type, position,
+                used = fuse_put_direntplus(f->req->conn, f->buf + f->used, left, s, ino, type, position,
                                            i ? &a : NULL);
                 if (i && used == 0)
                         mem_inode_unref(i, 1);
@@ -510,7 +510,7 @@ static void op_readdir(const struct fuse_req *r, uint64_t ino, uint64_t position
         free(f.buf);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------ */
+/* ---- operations ----------------------------------------------------------------------------------- */
 
 static void op_statfs(const struct fuse_req *r)
 {
@@ -525,7 +525,8 @@ static void op_statfs(const struct fuse_req *r)
         fuse_reply_statfs(r, &s);
 }
 
-/* "No such attribute" and not ENOSYS, after which the kernel would stop asking: ashlar has attributes. */
+/* Not ENOSYS, after which the kernel would stop asking: the cost must be that of ashlar, which has
+ * attributes. */
 static void op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name, size_t size)
 {
         fuse_reply_err(r, -ENODATA);

@@ -6,7 +6,7 @@
 #include "fuse/proto/ops.h"
 #include "memfs.h"
 
-/* What a server is given as its conn. */
+/* The connection given to the server. */
 struct memfs {
         struct fuse_conn conn;
         struct mem_inode *root;

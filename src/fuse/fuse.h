@@ -20,8 +20,8 @@
 
 struct fuse_server;
 
-/* Creates a server of FS on FUSE_FD, the mounted /dev/fuse of fuse_mount. FS stays the caller's and must outlive
- * the server; FUSE_FD is taken over on success. Waits for the kernel's first request, INIT.
+/* Creates a server of FS on FUSE_FD, the mounted /dev/fuse of fuse_mount. FS stays the caller's and must
+ * outlive the server; FUSE_FD is taken over on success. Waits for the kernel's first request, INIT.
  *
  * Errors, with TEXT: EOPNOTSUPP (io_uring is required but not available), EPROTO (the kernel is too old),
  * ENODEV (already unmounted), ... */
@@ -36,8 +36,8 @@ int fuse_serve(struct fuse_server *s);
  * of the choice. Valid as long as the server. */
 const char *fuse_server_transport(const struct fuse_server *s);
 
-/* Makes fuse_serve return although the file system is still mounted; system calls on it fail once the server is
- * freed. Any thread, and signal handlers. */
+/* Makes fuse_serve return although the file system is still mounted; system calls on it fail once the
+ * server is freed. Any thread, and signal handlers. */
 void fuse_stop(struct fuse_server *s);
 
 /* Closes the connection to the kernel and frees the server, after fuse_serve has returned. Takes NULL. */

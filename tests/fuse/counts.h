@@ -12,11 +12,12 @@ struct expected_count {
 
 void reset_counts(struct mounted *m);
 
-/* Fails on the first opcode whose number of requests since the last reset differs from LIST, where an opcode that
- * is not in LIST has none; then resets. The numbers are those of Linux 6.18; on other kernels fewer are allowed.
+/* Fails on the first opcode whose number of requests since the last reset differs from LIST, where an
+ * opcode that is not in LIST has none; then resets. The numbers are those of Linux 6.18; on other kernels
+ * fewer are allowed.
  *
- * Not counted, because the kernel sends them in the background: FORGET and BATCH_FORGET, and on a shared mount
- * RELEASE and RELEASEDIR. */
+ * Not counted, because the kernel sends them in the background: FORGET and BATCH_FORGET, and on a shared
+ * mount RELEASE and RELEASEDIR. */
 void expect_counts(struct mounted *m, const char *operation, const struct expected_count *list);
 
 #define EXPECT(m, operation, ...)   \

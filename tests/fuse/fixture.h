@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A file system in memory, mounted at a temporary directory and served by threads of the test. Requests of the
- * kernel are counted. The test can also change the file system through `fs`, without the kernel.
+/* A file system in memory, mounted at a temporary directory and served by threads of the test. Requests of
+ * the kernel are counted. The test can also change the file system through `fs`, without the kernel.
  */
 #ifndef TESTS_FUSE_FIXTURE_H
 #define TESTS_FUSE_FIXTURE_H

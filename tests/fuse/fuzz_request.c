@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Input: a request of the kernel. Exactly one operation is called or one reply is sent; FORGET gets no reply. */
+/* Input: a request of the kernel. Exactly one operation is called or one reply is sent; FORGET gets no
+ * reply. */
 #include "codec_harness.h"
 #include "fuse/transport/kernel_abi.h"
 

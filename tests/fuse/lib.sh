@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# What the tests of mounting share. Sourced; bash.
+# Functions of the mount tests. Sourced by bash.
 #
 # Environment: ASHLAR (the program, set by meson), TMPDIR (where stores are made). Afterwards $WORK is a
-# fresh directory that everybody may enter, with a store in $STORE and an empty directory in $MNT; at the end
-# whatever is mounted under $WORK is taken down and $WORK removed.
+# new directory that all users may enter, with a store in $STORE and an empty directory in $MNT. At the end
+# everything mounted under $WORK is unmounted and $WORK is removed.
 # shellcheck shell=bash
 set -uo pipefail
 
@@ -61,19 +61,19 @@ soon() {
 
         until "$@" 2>/dev/null; do
                 if ((SECONDS >= end)); then
-                        failed "'$*' did not come true"
+                        failed "'$*' did not succeed in time"
                         return 1
                 fi
                 sleep 0.05
         done
 }
 
-# The process that serves STORE, as others who want the store are told.
+# Prints the pid of the process that serves STORE, from the message of a refused mount.
 server_pid() { # STORE
         "$ASHLAR" mount "$1" "$WORK/nowhere" 2>&1 | sed -n 's/.*pid \([0-9]*\) .*/\1/p'
 }
 
-# It has ended; somebody else's zombie may stay for a while.
+# The process has ended; it may be a zombie until its parent waits for it.
 gone() { # PID
         local state
 

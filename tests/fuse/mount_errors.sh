@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Everything that can be wrong with a mount or an umount gets one clear line and an exit code.
+# Each error of mount and umount gives one clear line and an exit code.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh" || exit 1
 

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The life of a mount: usable when mount returns, unmounted in every way there is, committed when it is gone,
-# and never a dead mount point.
+# The life cycle of a mount: usable when mount returns, unmounted in every possible way, committed when it has
+# ended, and never a dead mount point.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh" || exit 1
 
 mount_() { "$ASHLAR" mount "$@"; }
 
-# The store is free and whole.
+# The store is not in use and consistent.
 check_committed() {
         local said
 
@@ -15,7 +15,7 @@ check_committed() {
         same "$1: what fsck said" "$said" ""
 }
 
-# ---- in the background: usable at once, and nothing of the caller's is kept
+# ---- in the background: usable at once, and detached from the caller
 exec 8>"$WORK/inherited"
 for i in 1 2 3 4 5; do
         ok mount_ "$STORE" "$MNT"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Where ring threads run: pinned to the CPU of whoever calls, but while they read a stream. Once with threads
- * that may leave the idle class, once with pairs of threads, because they may not. */
+/* CPU affinity of ring threads: pinned to the CPU of the caller, except while they serve a stream of
+ * reads. Tested with single threads, which may leave the idle class, and with pairs of threads, which may
+ * not. */
 #include "fixture.h"
 #include "fuse/transport/sched.h"
 
@@ -25,41 +26,41 @@
 #define ROUNDS 4
 #define NAMES  2000
 
-static atomic_uint n_roaming, n_pinned;
+static atomic_uint n_unpinned, n_pinned;
 static unsigned n_allowed; /* CPUs on which this process may run */
 
-/* In the thread that serves the request. */
-static void look(uint32_t opcode, void *m)
+/* Called by the thread that serves the request. */
+static void check_affinity(uint32_t opcode, void *m)
 {
         cpu_set_t set;
 
         if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT)
-                return; /* not by rings */
+                return; /* served by the classic transport */
         if (sched_getaffinity(0, sizeof(set), &set) < 0)
-                abort(); /* an assertion would end another thread */
-        atomic_fetch_add(CPU_COUNT(&set) == 1 ? &n_pinned : &n_roaming, 1);
+                abort(); /* assertions work in the test's thread only */
+        atomic_fetch_add(CPU_COUNT(&set) == 1 ? &n_pinned : &n_unpinned, 1);
 }
 
-static void forget_what_was_seen(void)
+static void reset_counts(void)
 {
-        atomic_store(&n_roaming, 0);
+        atomic_store(&n_unpinned, 0);
         atomic_store(&n_pinned, 0);
 }
 
-static void expect_roaming(void)
+static void expect_unpinned(void)
 {
-        assert_true(n_allowed == 1 || atomic_load(&n_roaming) > 0);
-        forget_what_was_seen();
+        assert_true(n_allowed == 1 || atomic_load(&n_unpinned) > 0);
+        reset_counts();
 }
 
 static void expect_pinned(void)
 {
-        assert_int_equal(atomic_load(&n_roaming), 0);
+        assert_int_equal(atomic_load(&n_unpinned), 0);
         assert_true(atomic_load(&n_pinned) > 0);
-        forget_what_was_seen();
+        reset_counts();
 }
 
-static void ask_for_names(const struct mounted *m, int round)
+static void lookup_names(const struct mounted *m, int round)
 {
         struct stat st;
         char name[32];
@@ -98,21 +99,21 @@ static void read_pieces(int fd)
         assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL), 0);
 }
 
-static void watch_threads(void)
+static void check_threads(void)
 {
         struct mounted *m = mounted_new(&(struct fuse_opts){ .debug = false });
         int fd = open(at(m, "file"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
         assert_true(fd >= 0);
-        forget_what_was_seen();
-        m->hook = look;
+        reset_counts();
+        m->hook = check_affinity;
         for (int round = 0; round < ROUNDS; round++) {
                 write_stream(fd);
                 expect_pinned();
-                ask_for_names(m, round);
+                lookup_names(m, round);
                 expect_pinned();
                 read_stream(fd);
-                expect_roaming();
+                expect_unpinned();
                 read_pieces(fd);
                 expect_pinned();
         }
@@ -124,11 +125,11 @@ static void test_single(void **state)
 {
         if (!fuse_sched_may_return())
                 skip();
-        watch_threads();
+        check_threads();
 }
 
-/* From here on no thread may leave the idle class. */
-static void give_priorities_up(void)
+/* After this no thread may leave the idle class. */
+static void drop_priorities(void)
 {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[2];
@@ -141,14 +142,14 @@ static void give_priorities_up(void)
 
 static void test_pairs(void **state)
 {
-        give_priorities_up();
+        drop_priorities();
         assert_false(fuse_sched_may_return());
-        watch_threads();
+        check_threads();
 }
 
-/* The calling thread stays on one of the CPUs on which it may run, so that one queue gets all requests and
- * its threads can be pinned. The first thread is left alone: it says where the process may run. */
-static void *call(void *arg)
+/* Runs the tests on one CPU, so that one queue gets all requests. Not in the first thread: its affinity is
+ * that of unpinned threads. */
+static void *run_all(void *arg)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_single),
@@ -172,7 +173,7 @@ int main(void)
         int result = 1;
 
         require_fuse();
-        if (pthread_create(&thread, NULL, call, &result) == 0)
+        if (pthread_create(&thread, NULL, run_all, &result) == 0)
                 pthread_join(thread, NULL);
         return result;
 }

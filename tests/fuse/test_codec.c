@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Decoding of requests: complete ones, and ones that are truncated, lack the end of a string, have wrong lengths or
- * an unknown opcode. */
+/* Decoding of requests: complete ones, and ones that are truncated, lack the end of a string, have wrong
+ * lengths or an unknown opcode. */
 #include "codec_harness.h"
 #include "fuse/proto/init.h"
 #include "fuse/transport/kernel_abi.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Directory positions: the hash, the table, its bound, and names that are forgotten. */
+/* Directory positions: the hash, the table, its bound and evicted names. */
 #include "fuse/ops/dirpos.h"
 
 #include <setjmp.h>
@@ -85,7 +85,7 @@ static void test_find_in_all_places(void **state)
         assert_int_equal(dirpos_new(key, 1 << 20, &p), 0);
         remember(p, 7, 0, 500);
         remember(p, 8, 500, 501);
-        remember(p, 7, 501, 501); /* an empty reply leaves nothing */
+        remember(p, 7, 501, 501); /* an empty reply adds nothing */
         remember(p, 7, 501, 1000);
         for (unsigned i = 0; i < 1000; i++) {
                 assert_int_equal(is_known(p, 7, i), i != 500);
@@ -110,7 +110,7 @@ static void test_bounded(void **state)
         assert_true(is_known(p, 1, 99999));
         assert_false(is_known(p, 1, 0));
 
-        /* One reply above the bound is kept until the next one. */
+        /* A reply larger than the bound is kept until the next one. */
         remember(p, 2, 0, 50000);
         assert_true(is_known(p, 2, 0));
         assert_false(is_known(p, 1, 99999));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Copying from a mapped file of which a part cannot be read. */
+/* Copying from a mapped file of which some pages cannot be read. */
 #include "fuse/transport/mapped.h"
 
 #include <errno.h>
@@ -18,15 +18,15 @@
 
 #define PAGES 4u
 
-struct torn {
+struct truncated_map {
         size_t page;
-        unsigned char *map; /* PAGES, of which only the first can be read */
+        unsigned char *map; /* PAGES pages, of which only the first can be read */
 };
 
 static int setup(void **state)
 {
-        static struct torn t;
-        int fd = memfd_create("torn", MFD_CLOEXEC);
+        static struct truncated_map t;
+        int fd = memfd_create("truncated", MFD_CLOEXEC);
 
         t.page = (size_t)sysconf(_SC_PAGESIZE);
         assert_true(fd >= 0);
@@ -42,12 +42,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        struct torn *t = *state;
+        struct truncated_map *t = *state;
 
         return munmap(t->map, PAGES * t->page);
 }
 
-static void copy_all(const struct torn *t)
+static void copy_all(const struct truncated_map *t)
 {
         unsigned char to[64];
 
@@ -72,7 +72,7 @@ static void test_copies(void **state)
 {
         pthread_t threads[4];
 
-        fuse_mapped_init(); /* here: cmocka has its own idea of the signal before */
+        fuse_mapped_init(); /* in each test: cmocka replaces the handler */
         copy_often(*state);
         for (int i = 0; i < 4; i++)
                 assert_int_equal(pthread_create(&threads[i], NULL, copy_often, *state), 0);
@@ -80,10 +80,10 @@ static void test_copies(void **state)
                 assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
-/* Elsewhere a bus error ends the process, also one that has had errors of copies. */
+/* A bus error outside a copy ends the process, also after failed copies. */
 static void test_elsewhere(void **state)
 {
-        const struct torn *t = *state;
+        const struct truncated_map *t = *state;
         int status;
         pid_t pid;
 

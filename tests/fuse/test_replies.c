@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The bytes of replies and notifications that no mount uses yet: LSEEK, GETLK, and dropping pages and names. */
+/* The bytes of replies and notifications that no mount uses yet: LSEEK, GETLK, and dropping pages and
+ * names. */
 #include "fuse/proto/notify.h"
 #include "fuse/proto/request.h"
 #include "fuse/transport/kernel_abi.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests that the kernel sends for each common operation on an exclusive mount. A round trip is what costs time,
- * and no other test would notice an additional one.
+/* Requests that the kernel sends for each common operation on an exclusive mount. A round trip is what
+ * costs time, and no other test would notice an additional one.
  */
 #include "counts.h"
 

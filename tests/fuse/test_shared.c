@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A shared mount. The other mount is the test, which changes the file system without the kernel: its changes must be
- * visible in the next system call, at the latest in the next open. Also the requests that common operations cost
- * on such a mount. */
+/* A shared mount. The other mount is the test, which changes the file system without the kernel: its
+ * changes must be visible in the next system call, at the latest in the next open. Also the requests that
+ * common operations cost on such a mount. */
 #include "counts.h"
 
 #include <dirent.h>
@@ -217,7 +217,8 @@ static void test_mmap(void **state)
                 return;
         }
         map[1] = 'x';
-        /* munmap would hold the mmap lock of this process, which the server needs, while it writes pages back. */
+        /* munmap would hold the mmap lock of this process, which the server needs, while it writes pages
+         * back. */
         assert_int_equal(msync(map, 4, MS_SYNC), 0);
         assert_int_equal(munmap(map, 4), 0);
         assert_int_equal(close(fd), 0);
@@ -254,8 +255,8 @@ static void test_create_race(void **state)
 
 /* ---- requests ------------------------------------------------------------------------------------- */
 
-/* With a lifetime of zero GETATTR is sent for each directory of the path, to check its permissions, and for the
- * inode that a LOOKUP has just returned. */
+/* With a lifetime of zero GETATTR is sent for each directory of the path, to check its permissions, and
+ * for the inode that a LOOKUP has just returned. */
 static void test_requests(void **state)
 {
         struct mounted *m = *state;

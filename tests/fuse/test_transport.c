@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a transport owes to operations: replies that come later and from other threads, and requests that are
- * served while others of the same CPU wait. The file system is one directory that knows two kinds of names:
- * "wait..." is looked up for as long as the test likes, everything else is missing at once. */
+/* Transports: replies that are sent later and by other threads, and requests that are served while others
+ * of the same CPU wait. The file system is one directory: a LOOKUP of "wait..." gets its reply from the
+ * test, any other name does not exist. */
+#include "base/lock.h"
 #include "fuse/mountpoint/mountpoint.h"
 #include "fuse/proto/ops.h"
 #include "fuse/server.h"
@@ -30,22 +31,22 @@
 
 #include <cmocka.h>
 
-/* Fewer than a CPU has entries on rings, and than the other transport has threads. */
+/* Fewer than a CPU has entries (rings) and than there can be threads (classic). */
 #define WAITERS 3u
 
-/* More than entries. */
-#define CROWD 40u
+/* More than a CPU has entries. */
+#define MANY 40u
 
-struct held {
+struct test_mount {
         struct fuse_conn conn;
         struct fuse_server *server;
         pthread_t thread;
         char dir[64];
-        pthread_mutex_t lock;
-        struct fuse_req waiting[CROWD];
+        struct lock lock; /* protects waiting and n_waiting */
+        struct fuse_req waiting[MANY];
         unsigned n_waiting;
         sem_t started, arrived;
-        void *torn; /* a page that cannot be read */
+        void *unreadable; /* a page that cannot be read */
 };
 
 static struct fs_attr root_attr(void)
@@ -62,16 +63,16 @@ static void op_getattr(const struct fuse_req *r, uint64_t ino)
 
 static void op_lookup(const struct fuse_req *r, uint64_t dir, struct slice name)
 {
-        struct held *h = (struct held *)r->conn;
+        struct test_mount *h = (struct test_mount *)r->conn;
 
         if (!slice_starts_with(name, slice_str("wait"))) {
                 fuse_reply_err(r, -ENOENT);
                 return;
         }
-        pthread_mutex_lock(&h->lock);
-        assert_true(h->n_waiting < CROWD);
+        lock_acquire(&h->lock);
+        assert_true(h->n_waiting < MANY);
         h->waiting[h->n_waiting++] = *r;
-        pthread_mutex_unlock(&h->lock);
+        lock_release(&h->lock);
         sem_post(&h->arrived);
 }
 
@@ -80,13 +81,14 @@ static void op_statfs(const struct fuse_req *r)
         fuse_reply_statfs(r, &(struct fs_statfs){ .block_size = 4096 });
 }
 
-/* Some data, and then a page of a file that cannot be read. */
+/* Replies with data, and for "user.unreadable" with a page that cannot be read too. */
 static void op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name, size_t cap)
 {
-        struct held *h = (struct held *)r->conn;
-        struct iovec iov[] = { { .iov_base = "data", .iov_len = 4 }, { .iov_base = h->torn, .iov_len = 4 } };
+        struct test_mount *h = (struct test_mount *)r->conn;
+        struct iovec iov[] = { { .iov_base = "data", .iov_len = 4 },
+                               { .iov_base = h->unreadable, .iov_len = 4 } };
 
-        fuse_reply_iov(r, iov, slice_starts_with(name, slice_str("user.torn")) ? 2 : 1);
+        fuse_reply_iov(r, iov, slice_starts_with(name, slice_str("user.unreadable")) ? 2 : 1);
 }
 
 static const struct fuse_ops ops = {
@@ -95,15 +97,15 @@ static const struct fuse_ops ops = {
 
 static void *serve(void *arg)
 {
-        struct held *h = arg;
+        struct test_mount *h = arg;
 
         return (void *)(intptr_t)fuse_serve(h->server);
 }
 
-/* On rings: with all its entries. */
+/* With rings, all entries are registered by now. */
 static int on_started(void *arg)
 {
-        struct held *h = arg;
+        struct test_mount *h = arg;
 
         return sem_post(&h->started);
 }
@@ -116,7 +118,7 @@ static void wait_for(sem_t *sem)
 
 static void *map_empty_file(void)
 {
-        int fd = memfd_create("torn", MFD_CLOEXEC);
+        int fd = memfd_create("unreadable", MFD_CLOEXEC);
         void *map = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
 
         assert_true(map != MAP_FAILED);
@@ -128,12 +130,12 @@ static int setup(void **state)
 {
         const struct fuse_mount_opts mount_opts = { .source = "held", .flags = MS_NODEV | MS_NOSUID };
         const char *wanted = getenv("ASHLAR_TRANSPORT");
-        struct held *h = calloc(1, sizeof(*h));
+        struct test_mount *h = calloc(1, sizeof(*h));
         struct err_text text;
         int fd;
 
         assert_non_null(h);
-        h->torn = map_empty_file();
+        h->unreadable = map_empty_file();
         h->conn.ops = &ops;
         h->conn.policy = fuse_policy_exclusive(&h->conn.opts);
         h->conn.policy.negative_valid_ms = 0;
@@ -142,7 +144,7 @@ static int setup(void **state)
                         strcmp(wanted, "uring") == 0 ? FUSE_TRANSPORT_URING : FUSE_TRANSPORT_CLASSIC;
         h->conn.opts.on_started = on_started;
         h->conn.opts.on_started_arg = h;
-        pthread_mutex_init(&h->lock, NULL);
+        lock_init(&h->lock);
         sem_init(&h->started, 0, 0);
         sem_init(&h->arrived, 0, 0);
         snprintf(h->dir, sizeof(h->dir), "/tmp/ashlar-fuse-test-XXXXXX");
@@ -156,37 +158,37 @@ static int setup(void **state)
         return 0;
 }
 
-static void held_free(struct held *h)
+static void test_mount_free(struct test_mount *h)
 {
-        munmap(h->torn, 1);
+        munmap(h->unreadable, 1);
         sem_destroy(&h->arrived);
         sem_destroy(&h->started);
-        pthread_mutex_destroy(&h->lock);
+        lock_destroy(&h->lock);
         assert_int_equal(rmdir(h->dir), 0);
         free(h);
 }
 
 static int teardown(void **state)
 {
-        struct held *h = *state;
+        struct test_mount *h = *state;
         void *result;
 
         fuse_unmount(h->dir, true, NULL);
         pthread_join(h->thread, &result);
         assert_null(result);
         fuse_server_free(h->server);
-        held_free(h);
+        test_mount_free(h);
         return 0;
 }
 
 struct caller {
-        struct held *held;
+        struct test_mount *mount;
         pthread_t thread;
         unsigned number;
         int error;
 };
 
-static int look(const struct held *h, const char *name)
+static int lookup_errno(const struct test_mount *h, const char *name)
 {
         char path[128];
         struct stat st;
@@ -195,7 +197,7 @@ static int look(const struct held *h, const char *name)
         return stat(path, &st) == 0 ? 0 : errno;
 }
 
-/* All on one CPU, so that on rings one queue has them all. */
+/* Callers stay on one CPU, so that one queue gets all requests. */
 static void stay_on_one_cpu(void)
 {
         cpu_set_t set;
@@ -212,17 +214,17 @@ static void *call(void *arg)
         char name[32];
 
         snprintf(name, sizeof(name), "wait%u", c->number);
-        c->error = look(c->held, name);
+        c->error = lookup_errno(c->mount, name);
         return NULL;
 }
 
-static void start_caller(struct held *h, struct caller *c, unsigned number)
+static void start_caller(struct test_mount *h, struct caller *c, unsigned number)
 {
-        *c = (struct caller){ .held = h, .number = number };
+        *c = (struct caller){ .mount = h, .number = number };
         assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
 }
 
-static void start_callers(struct held *h, struct caller callers[static WAITERS])
+static void start_callers(struct test_mount *h, struct caller callers[static WAITERS])
 {
         for (unsigned i = 0; i < WAITERS; i++) {
                 start_caller(h, &callers[i], i);
@@ -230,60 +232,60 @@ static void start_callers(struct held *h, struct caller callers[static WAITERS])
         }
 }
 
-/* Some requests wait, and others of the same CPU are served; then this thread answers those, in another
+/* Requests wait while others of the same CPU are served; then this thread replies to them in another
  * order. */
 static void test_replies_later(void **state)
 {
-        struct held *h = *state;
+        struct test_mount *h = *state;
         struct caller callers[WAITERS];
 
         stay_on_one_cpu();
         start_callers(h, callers);
         for (unsigned i = 0; i < 100; i++)
-                assert_int_equal(look(h, "missing"), ENOENT);
+                assert_int_equal(lookup_errno(h, "missing"), ENOENT);
         for (unsigned i = WAITERS; i-- > 0;)
                 fuse_reply_err(&h->waiting[i], -(int)(EPERM + (i % 2) * (EIO - EPERM)));
         for (unsigned i = 0; i < WAITERS; i++)
                 pthread_join(callers[i].thread, NULL);
         for (unsigned i = 0; i < WAITERS; i++)
                 assert_int_equal(callers[i].error, i % 2 ? EIO : EPERM);
-        assert_int_equal(look(h, "missing"), ENOENT);
+        assert_int_equal(lookup_errno(h, "missing"), ENOENT);
 }
 
-/* The request that has waited longest. */
-static void take_first(struct held *h, struct fuse_req *ret)
+/* Takes the oldest waiting request. */
+static void take_first(struct test_mount *h, struct fuse_req *ret)
 {
-        pthread_mutex_lock(&h->lock);
+        lock_acquire(&h->lock);
         assert_int_not_equal(h->n_waiting, 0);
         *ret = h->waiting[0];
         memmove(h->waiting, h->waiting + 1, --h->n_waiting * sizeof(h->waiting[0]));
-        pthread_mutex_unlock(&h->lock);
+        lock_release(&h->lock);
 }
 
-/* More requests of one CPU wait than it has entries: each answer lets another one come. */
-static void test_crowd(void **state)
+/* More requests of one CPU wait than it has entries: each reply lets the kernel pass on another one. */
+static void test_more_than_entries(void **state)
 {
-        struct held *h = *state;
-        struct caller callers[CROWD];
+        struct test_mount *h = *state;
+        struct caller callers[MANY];
 
         stay_on_one_cpu();
-        for (unsigned i = 0; i < CROWD; i++)
+        for (unsigned i = 0; i < MANY; i++)
                 start_caller(h, &callers[i], i);
-        for (unsigned i = 0; i < CROWD; i++) {
+        for (unsigned i = 0; i < MANY; i++) {
                 struct fuse_req r;
 
                 wait_for(&h->arrived);
                 take_first(h, &r);
                 fuse_reply_err(&r, -EIO);
         }
-        for (unsigned i = 0; i < CROWD; i++) {
+        for (unsigned i = 0; i < MANY; i++) {
                 pthread_join(callers[i].thread, NULL);
                 assert_int_equal(callers[i].error, EIO);
         }
-        assert_int_equal(look(h, "missing"), ENOENT);
+        assert_int_equal(lookup_errno(h, "missing"), ENOENT);
 }
 
-static pid_t start_process(struct held *h, unsigned number)
+static pid_t start_process(struct test_mount *h, unsigned number)
 {
         pid_t pid = fork();
 
@@ -292,35 +294,35 @@ static pid_t start_process(struct held *h, unsigned number)
                 char name[32];
 
                 snprintf(name, sizeof(name), "wait%u", number);
-                look(h, name);
+                lookup_errno(h, name);
                 _exit(0);
         }
         return pid;
 }
 
-/* Callers are killed: while their requests wait for an answer, and while they wait to be taken. The latter
- * are gone, the former still need an answer, and others are served. */
+/* Callers are killed while their requests wait for a reply or for an entry. The latter requests are
+ * dropped, the former still need a reply, and other requests are served. */
 static void test_killed(void **state)
 {
-        struct held *h = *state;
-        pid_t pids[CROWD];
+        struct test_mount *h = *state;
+        pid_t pids[MANY];
         unsigned n_dead = 0;
 
         stay_on_one_cpu();
-        for (unsigned i = 0; i < CROWD; i++)
+        for (unsigned i = 0; i < MANY; i++)
                 pids[i] = start_process(h, i);
         wait_for(&h->arrived);
         sem_post(&h->arrived);
-        for (unsigned i = 0; i < CROWD; i++)
+        for (unsigned i = 0; i < MANY; i++)
                 assert_int_equal(kill(pids[i], SIGKILL), 0);
-        while (n_dead < CROWD) {
+        while (n_dead < MANY) {
                 struct fuse_req r;
 
                 if (sem_trywait(&h->arrived) == 0) {
                         take_first(h, &r);
                         fuse_reply_err(&r, -EIO);
                 }
-                for (unsigned i = 0; i < CROWD; i++)
+                for (unsigned i = 0; i < MANY; i++)
                         if (pids[i] != 0 && waitpid(pids[i], NULL, WNOHANG) == pids[i]) {
                                 pids[i] = 0;
                                 n_dead++;
@@ -328,28 +330,28 @@ static void test_killed(void **state)
                 sched_yield();
         }
         for (unsigned i = 0; i < 100; i++)
-                assert_int_equal(look(h, "missing"), ENOENT);
+                assert_int_equal(lookup_errno(h, "missing"), ENOENT);
 }
 
-/* A disk error in what a reply is copied from is an error of that request. */
-static void test_torn(void **state)
+/* Reply data that cannot be read fails this request only. */
+static void test_unreadable(void **state)
 {
-        struct held *h = *state;
+        struct test_mount *h = *state;
         char value[16];
 
-        fuse_mapped_init(); /* again: cmocka has its own idea of SIGBUS */
+        fuse_mapped_init(); /* again: cmocka has replaced the handler */
         for (int i = 0; i < 10; i++) {
                 assert_int_equal(getxattr(h->dir, "user.whole", value, sizeof(value)), 4);
                 assert_memory_equal(value, "data", 4);
-                assert_int_equal(getxattr(h->dir, "user.torn", value, sizeof(value)), -1);
+                assert_int_equal(getxattr(h->dir, "user.unreadable", value, sizeof(value)), -1);
                 assert_int_equal(errno, EIO);
         }
 }
 
-/* The server is told to end while requests wait: they are answered, then it does, and nothing hangs. */
+/* The server stops while requests wait: it ends once they have their replies. */
 static void test_stop(void **state)
 {
-        struct held *h = *state;
+        struct test_mount *h = *state;
         struct caller callers[WAITERS];
 
         start_callers(h, callers);
@@ -363,16 +365,16 @@ static void test_stop(void **state)
                 assert_int_not_equal(callers[i].error, 0);
         }
         fuse_unmount(h->dir, true, NULL);
-        held_free(h);
+        test_mount_free(h);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_replies_later, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_more_than_entries, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
                 cmocka_unit_test_setup(test_stop, setup),
         };
         int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes wrong easily on a FUSE file system whose kernel caches everything and sends no OPEN. Each
- * test runs on an ordinary mount and on one with the kernel's writeback cache.
+/* POSIX behaviour that is easily lost when the kernel caches everything and sends no OPEN. Each test runs
+ * without and with the kernel's writeback cache.
  */
 #include "fixture.h"
 
@@ -80,7 +80,7 @@ static void test_o_trunc(void **state)
         struct stat st;
         int fd;
 
-        put_file(m, "trunc", "old bytes, a good many of them");
+        put_file(m, "trunc", "old bytes, longer than the new");
         fd = open(at(m, "trunc"), O_RDWR | O_TRUNC);
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_size, 0);
@@ -104,8 +104,7 @@ static void test_truncate_sets_times(void **state)
         assert_int_equal(utimensat(AT_FDCWD, at(m, "times"), old, 0), 0);
         assert_int_equal(stat(at(m, "times"), &st), 0);
         assert_int_equal(st.st_mtime, 1000);
-        /* open(2) with O_TRUNC does so although the size stays; truncate(2) only changes a size that
-         * differs. */
+        /* open(2) with O_TRUNC sets mtime also if the size does not change; truncate(2) need not. */
         assert_int_equal(close(open(at(m, "times"), O_WRONLY | O_TRUNC)), 0);
         assert_int_equal(stat(at(m, "times"), &st), 0);
         assert_true(st.st_mtime > 1000);
@@ -130,7 +129,7 @@ static void test_unlinked_open(void **state)
         assert_int_equal(fsync(fd), 0);
         assert_int_equal(pread(fd, buf, sizeof(buf), 0), 20);
         assert_string_equal(buf, "still here, and more");
-        /* The name can be had again, by another file. */
+        /* Another file can have the name. */
         put_file(m, "gone", "another");
         assert_int_equal(pread(fd, buf, 5, 0), 5);
         assert_memory_equal(buf, "still", 5);
@@ -138,7 +137,7 @@ static void test_unlinked_open(void **state)
         assert_content(m, "gone", "another");
 }
 
-/* A file without a name, and one that gets it when it is complete. */
+/* A file without a name, and one that gets a name later. */
 static void test_tmpfile(void **state)
 {
         struct mounted *m = *state;
@@ -178,7 +177,7 @@ static void test_birth_time(void **state)
         assert_int_equal(statx(AT_FDCWD, at(m, "born"), 0, STATX_BASIC_STATS | STATX_BTIME, &x), 0);
         assert_int_equal(x.stx_mtime.tv_sec, 1000);
         if (!(x.stx_mask & STATX_BTIME))
-                return; /* Linux before 6.6 does not ask */
+                return; /* Linux before 6.6 does not request it */
         assert_true(x.stx_btime.tv_sec > 1000);
         assert_int_equal(x.stx_size, 1);
 }
@@ -215,7 +214,7 @@ static void test_mmap(void **state)
         assert_int_equal(msync(map, 8192, MS_SYNC), 0);
         munmap(map, 8192);
         close(fd);
-        /* Past the page cache: what the daemon has. */
+        /* O_DIRECT reads from the server. */
         fd = open(at(m, "mapped"), O_RDONLY | O_DIRECT);
         assert_true(fd >= 0);
         map = aligned_alloc(4096, 8192);
@@ -235,7 +234,7 @@ static void test_large_writes(void **state)
         for (size_t i = 0; i < len / 4; i++)
                 data[i] = (uint32_t)(i * 2654435761u);
         assert_int_equal(pwrite(fd, data, len, 4096), len);
-        /* And a piece that begins and ends within blocks. */
+        /* And a write that begins and ends within blocks. */
         assert_int_equal(pwrite(fd, "piece", 5, 70001), 5);
         memcpy((char *)data + 70001 - 4096, "piece", 5);
         assert_int_equal(fsync(fd), 0);
@@ -276,8 +275,7 @@ static void test_holes(void **state)
         close(fd);
 }
 
-/* Pages that were changed through a mapping are not known to the daemon, so whoever asks it for data (cp
- * does) would be sent past them. */
+/* The server does not know pages that are dirty in the kernel: its answer would make cp skip them. */
 static void test_seek_over_dirty_pages(void **state)
 {
         struct mounted *m = *state;
@@ -290,7 +288,8 @@ static void test_seek_over_dirty_pages(void **state)
         map[300000] = 'x';
         assert_in_range(lseek(fd, 0, SEEK_DATA), 0, 300000);
         assert_in_range(lseek(fd, 300000, SEEK_HOLE), 300001, 1 << 20);
-        /* Unmapping would wait for its writes with the memory of this process locked, the server's too. */
+        /* munmap would hold the mmap lock of this process, which the server needs, while it writes pages
+         * back. */
         assert_int_equal(msync(map, 1 << 20, MS_SYNC), 0);
         munmap(map, 1 << 20);
         close(fd);
@@ -418,7 +417,7 @@ static void test_xattrs(void **state)
         assert_int_equal(removexattr(at(m, "xattr"), "user.small"), 0);
         assert_int_equal(getxattr(at(m, "xattr"), "user.small", buf, sizeof(buf)), -1);
         assert_int_equal(errno, ENODATA);
-        /* Nobody would act on it, so it cannot be set. */
+        /* ACLs are not implemented, so they cannot be set. */
         assert_int_equal(setxattr(at(m, "xattr"), "system.posix_acl_access", acl, sizeof(acl), 0), -1);
         assert_int_equal(errno, EOPNOTSUPP);
 }
@@ -512,7 +511,7 @@ static void test_permissions(void **state)
 
 /* ---- locks -------------------------------------------------------------------------------------- */
 
-/* One bit for each kind of lock that can be had. */
+/* Returns a bit for each kind of lock that is granted: 1 flock, 2 fcntl. */
 static int try_locks(struct mounted *m)
 {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10 };
@@ -540,7 +539,7 @@ static void test_locks(void **state)
 
 /* ---- directories -------------------------------------------------------------------------------- */
 
-/* Makes COUNT files behind the kernel's back. PAD: bytes of the names, at least 8. */
+/* Creates COUNT files without the kernel. PAD: bytes of each name, at least 8. */
 static void make_files(struct mounted *m, const char *dir, unsigned count, int pad)
 {
         const struct fs_cred cred = { .uid = geteuid(), .gid = getegid() };
@@ -641,9 +640,9 @@ static int read_some(int fd, char *last)
         return count;
 }
 
-/* A position that fell out of the table is found again by searching the directory, unless its name is
- * gone. */
-static void test_forgotten_position(void **state)
+/* A position that was evicted from the table is found by a search of the directory, unless its name was
+ * removed. */
+static void test_evicted_position(void **state)
 {
         struct mounted *m = *state;
         char last[256], path[300];
@@ -671,7 +670,7 @@ static void test_forgotten_position(void **state)
         assert_true(read_some(fd, last) > 0);
         snprintf(path, sizeof(path), "slow/%s", last);
         assert_int_equal(unlink(at(m, path)), 0);
-        assert_true(read_some(fd, last) > 0); /* gone, but remembered */
+        assert_true(read_some(fd, last) > 0); /* removed, but in the table */
         snprintf(path, sizeof(path), "slow/%s", last);
         assert_int_equal(unlink(at(m, path)), 0);
         put_file(m, "crowd/zz", "");
@@ -745,7 +744,7 @@ int main(void)
                 cmocka_unit_test(test_locks),
                 cmocka_unit_test(test_unlink_while_listing),
                 cmocka_unit_test(test_seekdir),
-                cmocka_unit_test(test_forgotten_position),
+                cmocka_unit_test(test_evicted_position),
                 cmocka_unit_test(test_rewinddir_sees_changes),
         };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A store that is away: requests wait for it, a signal ends the waiting with EINTR, time with EIO, and
- * when the store is back, everything goes on. The store is a stand-in for a FoundationDB cluster
+/* A store that is unavailable: requests wait for it, and end with EINTR on a signal and with EIO at their
+ * timeout; when it is available again, they succeed. The store is a stand-in for a FoundationDB cluster
  * (tests/kv/fdb). */
 #include "fixture.h"
 
@@ -70,7 +70,7 @@ struct caller {
         int result, err;
 };
 
-static void *look(void *arg)
+static void *call_stat(void *arg)
 {
         struct caller *c = arg;
         struct stat st;
@@ -89,7 +89,7 @@ static void test_interrupted(void **state)
         struct stat st;
 
         set_away(true);
-        assert_int_equal(pthread_create(&thread, NULL, look, &c), 0);
+        assert_int_equal(pthread_create(&thread, NULL, call_stat, &c), 0);
         while (!c.done) {
                 usleep(10000);
                 pthread_kill(thread, SIGUSR1);
@@ -103,7 +103,7 @@ static void test_interrupted(void **state)
         mounted_free(m);
 }
 
-/* ---- out of time ---------------------------------------------------------------------------------- */
+/* ---- timeout -------------------------------------------------------------------------------------- */
 
 static void test_timeout(void **state)
 {
@@ -135,7 +135,7 @@ static void test_goes_on(void **state)
         pthread_t thread;
 
         set_away(true);
-        assert_int_equal(pthread_create(&thread, NULL, look, &c), 0);
+        assert_int_equal(pthread_create(&thread, NULL, call_stat, &c), 0);
         usleep(100000);
         assert_false(c.done);
         set_away(false);

@@ -15,7 +15,8 @@
 
 extern char **environ;
 
-/* Returns the environment with the socket's number added. To be freed by environment_free. NULL: no memory. */
+/* Returns the environment with the socket's number added. To be freed by environment_free. NULL: no
+ * memory. */
 static char **environment_with(int socket)
 {
         size_t n = 0;
@@ -60,8 +61,8 @@ static void read_message(int fd, char *out, size_t cap)
                 memmove(out, out + sizeof(prefix) - 1, strlen(out + sizeof(prefix) - 1) + 1);
 }
 
-/* Runs fusermount3 and reads the first line of its stderr into MESSAGE. SOCKET: inherited, or -1. 0: it succeeded;
- * 1: it failed; negative: it could not be run. */
+/* Runs fusermount3 and reads the first line of its stderr into MESSAGE. SOCKET: inherited, or -1. 0: it
+ * succeeded; 1: it failed; negative: it could not be run. */
 static int run(const char *const *argv, int socket, char *message, size_t cap, struct err_text *text)
 {
         _cleanup_close_ int from = -1, to = -1;

@@ -67,8 +67,8 @@ static unsigned long parse_flags(const char *options)
         return found & (MS_NOATIME | MS_RELATIME) ? found : found | MS_STRICTATIME;
 }
 
-/* Fields of a line: id, parent, major:minor, root, target, options, tags, "-", type, source, options of the file
- * system. */
+/* Fields of a line: id, parent, major:minor, root, target, options, tags, "-", type, source, options of
+ * the file system. */
 static int parse_line(char *line, struct fuse_mountinfo *ret)
 {
         char *save, *word[6], *tail = strstr(line, " - "), *type, *source, *options, *user;

@@ -37,8 +37,8 @@ void fuse_op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, stru
                 fuse_reply_written(r, (size_t)n);
 }
 
-/* A change by another user than root clears the set-user-id and set-group-id bits. For fallocate the kernel leaves
- * that to the server without a flag, and keeps the old mode cached until it is notified. */
+/* A change by another user than root clears the set-user-id and set-group-id bits. For fallocate the
+ * kernel leaves that to the server without a flag, and keeps the old mode cached until it is notified. */
 static int kill_priv(const struct fuse_req *r, uint64_t ino)
 {
         struct fs_setattr set = { .set = FS_SET_KILL_PRIV };

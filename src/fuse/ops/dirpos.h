@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Positions in directories.
  *
- * The kernel identifies a position in a directory by a 63-bit number. Without OPENDIR there is no state of an
- * open directory, so a position is the keyed hash of the name before it. A table of the names in recent replies
- * maps it back to the name, even if the name has been removed since. If the name was evicted from the table, the
- * caller searches the directory for a name with that hash.
+ * The kernel identifies a position in a directory by a 63-bit number. Without OPENDIR there is no state of
+ * an open directory, so a position is the keyed hash of the name before it. A table of the names in recent
+ * replies maps it back to the name, even if the name has been removed since. If the name was evicted from
+ * the table, the caller searches the directory for a name with that hash.
  *
  * Any thread; a chunk is used by one thread until dirpos_remember.
  */
@@ -30,8 +30,8 @@ struct dirpos_name {
         uint8_t data[DIRPOS_NAME_MAX];
 };
 
-/* KEY: specific to the file system and the same for all its mounts, so that positions stay valid across mounts
- * (NFS). MAX_BYTES: memory for names. ENOMEM. */
+/* KEY: specific to the file system and the same for all its mounts, so that positions stay valid across
+ * mounts (NFS). MAX_BYTES: memory for names. ENOMEM. */
 int dirpos_new(const uint8_t key[SIPHASH_KEY_SIZE], size_t max_bytes, struct dirpos **ret);
 /* Takes NULL. */
 void dirpos_free(struct dirpos *p);

@@ -16,8 +16,8 @@ struct fuse_fs_conn {
         struct handles *handles; /* NULL: an exclusive mount */
 };
 
-/* Creates the connection of an exclusive or shared mount of FS, as OPTS says, for fuse_server_new_with. FS must
- * outlive it. Errors with TEXT. */
+/* Creates the connection of an exclusive or shared mount of FS, as OPTS says, for fuse_server_new_with. FS
+ * must outlive it. Errors with TEXT. */
 int fuse_fs_conn_new(struct fs *fs, const struct fuse_opts *opts, struct fuse_fs_conn **ret,
                      struct err_text *text);
 /* Takes NULL. */

@@ -10,8 +10,8 @@
 #include "fuse/proto/conn.h"
 #include "fuse/transport/transport.h"
 
-/* Serves the request in DATA (see struct fuse_handler), any but INIT: calls at most one operation of CONN->ops
- * (FORGET: one for each inode), or replies itself. Any thread. */
+/* Serves the request in DATA (see struct fuse_handler), any but INIT: calls at most one operation of
+ * CONN->ops (FORGET: one for each inode), or replies itself. Any thread. */
 void fuse_codec_request(struct fuse_conn *conn, struct fuse_channel *channel, const void *data, size_t len);
 
 /* Returns the name of OPCODE for logs, such as "LOOKUP"; "?" if it is unknown here. */

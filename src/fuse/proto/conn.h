@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection to the kernel as the codec, the replies and the notifications know it. Operations that need more
- * embed it as the first member of a structure of their own (ops/ops.h). */
+/* A connection to the kernel as the codec, the replies and the notifications know it. Operations that need
+ * more embed it as the first member of a structure of their own (ops/ops.h). */
 #ifndef FUSE_PROTO_CONN_H
 #define FUSE_PROTO_CONN_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Interruption of requests that wait for a remote store: each request has a deadline (base/deadline.h) while it
- * is served, and INTERRUPT cancels it. All functions: any thread.
+/* Interruption of requests that wait for a remote store: each request has a deadline (base/deadline.h)
+ * while it is served, and INTERRUPT cancels it. All functions: any thread.
  */
 #ifndef FUSE_PROTO_INTERRUPTS_H
 #define FUSE_PROTO_INTERRUPTS_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Notifications: the server tells the kernel to drop what it has cached.
  *
- * Any thread. fuse_notify_pages and fuse_notify_entry wait for kernel locks that are held while the kernel waits
- * for a reply, so a thread that serves requests must not call them. Errors: ENOENT (the kernel has cached no
- * such inode or name), ENODEV (unmounted), ...
+ * Any thread. fuse_notify_pages and fuse_notify_entry wait for kernel locks that are held while the kernel
+ * waits for a reply, so a thread that serves requests must not call them. Errors: ENOENT (the kernel has
+ * cached no such inode or name), ENODEV (unmounted), ...
  */
 #ifndef FUSE_PROTO_NOTIFY_H
 #define FUSE_PROTO_NOTIFY_H

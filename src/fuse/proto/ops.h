@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations that the codec calls. Each takes a decoded request and sends its reply (request.h), before it
- * returns or later. Arguments are valid during the call; INO and DIR are inode numbers. Any thread.
+/* The operations that the codec calls. Each takes a decoded request and sends its reply (request.h),
+ * before it returns or later. Arguments are valid during the call; INO and DIR are inode numbers. Any
+ * thread.
  */
 #ifndef FUSE_PROTO_OPS_H
 #define FUSE_PROTO_OPS_H

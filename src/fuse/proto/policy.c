@@ -7,14 +7,17 @@
 
 /* Features of an exclusive mount. Each is safe and faster if only this mount changes the file system:
  * - PARALLEL_DIROPS: lookups and readdirs in one directory run in parallel.
- * - EXPLICIT_INVAL_DATA: cached pages survive an own write that changes mtime; AUTO_INVAL_DATA would drop them.
- * - HANDLE_KILLPRIV_V2: set-user-id bits are cleared by the write itself, without a request to ask for them.
- * - READDIRPLUS_AUTO: the first reply of a listing carries attributes, later ones do if the attributes were
- *   used. With attributes in each reply `ls` of 20,000 names took 5 times as long, and `find -size` a third;
- *   most directories fit in the first reply.
+ * - EXPLICIT_INVAL_DATA: cached pages survive an own write that changes mtime; AUTO_INVAL_DATA would drop
+ *   them.
+ * - HANDLE_KILLPRIV_V2: set-user-id bits are cleared by the write itself, without a request to ask for
+ *   them.
+ * - READDIRPLUS_AUTO: the first reply of a listing carries attributes, later ones do if the attributes
+ *   were used. With attributes in each reply `ls` of 20,000 names took 5 times as long, and `find -size` a
+ *   third; most directories fit in the first reply.
  *
  * Deliberately off:
- * - ATOMIC_O_TRUNC: OPEN is answered with ENOSYS, so truncation must arrive as SETATTR, or it would be lost.
+ * - ATOMIC_O_TRUNC: OPEN is answered with ENOSYS, so truncation must arrive as SETATTR, or it would be
+ *   lost.
  * - POSIX_LOCKS, FLOCK_LOCKS: the kernel manages the locks of a file system that nothing else mounts.
  * - POSIX_ACL: ACLs are not stored.
  * - SETXATTR_EXT: longer requests, useful for ACLs only. */
@@ -76,8 +79,8 @@ struct fuse_policy fuse_policy_exclusive(const struct fuse_opts *opts)
          BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
 
 /* Appending handles bypass the page cache (ops/open.c). A kernel with DIRECT_IO_ALLOW_MMAP (6.6) drops the
- * cached pages that such a write changes. An older one does not, and other handles would read zeros where data
- * was appended; there every handle bypasses the cache, and shared memory maps fail. */
+ * cached pages that such a write changes. An older one does not, and other handles would read zeros where
+ * data was appended; there every handle bypasses the cache, and shared memory maps fail. */
 struct fuse_policy fuse_policy_shared(const struct fuse_opts *opts, uint64_t offered)
 {
         return (struct fuse_policy){

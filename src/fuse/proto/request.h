@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A request of the kernel and the replies to it.
  *
- * Each request gets exactly one reply, from any thread. An operation that replies after it has returned copies
- * the struct. Replies report no errors: one that cannot be delivered means that the connection has ended, and
- * with it all references that the kernel held.
+ * Each request gets exactly one reply, from any thread. An operation that replies after it has returned
+ * copies the struct. Replies report no errors: one that cannot be delivered means that the connection has
+ * ended, and with it all references that the kernel held.
  */
 #ifndef FUSE_PROTO_REQUEST_H
 #define FUSE_PROTO_REQUEST_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The classic transport: read(2) and writev(2) on /dev/fuse.
  *
- * All threads read from one queue of requests. Each has a clone of the device (FUSE_DEV_IOC_CLONE) with its own
- * list of requests in progress, and a reply is written to the clone from which the request was read. A thread
- * is added when the last idle one takes a request, and stays until the end.
+ * All threads read from one queue of requests. Each has a clone of the device (FUSE_DEV_IOC_CLONE) with
+ * its own list of requests in progress, and a reply is written to the clone from which the request was
+ * read. A thread is added when the last idle one takes a request, and stays until the end.
  */
 #include "fuse/transport/transport.h"
 

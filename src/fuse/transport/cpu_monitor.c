@@ -13,9 +13,9 @@
 #define TICK_NS     (4 * 1000000L)
 #define QUIET_TICKS 25u
 
-/* A canary that ran within this time shows a CPU that has time. Under load one sample in five is that prompt by
- * chance, so the normal class ends after several in a row. More are required where a thread cannot be taken out
- * of the idle class. */
+/* A canary that ran within this time shows a CPU that has time. Under load one sample in five is that
+ * prompt by chance, so the normal class ends after several in a row. More are required where a thread
+ * cannot be taken out of the idle class. */
 #define PROMPT_NS          500000
 #define REQUIRED           8u
 #define REQUIRED_NO_RETURN 32u

@@ -16,7 +16,8 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         const ucontext_t *interrupted = context;
 
         if (resume_at) {
-                /* Restores the mask, as a return would; saving it before each copy would cost a system call. */
+                /* Restores the mask, as a return would; saving it before each copy would cost a system
+                 * call. */
                 pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
                 siglongjmp(*resume_at, 1);
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The part of io_uring that FUSE needs: commands of 128 bytes, submitted and waited for in one system call. One
- * thread at a time uses a ring. */
+/* The part of io_uring that FUSE needs: commands of 128 bytes, submitted and waited for in one system
+ * call. One thread at a time uses a ring. */
 #ifndef FUSE_TRANSPORT_RING_H
 #define FUSE_TRANSPORT_RING_H
 
@@ -24,8 +24,8 @@ int fuse_ring_init(struct fuse_ring *r, unsigned entries);
 /* Also after a failed fuse_ring_init. */
 void fuse_ring_destroy(struct fuse_ring *r);
 
-/* Adds a zeroed command of 128 bytes, to be filled in; the next submission or wait passes it to the kernel. At
- * most ENTRIES of them. */
+/* Adds a zeroed command of 128 bytes, to be filled in; the next submission or wait passes it to the
+ * kernel. At most ENTRIES of them. */
 struct io_uring_sqe *fuse_ring_command(struct fuse_ring *r);
 
 /* Submits commands and waits for a completion. EINTR, EAGAIN, EBUSY: call again; other errors: the ring has

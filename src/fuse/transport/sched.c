@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* How long a thread runs before the scheduler prefers others. A request takes much less. A thread with a short
- * slice is preferred at its wake-up (Linux 6.12). */
+/* How long a thread runs before the scheduler prefers others. A request takes much less. A thread with a
+ * short slice is preferred at its wake-up (Linux 6.12). */
 #define SLICE_NS UINT64_C(100000)
 
 /* The kernel supports no more. */

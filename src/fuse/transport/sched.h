@@ -11,12 +11,12 @@ enum fuse_sched_class {
         FUSE_SCHED_IDLE,   /* SCHED_IDLE: runs only when nothing else wants the CPU */
 };
 
-/* Moves thread TID (0: the calling one) to a class. On an error (EPERM: see fuse_sched_may_return) it stays where
- * it was. */
+/* Moves thread TID (0: the calling one) to a class. On an error (EPERM: see fuse_sched_may_return) it
+ * stays where it was. */
 int fuse_sched_set(pid_t tid, enum fuse_sched_class class);
 
-/* Whether a thread may leave the idle class again: root may, and users with RLIMIT_NICE of 20 or more. Tries it in
- * a thread of its own. */
+/* Whether a thread may leave the idle class again: root may, and users with RLIMIT_NICE of 20 or more.
+ * Tries it in a thread of its own. */
 bool fuse_sched_may_return(void);
 
 /* Binds the calling thread to CPU; no effect if it may not run there. */

@@ -17,16 +17,16 @@
 
 /* Takes the reply to a request. Valid until fuse_transport_free. */
 struct fuse_channel {
-        /* Sends the reply to request UNIQUE: ERROR (a positive errno; no data) or, with ERROR 0, the data of N
-         * ranges, which may be reused once this returns. Any thread; once for each request. A reply that
-         * cannot be delivered is dropped: the caller is gone. */
+        /* Sends the reply to request UNIQUE: ERROR (a positive errno; no data) or, with ERROR 0, the data
+         * of N ranges, which may be reused once this returns. Any thread; once for each request. A reply
+         * that cannot be delivered is dropped: the caller is gone. */
         void (*send)(struct fuse_channel *c, uint64_t unique, int error, const struct iovec *iov, int n);
 };
 
 /* What a transport calls. Any thread. */
 struct fuse_handler {
-        /* Serves a request of LEN contiguous bytes at an address that is a multiple of 8; they are valid until
-         * this returns. The reply may come later. */
+        /* Serves a request of LEN contiguous bytes at an address that is a multiple of 8; they are valid
+         * until this returns. The reply may come later. */
         void (*request)(void *arg, struct fuse_channel *c, const void *data, size_t len);
         /* The connection has ended: RESULT is 0 after an unmount or an abort, else a negative error. May be
          * called several times, and while requests are still in progress. */

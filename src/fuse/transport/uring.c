@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The transport over io_uring: a queue for each CPU (uring_queue.h).
  *
- * After a reply to INIT that enables rings the kernel holds all requests back until the queue of every possible
- * CPU, online or not, has an entry. So everything that can fail precedes that reply. If the registration fails
- * nevertheless, a registration that the kernel must refuse turns rings off for this connection.
+ * After a reply to INIT that enables rings the kernel holds all requests back until the queue of every
+ * possible CPU, online or not, has an entry. So everything that can fail precedes that reply. If the
+ * registration fails nevertheless, a registration that the kernel must refuse turns rings off for this
+ * connection.
  */
 #include "fuse/transport/transport.h"
 
@@ -21,8 +22,8 @@
 
 #define POSSIBLE "/sys/devices/system/cpu/possible"
 
-/* Entries of all CPUs together, and the bounds of the share of one CPU. The total is what limits the requests that
- * can wait for a disk at the same time. */
+/* Entries of all CPUs together, and the bounds of the share of one CPU. The total is what limits the
+ * requests that can wait for a disk at the same time. */
 #define ENTRIES         128u
 #define ENTRIES_CPU_MIN 4u
 #define ENTRIES_CPU_MAX 16u
@@ -157,8 +158,8 @@ int fuse_uring_prepare(int fuse_fd, const struct fuse_handler *handler, struct f
         return 0;
 }
 
-/* Registers an entry for a CPU that does not exist. Not once rings are in use: if the module parameter were switched
- * off later, the kernel would refuse the replies to requests from rings. */
+/* Registers an entry for a CPU that does not exist. Not once rings are in use: if the module parameter
+ * were switched off later, the kernel would refuse the replies to requests from rings. */
 static void turn_rings_off(int fuse_fd)
 {
         const struct abi_uring_cmd cmd = { .qid = UINT16_MAX };

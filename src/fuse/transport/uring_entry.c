@@ -22,8 +22,8 @@ enum { TAG_ENTRY = 1, TAG_STOP };
 
 /* ---- replies ------------------------------------------------------------------------------------------- */
 
-/* Copies the reply into the entry's buffers; only the thread that owns the ring can send it. The data may lie in a
- * mapped file. -EIO: it is longer than the payload buffer, or cannot be read. */
+/* Copies the reply into the entry's buffers; only the thread that owns the ring can send it. The data may
+ * lie in a mapped file. -EIO: it is longer than the payload buffer, or cannot be read. */
 static int copy_reply(struct uring_worker *w, const struct iovec *iov, int n, size_t *ret_len)
 {
         size_t used = 0;
@@ -93,8 +93,9 @@ static void poll_stop_fd(struct uring_worker *w)
         sqe->user_data = TAG_STOP;
 }
 
-/* Whether a command failed with ERR because the connection has ended. The error depends on the stage of the
- * unmount, and a reply may be too late for an aborted request (ENOENT); POLLERR tells these from other errors. */
+/* Whether a command failed with ERR because the connection has ended. The error depends on the stage of
+ * the unmount, and a reply may be too late for an aborted request (ENOENT); POLLERR tells these from other
+ * errors. */
 static bool has_ended(const struct uring_worker *w, int err)
 {
         struct pollfd p = { .fd = w->queue->fuse_fd };
@@ -136,8 +137,8 @@ int fuse_uring_entry_register(struct uring_worker *w)
         while (r >= 0 ? w->ring.to_submit > 0 : r == -EINTR || r == -EAGAIN);
         if (r < 0)
                 return r;
-        /* The kernel completes a command that it refuses at once, and others with a request, which stays in the
-         * ring for fuse_uring_entry_wait. */
+        /* The kernel completes a command that it refuses at once, and others with a request, which stays
+         * in the ring for fuse_uring_entry_wait. */
         if (fuse_ring_peek(&w->ring, &tag, &result) && tag == TAG_ENTRY && result < 0)
                 return result;
         return 0;
@@ -145,8 +146,8 @@ int fuse_uring_entry_register(struct uring_worker *w)
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
 
-/* Puts the headers right in front of the payload, which is not copied. Returns the request, or NULL if its sizes
- * contradict each other. */
+/* Puts the headers right in front of the payload, which is not copied. Returns the request, or NULL if its
+ * sizes contradict each other. */
 static const void *assemble(struct uring_worker *w, size_t *ret_len)
 {
         struct fuse_in_header in;

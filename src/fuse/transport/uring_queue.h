@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* A queue of FUSE over io_uring: the requests of one CPU and the threads that serve them.
  *
- * The kernel passes a request to an entry that waits in the queue of the caller's CPU, preferably the one used
- * last. If none waits, the request is taken when another entry of the queue sends its reply; an entry that is
- * registered in the meantime does not get it. So all entries are registered at the start, and a request must not
- * wait for another one. Each entry has a thread, a ring and buffers of its own: it waits exactly when its thread
- * is idle, and no request is bound to a busy thread.
+ * The kernel passes a request to an entry that waits in the queue of the caller's CPU, preferably the one
+ * used last. If none waits, the request is taken when another entry of the queue sends its reply; an entry
+ * that is registered in the meantime does not get it. So all entries are registered at the start, and a
+ * request must not wait for another one. Each entry has a thread, a ring and buffers of its own: it waits
+ * exactly when its thread is idle, and no request is bound to a busy thread.
  *
- * The scheduling class of the threads follows the load of the CPU (cpu_monitor.h). Where a thread may not leave
- * the idle class, an entry has two threads, one of each class. One of them owns the entry at a time, and passes it
- * on when a request arrives that the other one must serve.
+ * The scheduling class of the threads follows the load of the CPU (cpu_monitor.h). Where a thread may not
+ * leave the idle class, an entry has two threads, one of each class. One of them owns the entry at a time,
+ * and passes it on when a request arrives that the other one must serve.
  */
 #ifndef FUSE_TRANSPORT_URING_QUEUE_H
 #define FUSE_TRANSPORT_URING_QUEUE_H
@@ -42,16 +42,18 @@ struct fuse_uring_queue {
         _Atomic enum fuse_sched_class class; /* of its threads, except for long operations */
 };
 
-/* Allocates N_ENTRIES entries, which is the number of requests of CPU that are served at a time. Does not involve
- * the kernel. FUSE_FD and STOP_FD stay the caller's. Q is zeroed before, and destroyed also after an error. */
+/* Allocates N_ENTRIES entries, which is the number of requests of CPU that are served at a time. Does not
+ * involve the kernel. FUSE_FD and STOP_FD stay the caller's. Q is zeroed before, and destroyed also after
+ * an error. */
 int fuse_uring_queue_init(struct fuse_uring_queue *q, unsigned cpu, unsigned n_entries, int fuse_fd,
                           int stop_fd, const struct fuse_handler *handler);
 
-/* Reports requests to MONITOR. MAY_RETURN: threads may leave the idle class. Before fuse_uring_queue_start. */
+/* Reports requests to MONITOR. MAY_RETURN: threads may leave the idle class. Before
+ * fuse_uring_queue_start. */
 void fuse_uring_queue_monitor(struct fuse_uring_queue *q, struct fuse_cpu_monitor *monitor, bool may_return);
 
-/* Starts the threads, and returns when the kernel has accepted at least one entry. On an error it has accepted
- * none, and the connection waits for this queue: see uring.c. */
+/* Starts the threads, and returns when the kernel has accepted at least one entry. On an error it has
+ * accepted none, and the connection waits for this queue: see uring.c. */
 int fuse_uring_queue_start(struct fuse_uring_queue *q);
 
 /* Changes the class in which requests are served. Any thread. */

@@ -6,15 +6,16 @@
 #define BULK_BYTES  (64u << 10)
 #define STREAM_BULK 2u
 
-/* ---- class ---------------------------------------------------------------------------------------------- */
+/* ---- class
+ * ---------------------------------------------------------------------------------------------- */
 
 static enum fuse_sched_class class_of(const struct uring_worker *w)
 {
         return atomic_load(&w->unpinned) ? FUSE_SCHED_NORMAL : atomic_load(&w->queue->class);
 }
 
-/* Moves thread TID (w->tid, or 0: the calling one) to its class. Two threads may do so at the same time: the loop
- * makes the last change win without a lock, which a thread of the idle class could hold for long. */
+/* Moves thread TID (w->tid, or 0: the calling one) to its class. Two threads may do so at the same time:
+ * the loop makes the last change win without a lock, which a thread of the idle class could hold for long. */
 static void apply_class(const struct uring_worker *w, pid_t tid)
 {
         enum fuse_sched_class class;
@@ -51,10 +52,11 @@ void fuse_uring_queue_set_class(struct fuse_uring_queue *q, enum fuse_sched_clas
                 atomic_store_explicit(&q->workers[i].used, false, memory_order_relaxed);
 }
 
-/* ---- the request ---------------------------------------------------------------------------------------- */
+/* ---- the request
+ * ---------------------------------------------------------------------------------------- */
 
-/* Long operations must not run in the idle class where a thread cannot leave it: others could keep the thread,
- * and the locks that it holds, from running for any time. */
+/* Long operations must not run in the idle class where a thread cannot leave it: others could keep the
+ * thread, and the locks that it holds, from running for any time. */
 static bool is_long(const struct uring_worker *w)
 {
         const struct fuse_in_header *in = (const void *)w->header.in_out;
@@ -101,9 +103,9 @@ bool fuse_uring_sched_is_for_other(const struct uring_worker *w, int number)
         return number != wanted;
 }
 
-/* In a stream the caller copies data while this thread reads what the kernel prefetches, which takes two CPUs. The
- * thread is then not pinned, and has the normal class, since it may run where others want to. A single bulk read
- * is served by a pinned thread: many files are read by one. */
+/* In a stream the caller copies data while this thread reads what the kernel prefetches, which takes two
+ * CPUs. The thread is then not pinned, and has the normal class, since it may run where others want to. A
+ * single bulk read is served by a pinned thread: many files are read by one. */
 void fuse_uring_sched_place(struct uring_worker *w, int number)
 {
         bool unpin = is_in_stream(w);

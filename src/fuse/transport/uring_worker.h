@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker: one entry of a queue, with its ring, its buffers and the thread, or pair of threads, that serves it.
- * Private to uring_*.c. */
+/* A worker: one entry of a queue, with its ring, its buffers and the thread, or pair of threads, that
+ * serves it. Private to uring_*.c. */
 #ifndef FUSE_TRANSPORT_URING_WORKER_H
 #define FUSE_TRANSPORT_URING_WORKER_H
 
@@ -56,8 +56,8 @@ void fuse_uring_entry_destroy(struct uring_worker *w);
 /* Registers the entry with the kernel, which may pass requests to it from then on. */
 int fuse_uring_entry_register(struct uring_worker *w);
 
-/* Waits for the next request. 1: there is one; 0: the transport stops or the connection has ended; negative: the
- * ring has failed. */
+/* Waits for the next request. 1: there is one; 0: the transport stops or the connection has ended;
+ * negative: the ring has failed. */
 int fuse_uring_entry_wait(struct uring_worker *w);
 
 /* Serves the request and waits for its reply, which the next fuse_uring_entry_wait sends to the kernel. */
@@ -71,7 +71,8 @@ int fuse_uring_worker_start(struct uring_worker *w);
 /* Waits for the threads. */
 void fuse_uring_worker_stop(struct uring_worker *w);
 
-/* ---- uring_sched.c: where a request is served ----------------------------------------------------------- */
+/* ---- uring_sched.c: where a request is served
+ * ----------------------------------------------------------- */
 
 /* Updates w->n_bulk for a request that has arrived. */
 void fuse_uring_sched_arrived(struct uring_worker *w);
