@@ -59,8 +59,8 @@ static int decompress_lz4(struct slice value, uint32_t block_size, uint8_t *out)
         return n < 0 ? -ERR_CORRUPT : n;
 }
 
-/* Exactly one frame of today's format: left alone, zstd would also take none, several, and (as some
- * distributions build it) those of its first versions, whose decoders are no match for hostile bytes. */
+/* Accepts exactly one frame of the current format. zstd itself would also accept none, several, and in some
+ * distributions those of its first versions, whose decoders are not safe with hostile bytes. */
 static bool is_zstd_frame(struct slice value)
 {
         static const uint8_t magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
@@ -81,11 +81,11 @@ static int decompress_zstd(struct slice value, uint32_t block_size, uint8_t *out
         return ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation ? -ENOMEM : -ERR_CORRUPT;
 }
 
-/* The length of what was unpacked, or an error. */
+/* Returns the unpacked length, or an error. */
 static int unpack(const struct fmt_parsed_key *key, struct slice value, uint32_t block_size, uint8_t *out)
 {
-        /* Which code the parity is of is not assigned yet, and to hand out bytes unchecked that somebody
-         * meant to be checked would be worse than to refuse. */
+        /* No parity code is assigned yet. Refusing is better than returning bytes without the check that
+         * they were stored with. */
         if (key->parity.len > 0)
                 return -ENOTSUP;
         if (!key->compressed)

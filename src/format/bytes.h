@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Integers of a fixed width as bytes, whatever the machine's own order and alignment. */
+/* Integers of fixed width as bytes, independent of the machine's byte order and alignment. */
 #ifndef FORMAT_BYTES_H
 #define FORMAT_BYTES_H
 

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <sys/sysmacros.h>
 
-/* Bytes shown of a value that has no fields: an xattr, a marker, something damaged. */
+/* Bytes shown of a value without fields: an extended attribute, a marker, a damaged value. */
 #define RAW_SHOWN 64u
 
 static const char *type_name(uint32_t mode)
@@ -218,7 +218,7 @@ static int add_attr(struct line *l, const struct fmt_parsed_key *k, struct slice
         case FMT_ATTR_TIMES:
                 return add_attr_time(l, value);
         default:
-                /* These keys only conflict; none is ever stored. */
+                /* These keys exist only as conflicts; they are never stored. */
                 return -ERR_CORRUPT;
         }
 }

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-/* Who writes the dead blocks, and in which write, go together. */
+/* The writer of dead blocks and the number of its write are both set, or neither. */
 static bool writer_valid(const struct fmt_inode *i)
 {
         if (i->writer.len == 0)
@@ -21,7 +21,7 @@ static bool target_valid(struct slice target)
         return target.len >= 1 && target.len <= FMT_SYMLINK_MAX && !memchr(target.data, 0, target.len);
 }
 
-/* What every stored record fulfils: checked when it is read, asserted when it is written. */
+/* Rules of every stored record: checked when it is read, asserted when it is written. */
 static bool inode_valid(const struct fmt_inode *i)
 {
         bool dir = S_ISDIR(i->mode), device = S_ISCHR(i->mode) || S_ISBLK(i->mode);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking keys apart. Strict: what is parsed is exactly what keys.c builds (or a later version's block forms),
- * so that a parsed key and the key stand for one another. */
+/* Parsing keys. Strict: only keys that keys.c builds (or block forms of a later version) are accepted, so a
+ * parsed key determines the key. */
 #include "format/bytes.h"
 #include "format/format.h"
 #include "format/tags.h"
 
-/* The key's bytes that are not yet parsed. Each take_ function fails without taking when too few are left. */
+/* The bytes of a key that are not parsed yet. Each take_ function fails without taking if too few are
+ * left. */
 struct cursor {
         const uint8_t *at, *end;
 };
@@ -32,7 +33,7 @@ static bool take_number(struct cursor *c, uint64_t *ret)
         return true;
 }
 
-/* Inode 0 does not exist: FUSE and readdir(3) take it for "none". */
+/* Inode 0 does not exist: it means "none" in FUSE and readdir(3). */
 static bool take_ino(struct cursor *c, uint64_t *ret)
 {
         return take_number(c, ret) && *ret != 0;
@@ -223,7 +224,7 @@ int fmt_key_parse(struct slice key, struct fmt_parsed_key *ret)
         struct cursor c = { .at = key.data, .end = key.data + key.len };
         struct fmt_parsed_key k = { 0 };
 
-        /* Every parser leaves what it does not know, so what is left is no key of ours. */
+        /* Every parser leaves bytes that it does not know, so a key with bytes left is not one of ours. */
         if (key.len == 0 || key.len > FMT_KEY_MAX || !parse(&c, &k) || left(&c) > 0)
                 return -ERR_CORRUPT;
         *ret = k;

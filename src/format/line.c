@@ -15,15 +15,15 @@ void fmt_line_start(struct line *l, char *out, size_t cap)
 
 void fmt_line_add(struct line *l, const char *format, ...)
 {
-        size_t room = l->cap - l->len;
+        size_t space = l->cap - l->len;
         va_list ap;
         int n;
 
         va_start(ap, format);
-        n = vsnprintf(l->out + l->len, room, format, ap);
+        n = vsnprintf(l->out + l->len, space, format, ap);
         va_end(ap);
         assert(n >= 0);
-        l->len += (size_t)n < room ? (size_t)n : room - 1;
+        l->len += (size_t)n < space ? (size_t)n : space - 1;
 }
 
 static void add_escaped(struct line *l, uint8_t c)

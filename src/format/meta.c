@@ -39,7 +39,7 @@ int fmt_meta_decode(struct slice value, struct fmt_scratch *scratch, struct fmt_
 
         if (!b)
                 return -ERR_CORRUPT;
-        /* First of all, because what the other fields may hold is a newer version's business. */
+        /* First, because a newer version may define the other fields differently. */
         if (b->version > FMT_VERSION || (b->features & ~FEATURES_KNOWN) != 0) {
                 *ret = (struct fmt_meta){ .version = b->version, .features = b->features };
                 return -ERR_NEWER;

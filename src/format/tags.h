@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The bytes that tell keys apart. */
+/* The bytes that distinguish the kinds of keys. */
 #ifndef FORMAT_TAGS_H
 #define FORMAT_TAGS_H
 

@@ -20,7 +20,7 @@ static int empty_body(struct kv_txn *t, void *arg)
 
 static int make_space(struct fs *fs)
 {
-        fs_gc_settle(fs);
+        fs_gc_drain(fs);
         for (int i = 0; i < 2; i++) {
                 int r = kv_run(fs->store, KV_WRITE | KV_RESERVE, empty_body, NULL);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* maint_check: walks every key and compares what the records promise with what is there.
+/* maint_check: walks every key and compares the records with each other.
  *
- * Three passes: everything outside the ranges of files; inodes with their blocks and garbage entries
- * (check_inodes.c); names and the tree (check_names.c). Between the passes 24 bytes are kept for each inode.
- * Nothing that is stored is trusted: damaged pairs are reported and passed over.
+ * Three passes: everything that belongs to no file; inodes with their blocks and garbage entries
+ * (check_inodes.c); names and the tree (check_names.c). Between the passes 24 bytes are kept for each
+ * inode. No stored value is trusted: damaged pairs are reported and skipped.
  *
- * All of it in one read transaction, so that changes meanwhile are not seen. On a store whose transactions
- * have an age limit that is tried first, with what is found kept back; if it takes too long, the walk begins
- * again and reads in many transactions. */
+ * The passes run in one read transaction, which does not see later changes. On a store that limits the age
+ * of transactions this is tried first, and its reports are kept back; if it takes too long, the check
+ * begins again and reads in many transactions. */
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "maint/check_internal.h"
@@ -73,7 +73,7 @@ struct check_node *check_nodes_find(const struct check_nodes *nodes, uint64_t in
         return low < nodes->n && nodes->node[low].ino == ino ? &nodes->node[low] : NULL;
 }
 
-/* ---- everything outside the ranges of files ------------------------------------------------------- */
+/* ---- everything that belongs to no file ------------------------------------------------------- */
 
 static void check_meta_counter(struct check *c, const struct check_cursor *cur)
 {
@@ -101,7 +101,7 @@ static void check_other(struct check *c, const struct check_cursor *cur)
 
         switch (cur->parsed.kind) {
         case FMT_META:
-                break; /* read before */
+                break; /* read by maint_check */
         case FMT_META_COUNTER:
                 check_meta_counter(c, cur);
                 break;
@@ -109,7 +109,7 @@ static void check_other(struct check *c, const struct check_cursor *cur)
                 r = fmt_process_decode(cur->value, &c->scratch, &process);
                 break;
         case FMT_STATUS:
-                if (cur->parsed.name.len == 0) /* otherwise a marker of kv_run: any bytes */
+                if (cur->parsed.name.len == 0) /* otherwise a marker: any bytes */
                         r = fmt_status_decode(cur->value, &status);
                 break;
         default:
@@ -186,7 +186,6 @@ static void check_totals(struct check *c)
                 check_report(c, "%" PRIu64 " inodes, but counted are %" PRId64, c->result.inodes, c->inodes);
 }
 
-/* Whether the metadata block is damaged is known before. */
 static int walk(struct check *c, bool meta_damaged)
 {
         int r;
@@ -198,20 +197,23 @@ static int walk(struct check *c, bool meta_damaged)
         if (meta_damaged)
                 check_report(c, "the metadata block is damaged: sizes of blocks are not checked");
         r = check_others(c);
-        if (r >= 0)
-                r = check_inodes(c);
-        if (r >= 0)
-                r = check_names(c);
-        if (r >= 0)
-                check_totals(c);
-        return r;
+        if (r < 0)
+                return r;
+        r = check_inodes(c);
+        if (r < 0)
+                return r;
+        r = check_names(c);
+        if (r < 0)
+                return r;
+        check_totals(c);
+        return 0;
 }
 
-/* Of a walk that may have to begin again: what it found. */
+/* The reports of a walk that may have to begin again. */
 struct kept_lines {
         char *text; /* each with its zero byte */
         size_t len, capacity;
-        bool full; /* no memory for more: then the walk begins again, too */
+        bool full; /* no memory for more: the walk begins again, too */
 };
 
 static void keep_line(const char *line, void *arg)
@@ -242,12 +244,12 @@ static int snapshot_body(struct kv_txn *t, void *arg)
         w->lines.len = 0;
         r = walk(w->check, w->meta_damaged);
         w->check->txn = NULL;
-        /* One that was too slow once will be too slow again: no reason to run this anew. */
+        /* A walk that was too slow once would be too slow again: it does not run anew. */
         return r == -ERR_CONFLICT || r == -ERR_RETRY || (r >= 0 && w->lines.full) ? -ETIME : r;
 }
 
-/* Walks one snapshot if the store's transactions live long enough, else the keys as they are when it comes to
- * them. */
+/* Walks one snapshot if the store's transactions last long enough, else each key as it is when the walk
+ * reads it. */
 static int check_all(struct check *c, bool meta_damaged)
 {
         struct snapshot_walk w = { .check = c, .meta_damaged = meta_damaged };
@@ -255,7 +257,7 @@ static int check_all(struct check *c, bool meta_damaged)
         void *fn_arg = c->fn_arg;
         int r;
 
-        /* Where it cannot take too long, nothing needs to be kept back. */
+        /* A transaction without an age limit cannot be too slow: reports need not be kept back. */
         if (kv_limits(c->store)->txn_ms > 0) {
                 c->fn = keep_line;
                 c->fn_arg = &w.lines;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The middle pass of the checker: inodes with everything that hangs on them. The ranges 'i', 'f' and 'g' all
- * sort by inode number, so one walk over the three side by side sees each inode whole and keeps only what
- * the names will be compared with. */
+/* The middle pass of the checker: inodes with everything that belongs to them. Inodes, blocks and garbage
+ * entries all sort by inode number, so one walk over the three side by side sees each inode as a whole,
+ * and keeps only what the names are compared with. */
 #include "maint/check_internal.h"
 #include "maint/maint.h"
 
 #include <inttypes.h>
 
-/* The inode that the walk is at. */
+/* The current inode of the walk. */
 struct subject {
         uint64_t ino;
         bool found, damaged; /* the record */
@@ -15,7 +15,7 @@ struct subject {
         uint64_t size, allocated, parent, trim_from;
         int64_t subdirs; /* counter under \xfe */
         int64_t blocks;  /* counter under \xfe: what ALLOCATED lacks */
-        uint64_t strays; /* keys that hang on no record */
+        uint64_t strays; /* keys without a record */
 };
 
 struct walk {
@@ -32,7 +32,8 @@ static void walk_end(struct walk *w)
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-/* Bytes of the block under CUR without trailing zeros, or a negative number after reporting why not. */
+/* Returns the bytes of the block under CUR without trailing zeros, or a negative number after reporting
+ * why it has none. */
 static int64_t block_bytes(struct check *c, const struct check_cursor *cur)
 {
         size_t len;
@@ -46,7 +47,7 @@ static int64_t block_bytes(struct check *c, const struct check_cursor *cur)
                 return (int64_t)fmt_block_trim(cur->value.data, cur->value.len);
         }
         if (c->block_size == 0)
-                return 0; /* cannot be unpacked without knowing into how much */
+                return 0; /* cannot be unpacked without the block size */
         r = fmt_block_decode(&cur->parsed, cur->value, c->block_size, c->block, &len);
         if (r < 0) {
                 check_report_pair(c,
@@ -58,7 +59,7 @@ static int64_t block_bytes(struct check *c, const struct check_cursor *cur)
         return (int64_t)len;
 }
 
-/* One block that is part of its file, not waiting to be cleared. */
+/* Checks a block that is part of its file, not to be cleared. */
 static void check_live_block(struct check *c, const struct subject *s, const struct check_cursor *cur)
 {
         uint64_t offset = cur->parsed.offset;
@@ -76,7 +77,7 @@ static void check_live_block(struct check *c, const struct subject *s, const str
         c->result.data_bytes += (uint64_t)len;
 }
 
-/* All blocks of S, which the walk's block cursor has reached. */
+/* Checks all blocks of S; the walk's block cursor is at the first. */
 static int check_blocks(struct walk *w, const struct subject *s)
 {
         struct check *c = w->c;
@@ -112,7 +113,7 @@ static int check_blocks(struct walk *w, const struct subject *s)
         if (!file && live + dead > 0)
                 check_report(c, "inode %" PRIu64 ": %" PRIu64 " blocks, but it is no regular file", s->ino,
                              live + dead);
-        /* An unlinked inode's blocks go in steps; nobody needs its figure any more. */
+        /* An unlinked inode's blocks are cleared in steps, which do not keep `allocated` exact. */
         if (!file || s->nlink == 0)
                 return 0;
         if (total < live_bytes || total > live_bytes + dead_bytes)
@@ -123,13 +124,13 @@ static int check_blocks(struct walk *w, const struct subject *s)
         return 0;
 }
 
-/* Whether CUR is at an inode before S, which the walk has reached; S NULL: it has reached the end. */
+/* Whether CUR is at an inode before S, the current one. S NULL: the walk is at its end. */
 static bool is_before(const struct check_cursor *cur, const struct subject *s)
 {
         return cur->valid && (!s || cur->parsed.ino < s->ino);
 }
 
-/* Blocks of inodes before S, which have no record. One line for each such inode, whatever its size. */
+/* Reports blocks of inodes before S: they have no record. One line for each such inode. */
 static int check_ownerless_blocks(struct walk *w, const struct subject *s)
 {
         while (is_before(&w->blocks, s)) {
@@ -162,7 +163,7 @@ static int skip_blocks(struct walk *w, uint64_t ino)
 
 /* ---- garbage ------------------------------------------------------------------------------------ */
 
-/* The entry under the garbage cursor as such. */
+/* Checks the value of the entry under the garbage cursor. */
 static int check_garbage_value(struct walk *w)
 {
         struct fmt_garbage garbage;
@@ -189,7 +190,7 @@ static int check_ownerless_garbage(struct walk *w, const struct subject *s)
         return 0;
 }
 
-/* Unlinked inodes and half-done truncations wait under 'g', and nothing else does. */
+/* 'g' lists unlinked inodes and unfinished truncations, and nothing else. */
 static int check_garbage(struct walk *w, const struct subject *s)
 {
         bool listed = w->garbage.valid && w->garbage.parsed.ino == s->ino;
@@ -255,7 +256,7 @@ static void check_record(struct check *c, struct subject *s, const struct check_
                              inode.trim_from);
 }
 
-/* A pseudo key under \xfe. */
+/* Checks a pseudo key. */
 static void check_attr(struct check *c, struct subject *s, const struct check_cursor *cur)
 {
         struct timespec t;
@@ -291,7 +292,7 @@ static void check_attr(struct check *c, struct subject *s, const struct check_cu
         }
 }
 
-/* One of the keys 'i' ino ... */
+/* Checks one of the keys of an inode. */
 static void check_inode_key(struct check *c, struct subject *s, const struct check_cursor *cur)
 {
         struct fmt_lock lock;
@@ -324,7 +325,7 @@ static void check_inode_key(struct check *c, struct subject *s, const struct che
         }
 }
 
-/* What the names are to be compared with. */
+/* Keeps what the names are compared with. */
 static int remember(struct check *c, const struct subject *s)
 {
         struct check_node node = { .ino = s->ino, .type = (uint8_t)(s->mode >> 12) };
@@ -350,7 +351,7 @@ static int remember(struct check *c, const struct subject *s)
         return check_nodes_add(&c->nodes, &node);
 }
 
-/* The inode under the walk's cursor, whole; leaves the cursors behind it. */
+/* Checks the inode under the walk's cursor as a whole, and moves the cursors behind it. */
 static int check_inode(struct walk *w)
 {
         struct subject s = { .ino = w->inodes.parsed.ino };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The last pass of the checker: names, compared with the inodes that were found before, and the tree that
- * they make. */
+/* The last pass of the checker: names, compared with the inodes that the middle pass found, and the tree
+ * that they form. */
 #include "maint/check_internal.h"
 
 #include <inttypes.h>
@@ -8,8 +8,8 @@
 /* The directory whose entries are being walked. */
 struct directory {
         uint64_t ino;
-        struct check_node *node; /* NULL: there is none */
-        uint64_t strays;         /* entries of what is no directory */
+        struct check_node *node; /* NULL: not a directory in use */
+        uint64_t strays;         /* entries, if NODE is NULL */
 };
 
 static void directory_enter(struct check *c, struct directory *d, uint64_t ino)
@@ -21,7 +21,7 @@ static void directory_enter(struct check *c, struct directory *d, uint64_t ino)
                 d->node = NULL; /* only an empty directory can be removed */
 }
 
-/* One line for all entries that lead nowhere, however many. */
+/* Reports all entries without a directory in one line. */
 static void directory_leave(struct check *c, const struct directory *d)
 {
         if (d->strays > 0)
@@ -29,7 +29,7 @@ static void directory_leave(struct check *c, const struct directory *d)
                              d->ino, d->strays);
 }
 
-/* A name of a directory: there is one, where the record says. */
+/* Checks a name of a directory: there is exactly one, in the directory that the record names. */
 static void check_subdirectory(struct check *c, const struct directory *d, struct check_node *child,
                                const struct check_cursor *cur)
 {
@@ -74,7 +74,7 @@ static void check_name(struct check *c, struct directory *d, const struct check_
                 child->missing--;
 }
 
-/* Nodes whose promises were not kept. */
+/* Reports nodes whose records count more or less than was found. */
 static void check_counts(struct check *c)
 {
         for (size_t i = 0; i < c->nodes.n; i++) {
@@ -98,8 +98,8 @@ static void check_counts(struct check *c)
         }
 }
 
-/* Follows the parents of NODE until one whose path is known, and marks them all. What leads into a circle is
- * named and placed well everywhere, and yet nobody reaches it. */
+/* Follows the parents of NODE to one whose path is known, and marks them all. Directories on a circle have
+ * a name and the right parent each, but no path from the root leads to them. */
 static void check_path(struct check *c, struct check_node *node)
 {
         struct check_node *at = node;

@@ -20,11 +20,11 @@ struct maint_mkfs_opts {
         const char *label;   /* may be NULL */
         uint32_t root_mode;  /* permission bits of the root directory; 0: 0755 */
         uint32_t root_uid, root_gid;
-        bool force; /* erase a file system that is already there */
+        bool force; /* erase what the store holds */
 };
 
-/* Makes an empty file system. EEXIST if the store holds one (without force) or anything else; EBUSY if it is
- * a remote one and a mount is registered in it (who has a local one open has it alone, by its lock). */
+/* Makes an empty file system. EEXIST if the store holds any keys (without force). EBUSY if a mount is
+ * registered in a remote store; in a local one the store's lock keeps mounts away. */
 int maint_mkfs(struct kv_store *store, const struct maint_mkfs_opts *opts, const struct clock *clock,
                struct err_text *text);
 
@@ -37,15 +37,15 @@ struct maint_check_result {
         uint64_t inodes, directories, files, symlinks, others, dirents, blocks, xattrs, garbage;
         uint64_t data_bytes;
         uint64_t violations;
-        bool snapshot; /* all of it is one state of the store; otherwise changes meanwhile may look like
+        bool snapshot; /* one state of the store was checked; otherwise changes during the check may look like
                         * violations */
 };
 
-/* Checks every key and value, of one snapshot if the store lets a transaction last long enough: decoding;
- * names without inodes and inodes without names outside 'g'; link counts; parents; blocks beyond the
- * size, of nobody, overlapping or of the wrong size; allocated bytes; counters; leftovers. PROGRESS (may
- * be NULL) is called now and then with the number of keys seen. ERR_NO_FS, ERR_NEWER with TEXT;
- * violations are no error. */
+/* Checks every key and value, of one snapshot if the store's transactions last long enough: decoding;
+ * names without inodes, and inodes without names that 'g' does not list; link counts; parents; blocks
+ * beyond the size, without an inode, overlapping or of the wrong size; allocated bytes; counters;
+ * leftovers. PROGRESS (may be NULL) is called from time to time with the number of keys seen. ERR_NO_FS,
+ * ERR_NEWER with TEXT; violations are no error. */
 int maint_check(struct kv_store *store, maint_check_fn fn, void *arg,
                 void (*progress)(uint64_t keys, void *arg), struct maint_check_result *ret,
                 struct err_text *text);

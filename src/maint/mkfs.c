@@ -8,8 +8,8 @@
 #include "record/super.h"
 #include "record/walk.h"
 
-/* Large blocks make long files cheap, small ones make small changes cheap; see docs/DESIGN.md. The local one
- * fills eight pages of LMDB. */
+/* Large blocks suit long files, small ones small changes; see docs/DESIGN.md. The local size fills eight
+ * pages of LMDB. */
 #define BLOCK_SIZE_LOCAL  32752u
 #define BLOCK_SIZE_REMOTE 32768u
 

@@ -499,7 +499,7 @@ static void test_no_conflicts(void **state)
         }
         for (unsigned i = 0; i < MEMBERS; i++) {
                 /* The first scan of a collector conflicts with concurrent registrations, by design. */
-                fs_gc_settle(churns[i].fs);
+                fs_gc_drain(churns[i].fs);
                 kv_stats_reset(churns[i].stats);
         }
         for (unsigned i = 0; i < MEMBERS; i++)

@@ -34,12 +34,12 @@ struct job {
 
 struct batch {
         struct fs *fs;
-        bool alone; /* no other mount is registered */
+        bool only_mount; /* no other mount is registered */
         unsigned count;
         struct job jobs[GC_BATCH];
 };
 
-int gc_is_alone(const struct fs *fs, struct kv_txn *t)
+int gc_is_only_mount(const struct fs *fs, struct kv_txn *t)
 {
         return rec_session_is_only(t, fs_session_pid(fs->session));
 }
@@ -51,9 +51,9 @@ int gc_is_alone(const struct fs *fs, struct kv_txn *t)
  * here. */
 static int find_others(struct batch *b, struct kv_txn *t)
 {
-        int r = b->fs->shared ? gc_is_alone(b->fs, t) : 1;
+        int r = b->fs->shared ? gc_is_only_mount(b->fs, t) : 1;
 
-        b->alone = r > 0;
+        b->only_mount = r > 0;
         return r < 0 ? r : 0;
 }
 
@@ -63,10 +63,10 @@ static enum state state_of(const struct batch *b, const struct job *job, const s
                 return rec->trim_from != 0 ? TRIM : STALE;
         if (job->in_use)
                 return IN_USE;
-        return b->alone ? DEAD : SHARED;
+        return b->only_mount ? DEAD : SHARED;
 }
 
-/* The size alone bounds the blocks: those that are being written are not in `allocated`. */
+/* Only the size bounds the blocks: those that are being written are not in `allocated`. */
 static unsigned blocks_of(const struct fs *fs, const struct fmt_inode *rec)
 {
         if (rec->trim_from != 0 || rec->size > fs->block_size)
@@ -190,7 +190,7 @@ static int follow_up(struct fs_gc *c, const struct job *job)
 }
 
 /* Runs a job in transactions of its own until it is done. */
-static int clear_alone(struct fs_gc *c, const struct job *job, bool at_unmount)
+static int clear_by_itself(struct fs_gc *c, const struct job *job, bool at_unmount)
 {
         struct batch b = { .fs = c->fs, .count = 1, .jobs = { *job } };
         int r;
@@ -229,11 +229,11 @@ int gc_clear(struct fs_gc *c, const uint64_t *inos, unsigned n, bool at_unmount)
         if (r < 0 && !apart)
                 return r;
         if (!apart)
-                atomic_store(&c->others, !b.alone);
+                atomic_store(&c->others, !b.only_mount);
         for (unsigned i = 0; i < n; i++) {
                 struct job *job = &b.jobs[i];
 
-                r = apart || job->more ? clear_alone(c, job, at_unmount) : follow_up(c, job);
+                r = apart || job->more ? clear_by_itself(c, job, at_unmount) : follow_up(c, job);
                 r = log_damaged(job, r);
                 if (r < 0)
                         return r;

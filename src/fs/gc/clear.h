@@ -14,6 +14,6 @@
 int gc_clear(struct fs_gc *c, const uint64_t *inos, unsigned n, bool at_unmount);
 
 /* Whether no other mount is registered: 1 or 0. The transaction conflicts with registrations. */
-int gc_is_alone(const struct fs *fs, struct kv_txn *t);
+int gc_is_only_mount(const struct fs *fs, struct kv_txn *t);
 
 #endif

@@ -34,6 +34,6 @@ void fs_gc_unlinked(struct fs *fs, uint64_t ino);
 
 /* Waits until everything queued before was collected or failed. Not from the collector's thread, nor on a
  * read-only mount. */
-void fs_gc_settle(struct fs *fs);
+void fs_gc_drain(struct fs *fs);
 
 #endif

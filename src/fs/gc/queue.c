@@ -56,10 +56,10 @@ void fs_gc_remounted(struct fs *fs)
                 return;
         LOCK_GUARD(&c->lock);
         pthread_cond_signal(&c->wake);
-        pthread_cond_broadcast(&c->settled);
+        pthread_cond_broadcast(&c->pass_done);
 }
 
-void fs_gc_settle(struct fs *fs)
+void fs_gc_drain(struct fs *fs)
 {
         struct fs_gc *c = fs->gc;
         uint64_t last;
@@ -70,6 +70,6 @@ void fs_gc_settle(struct fs *fs)
         c->hurried++;
         pthread_cond_signal(&c->wake);
         while (!c->stop && !fs->rdonly && (c->count > 0 || c->scan || c->busy) && c->passes < last)
-                lock_wait(&c->lock, &c->settled);
+                lock_wait(&c->lock, &c->pass_done);
         c->hurried--;
 }

@@ -25,9 +25,9 @@ struct fs_gc {
         bool stop;
         bool busy; /* a pass is under way */
         uint64_t passes;
-        pthread_cond_t settled; /* after each pass */
-        unsigned hurried;       /* threads that wait for a pass */
-        struct timespec looked; /* when the table of sessions was last read */
+        pthread_cond_t pass_done; /* after each pass */
+        unsigned hurried;         /* threads that wait for a pass */
+        struct timespec looked;   /* when the table of sessions was last read */
 };
 
 /* Whether fs_gc_stop was called. */

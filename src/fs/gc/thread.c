@@ -9,7 +9,7 @@
 
 #define DELAY_MS 50u /* from the first queued inode to a pass, so that a few inodes share its transactions */
 #define RETRY_MS 1000u /* after an error of the store */
-#define ALONE_S  5     /* between two reads of the session table, if inodes were left to other mounts */
+#define LEFT_S   5     /* between two reads of the session table, if inodes were left to other mounts */
 #define SCAN_S   30    /* otherwise */
 
 /* ---- passes ------------------------------------------------------------------------------------- */
@@ -89,23 +89,23 @@ static void delay_locked(struct fs_gc *c, unsigned ms)
                 ;
 }
 
-static int alone_body(struct kv_txn *t, void *arg)
+static int only_mount_body(struct kv_txn *t, void *arg)
 {
-        return gc_is_alone(arg, t);
+        return gc_is_only_mount(arg, t);
 }
 
 /* Reads the session table, with the lock released. */
-static bool find_alone_locked(struct fs_gc *c)
+static bool read_sessions_locked(struct fs_gc *c)
 {
-        bool alone;
+        bool only;
 
         lock_assert_held(&c->lock);
         lock_release(&c->lock);
-        alone = fs_run_read(c->fs, alone_body, c->fs) > 0;
-        atomic_store(&c->others, !alone);
+        only = fs_run_read(c->fs, only_mount_body, c->fs) > 0;
+        atomic_store(&c->others, !only);
         lock_acquire(&c->lock);
         clock_gettime(CLOCK_MONOTONIC, &c->looked);
-        return alone;
+        return only;
 }
 
 /* Waits until something is queued, or until all that 'g' lists should be looked at: in a shared mount from
@@ -120,8 +120,8 @@ static void wait_for_work_locked(struct fs_gc *c)
                 return;
         }
         if (!atomic_load(&c->left) || atomic_load(&c->others)) {
-                until.tv_sec += atomic_load(&c->left) ? ALONE_S : SCAN_S;
-                if (lock_wait_until(&c->lock, &c->wake, &until) || !find_alone_locked(c))
+                until.tv_sec += atomic_load(&c->left) ? LEFT_S : SCAN_S;
+                if (lock_wait_until(&c->lock, &c->wake, &until) || !read_sessions_locked(c))
                         return;
         }
         atomic_store(&c->left, false);
@@ -160,7 +160,7 @@ static void end_pass(struct fs_gc *c, int r)
         LOCK_GUARD(&c->lock);
         c->busy = false;
         c->passes++;
-        pthread_cond_broadcast(&c->settled);
+        pthread_cond_broadcast(&c->pass_done);
         if (r >= 0)
                 return;
         c->scan = true;
@@ -188,7 +188,7 @@ static void *collector_main(void *arg)
 
 static void gc_free(struct fs_gc *c)
 {
-        pthread_cond_destroy(&c->settled);
+        pthread_cond_destroy(&c->pass_done);
         pthread_cond_destroy(&c->wake);
         lock_destroy(&c->lock);
         free(c->queue);
@@ -207,7 +207,7 @@ int fs_gc_start(struct fs *fs)
         clock_gettime(CLOCK_MONOTONIC, &c->looked);
         lock_init(&c->lock);
         thread_cond_init(&c->wake);
-        pthread_cond_init(&c->settled, NULL);
+        pthread_cond_init(&c->pass_done, NULL);
         fs->gc = c;
         r = thread_start(&c->thread, collector_main, c);
         if (r < 0) {

@@ -107,7 +107,7 @@ void fs_guess_start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, uint64_
         start(fs, t, g, &g->dirent);
 }
 
-void fs_guess_settle(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d)
+void fs_guess_resolve(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d)
 {
         if (!g->made || d->ino != g->dirent.ino || S_ISDIR(d->type) != S_ISDIR(g->dirent.type))
                 start(fs, t, g, d);

@@ -109,8 +109,8 @@ struct fs_guess {
 void fs_guess_start(struct fs *fs, struct kv_txn *t, struct fs_guess *g, uint64_t dir, struct slice name,
                     bool whole, unsigned flags);
 /* Starts reading the inode of the entry D, unless the guess was right. */
-void fs_guess_settle(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d);
-/* As rec_inode_wait_dirent, after fs_guess_settle. */
+void fs_guess_resolve(struct fs *fs, struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d);
+/* As rec_inode_wait_dirent, after fs_guess_resolve. */
 int fs_guess_wait(struct kv_txn *t, struct fs_guess *g, const struct fmt_dirent *d, struct rec_inode *ret);
 
 #endif

@@ -147,7 +147,7 @@ static int unlink_body(struct kv_txn *t, void *arg)
                 return u->directory ? -ENOTDIR : -EISDIR;
         if (d.ino == FMT_ROOT_INO)
                 return -ERR_CORRUPT;
-        fs_guess_settle(u->fs, t, &guess, &d);
+        fs_guess_resolve(u->fs, t, &guess, &d);
         r = rec_epoch_wait(t, &epoch_read, &epoch);
         if (r < 0)
                 return r;

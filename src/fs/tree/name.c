@@ -76,7 +76,7 @@ static int lookup_name(struct kv_txn *t, struct lookup *l, struct rec_inode *ino
                 return ahead ? rec_dirent_missing_wait(t, &dir_read) : rec_dirent_missing(t, l->dir);
         if (r < 0)
                 return r;
-        fs_guess_settle(l->fs, t, &guess, &d);
+        fs_guess_resolve(l->fs, t, &guess, &d);
         return fs_guess_wait(t, &guess, &d, inode);
 }
 

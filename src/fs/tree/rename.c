@@ -96,9 +96,9 @@ static int read_inodes(struct kv_txn *t, struct rename *n, struct ends *e)
 
         if (e->source_entry.ino == FMT_ROOT_INO || (e->has_target && e->target_entry.ino == FMT_ROOT_INO))
                 return -ERR_CORRUPT;
-        fs_guess_settle(n->fs, t, &e->source_guess, &e->source_entry);
+        fs_guess_resolve(n->fs, t, &e->source_guess, &e->source_entry);
         if (e->has_target)
-                fs_guess_settle(n->fs, t, &e->target_guess, &e->target_entry);
+                fs_guess_resolve(n->fs, t, &e->target_guess, &e->target_entry);
         r = fs_guess_wait(t, &e->source_guess, &e->source_entry, &e->source);
         if (r < 0 || !e->has_target)
                 return r;

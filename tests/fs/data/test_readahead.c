@@ -100,8 +100,8 @@ static void assert_fewer_transactions(struct pair *p)
         uint64_t ino = make_file(&p->a);
         struct kv_stats stats;
 
-        fs_gc_settle(p->a.fs);
-        fs_gc_settle(p->b.fs);
+        fs_gc_drain(p->a.fs);
+        fs_gc_drain(p->b.fs);
         kv_stats_reset(p->a.stats);
         read_range(&p->a, ino, 0, SIZE);
         kv_stats_get(p->a.stats, &stats);

@@ -43,8 +43,8 @@ void open_pair(struct pair *p, const char *spec, const struct fs_writeback_opts 
         p->b = p->a;
         open_one(&p->b, opts, "b:..............");
         /* Its costs are not those of the test. */
-        fs_gc_settle(p->a.fs);
-        fs_gc_settle(p->b.fs);
+        fs_gc_drain(p->a.fs);
+        fs_gc_drain(p->b.fs);
 }
 
 void close_pair(struct pair *p)

@@ -144,7 +144,7 @@ static void open_mount(struct stream *s, struct fixture *f, struct fs_writeback_
         f->opts.writeback = writeback;
         assert_ok(fs_open(f->store, &f->opts, &f->fs, &text));
         f->opts.writeback = NULL;
-        fs_gc_settle(f->fs);
+        fs_gc_drain(f->fs);
 }
 
 void stream_open(struct stream *s, const char *spec, uint64_t seed, const struct stream_opts *o)
