@@ -74,10 +74,10 @@ int fuse_remount(const char *dir, unsigned long flags, struct err_text *text)
         if (mount(NULL, dir, NULL, MS_REMOUNT | flags, NULL) == 0)
                 return 0;
         if (errno == EBUSY)
-                return err_set(
-                        text, EBUSY,
-                        "%s is busy: a file is open there for writing ('fuser -vm %s' shows by which process)",
-                        dir, dir);
+                return err_set(text, EBUSY,
+                               "%s is busy: a file is open there for writing "
+                               "('fuser -vm %s' shows by which process)",
+                               dir, dir);
         return err_set(text, errno, "cannot remount %s: %s", dir, err_str(errno));
 }
 

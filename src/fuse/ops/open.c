@@ -5,11 +5,10 @@
  * writing it is (handles.h). An open reads nothing from the store: the attributes of the LOOKUP or GETATTR
  * before it are recent enough, and the kernel drops the file's cached pages at each OPEN without
  * FOPEN_KEEP_CACHE.
- * */
+ */
 #include "fuse/ops/ops.h"
 
 #include "fuse/ops/handles.h"
-
 #include "fuse/transport/kernel_abi.h"
 
 #include <fcntl.h>
