@@ -8,6 +8,11 @@
 #include "mount/control.h"
 
 #include <sys/mount.h>
+#include <time.h>
+
+/* How often a busy file system is tried again, and after how long. */
+#define BUSY_TRIES    10u
+#define BUSY_PAUSE_MS 50
 
 /* The flags that a mount can have; it has all of them from a remount by mount(8), and changed ones otherwise. */
 static unsigned long new_flags(const struct mount_options *o, bool helper, unsigned long now)
@@ -15,6 +20,18 @@ static unsigned long new_flags(const struct mount_options *o, bool helper, unsig
         unsigned long given = helper ? o->given | ~(unsigned long)MOUNT_ATIME_FLAGS : o->given;
 
         return (now & ~given) | (o->flags & given);
+}
+
+/* The kernel may still wait for answers about a file that has just been closed. */
+static int remount_rdonly(const char *dir, unsigned long flags, struct err_text *text)
+{
+        int r = fuse_remount(dir, flags, text);
+
+        for (unsigned tries = 0; r == -EBUSY && tries < BUSY_TRIES; tries++) {
+                nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_MS * 1000000 }, NULL);
+                r = fuse_remount(dir, flags, text);
+        }
+        return r;
 }
 
 static int remount(const struct fuse_mountinfo *at, unsigned long flags, struct err_text *text)
@@ -27,7 +44,7 @@ static int remount(const struct fuse_mountinfo *at, unsigned long flags, struct 
         int r;
 
         snprintf(request, sizeof(request), "%s,%s", rdonly ? "ro" : "rw", atime);
-        r = rdonly ? fuse_remount(at->target, flags, text) : 0;
+        r = rdonly ? remount_rdonly(at->target, flags, text) : 0;
         if (r < 0)
                 return r;
         r = mount_control_call(at->dev, at->owner, request, text);

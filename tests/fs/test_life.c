@@ -96,6 +96,47 @@ static void test_rdonly(void **state)
         assert_ok(fs_sync(f->fs));
 }
 
+/* Read-only and back: everything is committed, nothing is written nor collected, then both are possible again. */
+static void test_remount(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t file = new_file(f, ROOT, "file"), gone = new_file(f, ROOT, "gone");
+        struct fs_attr a, kept;
+
+        put(f, file, 0, "data");
+        assert_ok(fs_lookup(f->fs, ROOT, str("gone"), &a));
+        assert_ok(fs_unlink(f->fs, ROOT, str("gone")));
+        kept = attr(f, file);
+        assert_ok(fs_remount(f->fs, true, FS_STRICTATIME));
+        tick(f);
+        assert_fails(fs_mkdir(f->fs, &user, ROOT, str("x"), 0, &a), EROFS);
+        assert_fails(fs_write(f->fs, file, 0, str("x"), 0), EROFS);
+        assert_data(f, file, 0, "data", 4);
+        assert_times(attr(f, file).atime, kept.atime);
+        fs_forget(f->fs, gone, 1);
+        usleep(50000);
+        assert_int_equal(count_keys(f->store, "g"), 1);
+        assert_ok(fs_sync(f->fs));
+        assert_ok(fs_remount(f->fs, false, FS_STRICTATIME));
+        fixture_drain(f);
+        assert_data(f, file, 0, "data", 4);
+        assert_true(time_before(kept.atime, attr(f, file).atime));
+        put(f, file, 0, "more");
+
+        /* A file system that began read-only. */
+        f->opts.rdonly = true;
+        fixture_remount(f);
+        assert_fails(fs_remount(f->fs, false, FS_RELATIME), EROFS);
+        assert_fails(fs_write(f->fs, file, 0, str("x"), 0), EROFS);
+        f->opts.remountable = true;
+        fixture_remount(f);
+        assert_fails(fs_write(f->fs, file, 0, str("x"), 0), EROFS);
+        assert_ok(fs_remount(f->fs, false, FS_RELATIME));
+        put(f, file, 0, "last");
+        assert_ok(fs_unlink(f->fs, ROOT, str("file")));
+        fixture_drain(f);
+}
+
 /* An unlinked file works as before while it is referenced, and is gone afterwards. */
 static void test_unlinked(void **state)
 {
@@ -300,6 +341,7 @@ int main(int argc, char **argv)
                 FIXTURE_TEST(test_mkfs_bad_options),
                 cmocka_unit_test(test_open_empty_store),
                 FIXTURE_TEST(test_rdonly),
+                FIXTURE_TEST(test_remount),
                 FIXTURE_TEST(test_unlinked),
                 FIXTURE_TEST(test_tmpfile),
                 FIXTURE_TEST(test_unlinked_cut),

@@ -1,7 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # ashlar mount -o remount: read-only and back, access times, and what the kernel alone enforces; in both modes.
+#
+# remount.sh [STORE]: erases STORE; with_cluster.sh runs it on a cluster.
 . "$(dirname "$0")/lib.sh"
+
+if [[ $# -gt 0 ]]; then
+        STORE=$1
+        "$ASHLAR" mkfs -q "$STORE" || fail "mkfs failed"
+fi
 
 MODES="exclusive shared"
 [[ ${ASHLAR_TRANSPORT:-} != uring ]] || MODES=exclusive # rings serve no shared mounts
@@ -67,7 +74,7 @@ for mode in $MODES; do
         mount_store -o "$mode"
         echo text >"$MNT/file"
         mkdir "$MNT/dir-$mode"
-        server=$(pgrep -f "ashlar mount -o $mode $STORE $MNT" | head -n 1)
+        server=$(pgrep -o -f "mount -o $mode .* $MNT\$")
         remount ro
         has_flags ro
         is_read_only "remount,ro"
@@ -97,7 +104,7 @@ for mode in $MODES; do
         done
         same "the last round" "$(<"$MNT/round")" 5
 
-        # Deleted while open: the space is given back although the file system was read-only meanwhile.
+        # Deleted while open: it must be collected, so the file system cannot become read-only.
         echo gone >"$MNT/gone"
         exec 9<"$MNT/gone"
         rm "$MNT/gone"
@@ -148,17 +155,6 @@ for mode in $MODES; do
         check_clean
 done
 
-# A store that cannot be written to stays read-only.
-mkdir "$WORK/frozen"
-cp "$STORE/data.mdb" "$WORK/frozen/"
-mount --bind "$WORK/frozen" "$WORK/frozen"
-mount -o remount,bind,ro "$WORK/frozen"
-"$ASHLAR" mount -o ro "$WORK/frozen" "$MNT" || fail "mount of a store on a read-only file system"
-refused 'can only be mounted read-only' "$ASHLAR" mount -o remount,rw "$MNT"
-is_read_only "refused remount,rw"
-umount_store
-umount "$WORK/frozen"
-
 # The process takes no requests of other users.
 need_command python3
 mount_store
@@ -176,3 +172,16 @@ PY
 echo still >"$MNT/writable"
 umount_store
 check_clean
+
+[[ -d $STORE ]] || exit 0
+
+# A store that cannot be written to stays read-only.
+mkdir "$WORK/frozen"
+cp "$STORE/data.mdb" "$WORK/frozen/"
+mount --bind "$WORK/frozen" "$WORK/frozen"
+mount -o remount,bind,ro "$WORK/frozen"
+"$ASHLAR" mount -o ro "$WORK/frozen" "$MNT" || fail "mount of a store on a read-only file system"
+refused 'can only be mounted read-only' "$ASHLAR" mount -o remount,rw "$MNT"
+is_read_only "refused remount,rw"
+umount_store
+umount "$WORK/frozen"
