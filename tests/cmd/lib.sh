@@ -57,5 +57,7 @@ finish() {
         exit 0
 }
 
+# bad_input.sh hides /dev, and /dev/shm with it.
+[[ ${TMPDIR:-} != /dev/* ]] || TMPDIR=/tmp
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/ashlar-cmd.XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
