@@ -12,13 +12,13 @@ struct timespec random_time(struct rng *r);
 /* MIN to MAX bytes, none of them zero or '/', written to BUF. Neither "." nor "..". */
 struct slice random_text(struct rng *r, uint8_t *buf, size_t min, size_t max);
 
-/* BUF has room for FMT_SYMLINK_MAX bytes. */
+/* BUF has FMT_SYMLINK_MAX bytes. */
 struct fmt_inode random_inode(struct rng *r, uint8_t *buf);
 struct fmt_dirent random_dirent(struct rng *r);
 struct fmt_lock random_lock(struct rng *r);
-/* BUF has room for 2048 bytes. */
+/* BUF has 2048 bytes. */
 struct fmt_process random_process(struct rng *r, uint8_t *buf);
-/* BUF has room for 256 bytes. */
+/* BUF has 256 bytes. */
 struct fmt_meta random_meta(struct rng *r, uint8_t *buf);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values: encode and decode are inverse, damage is told from good bytes, unknown fields are ignored. */
+/* Values: encode and decode are inverse, damaged bytes are rejected, unknown fields are ignored. */
 #include "format/format.h"
 #include "random.h"
 #include "seed.h"

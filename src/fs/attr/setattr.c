@@ -20,9 +20,10 @@ static int getattr_body(struct kv_txn *t, void *arg)
         struct rec_inode inode;
         int r = rec_inode_load(t, g->ino, fs_hint_want(g->fs, g->ino), KV_SNAPSHOT, &inode);
 
-        if (r >= 0)
-                fs_attr_fill(&inode, &g->attr);
-        return r;
+        if (r < 0)
+                return r;
+        fs_attr_fill(&inode, &g->attr);
+        return 0;
 }
 
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret)

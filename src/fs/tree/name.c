@@ -87,9 +87,25 @@ static int lookup_body(struct kv_txn *t, void *arg)
         int r = is_dot(l->name) || is_dot_dot(l->name) ? lookup_dots(t, l, &inode)
                                                        : lookup_name(t, l, &inode);
 
-        if (r >= 0)
-                fs_attr_fill(&inode, &l->attr);
-        return r;
+        if (r < 0)
+                return r;
+        fs_attr_fill(&inode, &l->attr);
+        return 0;
+}
+
+/* Reads the entry and its inode, again if a flush came between. */
+static int read_name(struct fs *fs, struct lookup *l)
+{
+        fs_writeback_mark mark;
+        int r;
+
+        do {
+                mark = fs_writeback_now(fs);
+                r = fs_run_read(fs, lookup_body, l);
+                if (r < 0)
+                        return r;
+        } while (fs_writeback_attr(fs, mark, &l->attr) != 0);
+        return 0;
 }
 
 /* The reference must be taken before the read that finds the inode, or the inode could be unlinked and
@@ -105,11 +121,8 @@ int fs_lookup(struct fs *fs, uint64_t dir, struct slice name, struct fs_attr *re
                 return -ENAMETOOLONG;
         for (;;) {
                 uint64_t generation = fs_gc_generation(fs);
-                fs_writeback_mark mark = fs_writeback_now(fs);
 
-                r = fs_run_read(fs, lookup_body, &l);
-                if (r >= 0 && fs_writeback_attr(fs, mark, &l.attr) != 0)
-                        continue;
+                r = read_name(fs, &l);
                 if (r >= 0 && l.attr.ino == held)
                         break;
                 if (held != 0)

@@ -148,8 +148,9 @@ static int deliver_all(struct readdir *d, struct kv_txn *t, struct rec_dirents *
                 if (n <= 0)
                         return n < 0 ? n : 1;
                 r = d->plus ? fill_attrs(d, t, items, (unsigned)n) : 0;
-                if (r >= 0 && !confirmed)
-                        r = kv_confirm(t);
+                if (r < 0)
+                        return r;
+                r = confirmed ? 0 : kv_confirm(t);
                 if (r < 0)
                         return r;
                 confirmed = true;
