@@ -57,13 +57,13 @@ static inline struct slice fmt_slice(const struct fmt_key *k)
 enum fmt_attr {
         /* Change counter, by atomic additions: every change of the inode increments it. */
         FMT_ATTR_CHANGE = 'c',
-        /* mtime and ctime at once (fmt_time_encode), by atomic byte-max. Overrides the record's mtime, and its
-         * ctime if that is earlier. */
+        /* mtime and ctime at once (fmt_time_encode), by atomic byte-max. Overrides the record's mtime, and
+         * its ctime if that is earlier. */
         FMT_ATTR_TIMES = 't',
         /* Number of subdirectories, by atomic additions. */
         FMT_ATTR_NLINK = 'n',
-        /* Bytes of blocks that the record's `allocated` lacks, signed, by atomic additions of writers that do not
-         * write the record. */
+        /* Bytes of blocks that the record's `allocated` lacks, signed, by atomic additions of writers that do
+         * not write the record. */
         FMT_ATTR_BLOCKS = 'b',
 
         FMT_ATTR_SIZE = 's',  /* size changed */

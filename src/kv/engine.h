@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The store contract from below: what an engine or a layer implements. Only for src/kv.
  *
- * Callers come through front.c, which checks arguments and states. An implementation sees only: keys of at most
- * KV_KEY_MAX bytes, values of at most limits.value_bytes, writes in KV_WRITE transactions, no write while a
- * range is open, and nothing after commit but `end`.
+ * Callers come through front.c, which checks arguments and states. An implementation sees only: keys of at
+ * most KV_KEY_MAX bytes, values of at most limits.value_bytes, writes in KV_WRITE transactions, no write
+ * while a range is open, and nothing after commit but `end`.
  */
 #ifndef KV_ENGINE_H
 #define KV_ENGINE_H

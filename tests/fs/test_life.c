@@ -96,7 +96,8 @@ static void test_rdonly(void **state)
         assert_ok(fs_sync(f->fs));
 }
 
-/* Read-only and back: everything is committed, nothing is written nor collected, then both are possible again. */
+/* Read-only and back: everything is committed, nothing is written nor collected, then both are possible
+ * again. */
 static void test_remount(void **state)
 {
         struct fixture *f = *state;

@@ -76,8 +76,8 @@ static bool is_writer(int fd, int64_t pid)
 
 /* ---- names of the writers ------------------------------------------------------------------------- */
 
-/* Reads the lines of the writers that exist into TEXT: "PID NAME", without control characters. Returns the length.
- * Processes that ended leave their lines behind; a lock cannot be left behind. */
+/* Reads the lines of the writers that exist into TEXT: "PID NAME", without control characters. Returns the
+ * length. Processes that ended leave their lines behind; a lock cannot be left behind. */
 static size_t read_owners(int fd, char text[OWNERS_MAX])
 {
         ssize_t n = pread(fd, text, OWNERS_MAX - 1, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Two mounts with write-back caches on one store. Transactions are planned so small that ten blocks are already
- * flushed in parallel. */
+/* Two mounts with write-back caches on one store. Transactions are planned so small that ten blocks are
+ * already flushed in parallel. */
 #ifndef PAIR_H
 #define PAIR_H
 
