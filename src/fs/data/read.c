@@ -148,7 +148,7 @@ static int wait_inode(struct kv_txn *t, struct read *rd, struct rec_inode_read *
         return rd->atime_due && !rd->fs->limits->remote ? ATIME_FIRST : 0;
 }
 
-/* READS and IOV have room for all blocks of the request. */
+/* Reads the request in one transaction. READS and IOV hold all of its blocks. */
 static int read_in(struct kv_txn *t, struct read *rd, struct rec_block_read *reads, struct iovec *iov)
 {
         struct rec_inode_read inode_read;

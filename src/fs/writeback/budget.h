@@ -7,10 +7,10 @@
 
 struct writeback_entry;
 
-/* Takes the space of one block, and waits until there is some. Under E's lock. 0; 1: the lock was released
- * meanwhile; EINTR, ERR_AWAY; or why a flush that would free space failed. */
+/* Takes the space of one block, and waits until there is some. 0; 1: E's lock was released meanwhile;
+ * EINTR, ERR_AWAY; or why a flush that would free space failed. */
 int budget_take_locked(struct writeback_entry *e);
-/* Gives the space of N blocks back. Under E's lock. */
+/* Gives the space of N blocks back. */
 void budget_give_back_locked(struct writeback_entry *e, size_t n);
 
 #endif

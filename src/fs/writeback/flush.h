@@ -16,7 +16,7 @@ enum flush_thread {
         FLUSH_ELSEWHERE,  /* one of the cache's, and the caller waits */
 };
 
-/* Commits all that is dirty now. Under E's lock, which is released meanwhile. 0; EINTR, ERR_AWAY: the flush
+/* Commits all that is dirty now; releases E's lock meanwhile. 0; EINTR, ERR_AWAY: the flush
  * goes on or can be repeated; or why an attempt failed. */
 int flush_locked(struct writeback_entry *e, enum flush_thread thread);
 
