@@ -14,7 +14,7 @@
 #define BUSY_TRIES    10u
 #define BUSY_PAUSE_MS 50
 
-/* The flags that a mount can have; it has all of them from a remount by mount(8), and changed ones otherwise. */
+/* mount(8) passes all flags, but those for access times only if they are set; otherwise what is not given stays. */
 static unsigned long new_flags(const struct mount_options *o, bool helper, unsigned long now)
 {
         unsigned long given = helper ? o->given | ~(unsigned long)MOUNT_ATIME_FLAGS : o->given;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Bad input gets one clear line and the right exit code: 2 for wrong arguments, 1 for what cannot be done.
+# Bad input gets one clear line and the right exit code: 2 for wrong arguments, 1 for operations that fail.
 . "$(dirname "$0")/lib.sh"
 
 # ---- arguments
@@ -36,7 +36,7 @@ bad 2 'umount: ' umount
 # ---- stores that are none
 mkdir "$WORK/mnt"
 
-# Where FUSE is missing, mount may name that first.
+# Without FUSE, mount may report that first.
 bad_mount() { # STATUS PATTERN ARGS...
         [[ -r /dev/fuse && -w /dev/fuse ]] || return 0
         bad "$1" "$2" mount "${@:3}"
@@ -103,7 +103,7 @@ mkdir "$WORK/text"
 yes 'not a database' | head -c 8192 >"$WORK/text/data.mdb"
 every "$WORK/text" "$WORK/text"
 
-# ---- stores that we must not touch
+# ---- stores that must not be changed
 ok mkfs -q "$WORK/store"
 bad 1 "$WORK/store.*--force" mkfs "$WORK/store"
 
@@ -147,11 +147,11 @@ bad 2 'frobnicate' mount -o frobnicate "$WORK/store" "$WORK/mnt"
 bad 1 "$WORK/mnt" umount "$WORK/mnt"
 bad 1 "$WORK/nowhere" umount "$WORK/nowhere"
 
-# ---- what only root can arrange
+# ---- cases that only root can set up
 if [[ $(id -u) -eq 0 ]] && id nobody >/dev/null 2>&1; then
         chmod 755 "$WORK"
         chmod 700 "$WORK/store"
-        # The program may lie where nobody else can go.
+        # The program may be in a directory that other users cannot enter.
         cp "$ASHLAR" "$WORK/ashlar"
         ASHLAR=$WORK/ashlar
         RUN_AS='setpriv --reuid=nobody --regid=nogroup --clear-groups'

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Makes the stores that the tests of the command line need, and holds one.
  *
- *   kvtool newer STORE          sets the version in the metadata block to one that we do not know
- *   kvtool damage STORE         overwrites the metadata block with bytes that are none
+ *   kvtool newer STORE          sets an unknown version in the metadata block
+ *   kvtool damage STORE         overwrites the metadata block with other bytes
  *   kvtool orphan STORE         adds a name in the root directory for an inode that does not exist
  *   kvtool mount STORE          registers a mount of another boot, and one whose entry cannot be read
  *   kvtool hold STORE OWNER     opens it exclusively, prints "held" and waits for the end of stdin
- *   kvtool foreign DIR          makes an LMDB database there that is not ours
+ *   kvtool foreign DIR          makes an LMDB database there that is no store
  */
 #include "format/format.h"
 #include "kv/kv.h"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What the tests of the command line share. Sourced; bash.
+# Shared by the tests of the command line. Sourced; bash.
 # Environment: ASHLAR (the program) and KVTOOL (set by meson). $WORK is a fresh directory, removed at the end.
 # shellcheck shell=bash
 set -uo pipefail
@@ -17,7 +17,7 @@ failed() {
         failures=$((failures + 1))
 }
 
-# The arguments of a failure.
+# Prints the arguments of a failure.
 shown() {
         printf '%q ' "$@"
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# mkfs, fsck, keys, --help and --version as people use them.
+# Normal use of mkfs, fsck, keys, mounts, evict, --help and --version.
 . "$(dirname "$0")/lib.sh"
 
 ok --version
@@ -57,9 +57,9 @@ fi
 
 # Mounts: none, one that is gone (its boot is another one), one that cannot be read.
 ok mounts "$store"
-[[ ! -s $WORK/out ]] || failed "a mount that nobody made"
+[[ ! -s $WORK/out ]] || failed "a mount that does not exist"
 ok evict --all-stale "$store"
-[[ ! -s $WORK/out ]] || failed "evicted nobody: $(<"$WORK/out")"
+[[ ! -s $WORK/out ]] || failed "evicted without a mount: $(<"$WORK/out")"
 "$KVTOOL" mount "$store" || failed kvtool
 ok mounts "$store"
 out_has '^0102030405060708090a0b0c0d0e0f10  exclusive  gone  2001-09-09T01:46:40Z  4242@alpha  /mnt\?here$'
@@ -80,7 +80,7 @@ ok evict "$store" 0102030405060708090a0b0c0d0e0f10
 ok evict "$store" ff02030405060708090a0b0c0d0e0f10
 ok fsck -q "$store"
 
-# A violation is found, printed, and the exit code.
+# A violation is printed, and sets the exit code.
 "$KVTOOL" orphan "$store" || failed kvtool
 "$ASHLAR" fsck "$store" >"$WORK/out" 2>"$WORK/err"
 [[ $? -eq 1 ]] || failed "fsck did not end with 1"
@@ -94,7 +94,7 @@ if command -v python3 >/dev/null; then
                 failed "invalid JSON"
 fi
 
-# Beside an owner: fsck says what it looks at, keys just reads.
+# Beside an owner: fsck says which state it checks, keys reads.
 coproc HOLD { "$KVTOOL" hold "$WORK/second" "the test, process $$ on this host"; }
 hold_in=${HOLD[1]} hold_pid=$HOLD_PID
 read -r _ <&"${HOLD[0]}"

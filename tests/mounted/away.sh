@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A mount that ends while its cluster is away: it waits for a while, which -o timeout and signals shorten, and then
-# says what is lost, to ashlar umount and by its exit code. If the cluster comes back in time nothing is lost. The
-# cluster is a stand-in inside of the mount's process (standin_mount.c).
+# A mount that ends while its cluster is away waits for a limited time, which -o timeout and signals shorten, and then
+# reports lost changes to ashlar umount and by its exit code. If the cluster comes back in time, nothing is lost. The
+# cluster is a stand-in inside the mount process (standin_mount.c).
 . "$(dirname "$0")/lib.sh"
 
 need_command mkfifo python3
@@ -32,7 +32,7 @@ until_in() { # FILE PATTERN
         fail "there never was '$2' but: $(<"$1"); the server said: $(<"$WORK/said")"
 }
 
-# until_said PATTERN: the server says so on its standard error.
+# until_said PATTERN: waits until a line on the standard error of the mount process matches.
 until_said() {
         until_in "$WORK/said" "$1"
 }
@@ -65,7 +65,7 @@ order() { # refuse|away|back
         fail "the order $1 is not carried out"
 }
 
-# ended EXIT_CODES: the server does by itself.
+# ended EXIT_CODES: the mount process ends by itself with one of these.
 ended() {
         local i code=0
 
@@ -82,7 +82,7 @@ ended() {
         grep -qx kept "$WORK/names" || fail "what was durable is gone"
 }
 
-# A write that is acknowledged and cannot be committed any more, and then the cluster is away.
+# A write is acknowledged but cannot be committed, then the cluster is away.
 write_then_away() { # NAME
         order refuse
         # shellcheck disable=SC2016
@@ -91,7 +91,7 @@ write_then_away() { # NAME
 }
 
 says_lost() {
-        grep -q 'CHANGES ARE LOST' "$1" || fail "nobody is told of what is lost: $(<"$1")"
+        grep -q 'CHANGES ARE LOST' "$1" || fail "the lost changes are not reported: $(<"$1")"
         ! grep -qx "$2" "$WORK/names" || fail "$2 is not lost"
 }
 
@@ -135,7 +135,7 @@ grep -qx new "$WORK/names" || fail "a change is lost"
 say "shared: what was gathered is lost"
 start shared,timeout=10
 mkfifo "$WORK/go-on"
-# Not by this shell: each process that it starts would close the file too, which flushes.
+# Not by this shell: each process that it starts would also close the file, which flushes it.
 python3 -c 'import os, sys
 f = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
 print("open", flush=True)
@@ -156,14 +156,14 @@ until_in "$WORK/writer" written
 order away
 exec 8>&-
 wait "$writer"
-grep -q told "$WORK/writer" || fail "close(2) tells nothing"
+grep -q told "$WORK/writer" || fail "close(2) reports nothing"
 if timeout 300 "$ASHLAR" umount "$MNT" 2>"$WORK/umount"; then
         fail "umount says that all is well"
 fi
 ended 1
 grep -q 'CHANGES ARE LOST' "$WORK/umount" || fail "umount only said: $(<"$WORK/umount")"
 
-say "shared: while somebody waits for an answer"
+say "shared: while a request waits for an answer"
 start shared
 exec 8<"$MNT/kept"
 order away

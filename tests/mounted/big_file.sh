@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # One large file: written, read back by checksum, overwritten in the middle, truncated and extended; and a
-# sparse one whose holes stay holes. All again after a new mount. 512 MiB; 4 GiB with ASHLAR_BIG=1.
+# sparse one whose holes stay holes. All is checked again after a new mount. 512 MiB; 4 GiB with ASHLAR_BIG=1.
 . "$(dirname "$0")/lib.sh"
 
 mib=$((BIG == 1 ? 4096 : 512))
@@ -9,7 +9,7 @@ need_space $((mib * 2 + 500))
 need_command openssl
 mount_store
 
-# The first BYTES of data that does not repeat and follows from KEY.
+# Prints the first BYTES of data that is derived from KEY and does not repeat.
 pattern() { # KEY BYTES
         local key zero
 
@@ -18,7 +18,7 @@ pattern() { # KEY BYTES
         { openssl enc -aes-128-ctr -K "$key" -iv "$zero" </dev/zero 2>/dev/null || true; } | head -c "$2"
 }
 
-# The bytes of the big file from FROM on, COUNT of them.
+# Prints COUNT bytes of the big file from FROM on.
 slice() { # FROM COUNT
         dd if="$MNT/big" bs=1M iflag=skip_bytes,count_bytes skip="$1" count="$2" status=none
 }
@@ -49,7 +49,7 @@ expect "the patch" "$(slice $at $len | sum)" "$(sum <"$WORK/patch")"
 expect "behind the patch" "$(slice $((at + len)) "$size" | sum)" \
         "$(pattern 1 "$size" | tail -c +$((at + len + 1)) | sum)"
 
-# Truncated inside a block and extended again, the cut-off bytes are zeros.
+# After it is truncated inside a block and extended again, the bytes cut off are zeros.
 truncate -s 50000001 "$MNT/big"
 truncate -s 60000000 "$MNT/big"
 zeros_after_truncation() {
@@ -66,8 +66,8 @@ for ((i = 0; i < mib / 64; i++)); do
                 dd of="$MNT/sparse" bs=1M iflag=fullblock seek=$((i * 64 + 7)) conv=notrunc status=none
 done
 truncate -s "${mib}M" "$MNT/sparse"
-# uses_mib N: the sparse file takes room for its data, N MiB, each of which may touch a block more at either
-# end. (Where its holes are is not told: docs/DESIGN.md, "What the kernel is asked to do".)
+# uses_mib N: the sparse file takes space for its data, N MiB, and for up to one more block at either end of each
+# MiB. (SEEK_HOLE reports no holes: docs/DESIGN.md.)
 uses_mib() {
         local used
 

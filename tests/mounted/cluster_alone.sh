@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A cluster mounted exclusively: a tree copied there, unmounted, checked, mounted again and compared; who keeps
-# whom out; what is in it then is there for shared mounts too; and one that is evicted while it is stopped cannot
-# write a byte any more, not even what it had acknowledged.
+# A cluster mounted exclusively: a tree copied there, unmounted, checked, mounted again and compared; which mounts
+# exclude each other; shared mounts see the same contents; a mount that is evicted while it is stopped cannot write
+# anything any more, not even acknowledged changes.
 #
 # cluster_alone.sh STORE: erases STORE; with_cluster.sh runs it beside a cluster.
 . "$(dirname "$0")/lib.sh"
@@ -38,7 +38,7 @@ check_clean
 mount_store -o shared
 same_tree "$MNT" "$WORK/sums"
 umount_store
-[[ -z $("$ASHLAR" mounts "$STORE") ]] || fail "somebody is still registered"
+[[ -z $("$ASHLAR" mounts "$STORE") ]] || fail "a mount is still registered"
 check_clean
 
 mount_store -o exclusive

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A cluster that is away: requests wait, signals end the waiting, -o timeout ends it with EIO, and everything goes
-# on by itself when the cluster is back. A mount that ends meanwhile waits for it for a while, and then says what is
-# lost.
+# A cluster that is away: requests wait, signals end the wait, -o timeout ends it with EIO, and requests go on when the
+# cluster is back. A mount that ends while the cluster is away waits for a limited time and then reports lost changes.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/../kv/fdb/cluster.sh"
 
@@ -40,7 +39,7 @@ done
 timeout 60 sh -c 'echo x >"$1"' - "$B/new" 2>"$WORK/said" && fail "a file was made without a cluster"
 grep -q 'Input/output error\|I/O error' "$WORK/said" || fail "create: $(<"$WORK/said")"
 
-# Without one it waits until a signal comes.
+# Without a timeout a request waits until a signal.
 for signal in INT TERM KILL; do
         python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -63,7 +62,7 @@ os.stat(sys.argv[1])' "$A/file" "$WORK/began-$signal" &
         wait "$pid" 2>/dev/null && fail "stat succeeded without a cluster"
 done
 
-# What waits when it comes back is done then.
+# Requests that wait when the cluster comes back are carried out.
 (cat "$A/file" >"$WORK/read") &
 reader=$!
 (echo after >"$A/later") &
@@ -81,7 +80,7 @@ echo again >"$B/later"
 "$ASHLAR" umount "$B" || fail "umount"
 check_clean
 
-# ---- unmounted meanwhile --------------------------------------------------------------------------
+# ---- unmounted while away -------------------------------------------------------------------------
 
 # start OPTIONS: a mount in the foreground at $A, whose log is $WORK/log.
 start() {
@@ -96,7 +95,7 @@ start() {
         mountpoint -q "$A" || fail "not mounted: $(<"$WORK/log")"
 }
 
-# ended EXIT_CODES: the mount, by itself.
+# ended EXIT_CODES: the mount process ends by itself with one of these.
 ended() {
         local i code=0
 
@@ -128,8 +127,8 @@ come_back() {
         cluster_wait || fail "the cluster does not come back"
 }
 
-# Whether what was written last is on its way to the cluster already when that dies is left to chance: then
-# nothing is lost. That it can be lost, and is told, away.sh tests.
+# The last write may or may not have reached the cluster before it dies; if it has, nothing is lost. away.sh tests that
+# a loss is reported.
 start exclusive,timeout=3
 echo kept >"$A/kept"
 sync "$A/kept"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Processes of the cluster are killed and started again while mounts work on it: the mounts wait and go on by
-# themselves, every step of a program succeeds, and afterwards the data is what was acknowledged and fsck is
-# content. Once with two shared mounts, once with an exclusive one.
+# Processes of the cluster are killed and started again while mounts work on it: the mounts wait and go on, every step
+# of a program succeeds, and afterwards all acknowledged data is there and fsck finds no violation. Once with two
+# shared mounts, once with an exclusive one.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/../kv/fdb/cluster.sh"
 
@@ -24,7 +24,7 @@ clean_up_all() {
         for d in "$A" "$B"; do
                 ! mountpoint -q "$d" || umount -l "$d" || fusermount3 -u -z "$d" || true
         done
-        # The mounts end when they can reach the cluster no more: they need not say goodbye.
+        # The mounts end without the cluster: they need not unregister.
         kill -KILL $("$ASHLAR" mounts --json "$STORE" 2>/dev/null | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p') \
                 2>/dev/null || true
         cluster_stop
@@ -32,7 +32,7 @@ clean_up_all() {
 }
 trap clean_up_all EXIT
 
-# under_load NAME DIR...: a program on each DIR while processes are killed, in turn and all at once.
+# under_load NAME DIR...: runs a program on each DIR while processes are killed, in turn and all at once.
 under_load() {
         local name=$1 i pids=() d
 

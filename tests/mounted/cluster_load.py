@@ -53,7 +53,7 @@ def write(directory, account, stop):
                     os.unlink(path)
                 except FileNotFoundError:
                     pass
-            # Read back what was acknowledged, also while the cluster is in trouble.
+            # Read acknowledged data back, also while processes are down.
             if what != "unlink":
                 with open(path, "rb") as f:
                     assert f.read() == content(name, generation), path

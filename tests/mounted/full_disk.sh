@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A full disk: writers get ENOSPC, what was acknowledged and fsynced stays, deleting works and makes room again.
+# A full disk: writers get ENOSPC, acknowledged and synced data stays, deleting works and frees space.
 . "$(dirname "$0")/lib.sh"
 
 [[ $EUID -eq 0 ]] || skip "needs root, for a small file system to fill"
@@ -18,7 +18,7 @@ STORE=$SMALL/store
 "$ASHLAR" mkfs -q "$STORE"
 mount_store
 
-# fill NAME SIZE MAX: files of SIZE random bytes, until nothing more goes in; $n: how many there are.
+# fill NAME SIZE MAX: writes files of SIZE random bytes until one fails; $n is their number.
 fill() {
         local name=$1 size=$2 max=$3 last
 
@@ -46,7 +46,7 @@ for round in 1 2; do
         rm -r "$MNT/d" || fail "round $round: cannot delete on a full disk"
 done
 
-# Everything that is there is whole and stays; the mount is of use.
+# All files are complete, and the mount works.
 check_all() {
         sync "$MNT/d" || fail "$1: fsync fails"
         sums_of "$MNT/d" >"$WORK/sums"
@@ -55,7 +55,7 @@ check_all() {
         check_usable "$1"
 }
 
-# What needs room may be refused on a full disk (docs/DESIGN.md, "Room"), and nothing else.
+# Only calls that need space may fail on a full disk.
 check_usable() {
         local f
 
@@ -91,7 +91,7 @@ find "$MNT/d" -type f -path '*/t*' -printf '%P\n' | shuf | (cd "$MNT/d" && xargs
 check_all "many deletes"
 rm -r "$MNT/d" || fail "cannot delete the rest"
 
-# ---- the room is there again
+# ---- the space is free again
 mkdir "$MNT/d"
 fill again 50000 400
 [[ $n -eq 400 ]] || fail "only $n files of 50 KB fit after everything was deleted"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A mounted store says by whom it is used, is not harmed by those who ask, and can be looked at meanwhile.
+# Commands on a mounted store name the mount, do not harm it, and can read its last durable state.
 . "$(dirname "$0")/lib.sh"
 
 mount_store

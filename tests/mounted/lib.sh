@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# What the tests on a real mount share. Sourced by each of them; bash.
+# Shared by the tests on a real mount. Sourced; bash.
 #
 # Environment: ASHLAR (the program, set by meson), ASHLAR_BIG=1 (full sizes), TMPDIR (where stores are made).
 # Afterwards $WORK is a fresh directory with the store in $STORE and the mount point $MNT; at the end of the
-# script the mount is taken down and $WORK removed, whatever happened.
+# script it is unmounted and $WORK removed, also after a failure.
 # shellcheck shell=bash
 set -euo pipefail
 
@@ -19,7 +19,7 @@ fail() {
         exit 1
 }
 
-# Exit code 77 tells meson that a test was skipped.
+# Exit code 77 means to meson that a test was skipped.
 skip() {
         printf '%s: SKIPPED: %s\n' "${0##*/}" "$*" >&2
         exit 77
@@ -68,12 +68,12 @@ remount_store() {
         mount_store
 }
 
-# The store, unmounted, must be without a fault.
+# The unmounted store must have no violations.
 check_clean() {
         "$ASHLAR" fsck "$STORE" || fail "fsck found violations"
 }
 
-# sums_of DIR: a line for each thing in it, sorted: type, mode, size (files), link target and checksum.
+# sums_of DIR: prints a sorted line for each file in it: type, mode, size (files), link target and checksum.
 sums_of() (
         cd "$1"
         export LC_ALL=C

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A disk that fails for good while the last changes are written: unmounting tries for a while, and then says that
-# changes are lost, to ashlar umount and as the exit code of a mount in the foreground. One that recovers in time
-# loses nothing.
+# A disk that fails while the last changes are written: the mount process tries for a limited time and then reports lost
+# changes to ashlar umount, and by the exit code of a mount in the foreground. If the disk recovers in time, nothing is
+# lost.
 . "$(dirname "$0")/lib.sh"
 
 need_command prlimit
 
-# The mount's process, by the command line that only it has.
+# The mount process, found by its command line.
 server_of() {
         pgrep -f -- "^$ASHLAR mount .*$STORE $MNT" | head -n 1
 }
@@ -34,7 +34,7 @@ grep -q 'CHANGES ARE LOST' "$WORK/said" || fail "umount only said: $(<"$WORK/sai
 is_mounted && fail "still mounted"
 say "said: $(<"$WORK/said")"
 
-# What was durable is, and the store is whole.
+# Durable data is still there, and the store has no violations.
 check_clean
 mount_store
 [[ $(<"$MNT/kept") == kept ]] || fail "what was durable is gone"

@@ -9,7 +9,7 @@ mount_store
 mkdir "$MNT/many"
 cd "$MNT/many"
 
-# Names of different lengths, contents that name the file.
+# Names of different lengths; each file contains its name.
 names() {
         seq -f 'file-%.0f' 1 "$n"
 }
@@ -41,7 +41,7 @@ for ((i = 0; i < 500; i++)); do
 done
 [[ ! -e file-0 ]] || fail "file-0 exists"
 
-# Every tenth away, every tenth renamed, every tenth of the rest linked.
+# Every tenth is deleted, every tenth renamed, every tenth of the rest linked.
 grep '3$' "$WORK/names" | xargs rm
 grep '7$' "$WORK/names" | while read -r f; do mv -n -- "$f" "renamed-$f"; done
 grep '1$' "$WORK/names" | while read -r f; do ln -- "$f" "linked-$f"; done

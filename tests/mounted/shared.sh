@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Two mounts of one store: what one does the other sees; who keeps whom out; one that is killed, evicted or stopped.
+# Two mounts of one store: each sees the changes of the other; which mounts exclude each other; one is killed, evicted
+# or stopped.
 #
-# shared.sh [STORE]: over a store of its own, or over STORE, which is erased.
+# shared.sh [STORE]: on a store of its own, or on STORE, which is erased.
 . "$(dirname "$0")/lib.sh"
 
 need_command python3 stat setsid
@@ -57,7 +58,7 @@ gone() { # PID
         [[ $state == [ZX] || ! -e /proc/$1 ]]
 }
 
-# soon COMMAND...: it succeeds some time.
+# soon COMMAND...: waits until it succeeds.
 soon() {
         local i
 
@@ -76,7 +77,7 @@ not_mounted() { # DIR
 mount_at "$A"
 mount_at "$B"
 same "mounts" "$("$ASHLAR" mounts "$STORE" | wc -l)" 2
-[[ ! -e $B/file ]] || fail "a file that nobody made"
+[[ ! -e $B/file ]] || fail "a file that was not made"
 echo one >"$A/file"
 same "created here, read there" "$(<"$B/file")" one
 echo two >"$B/file"
@@ -101,8 +102,8 @@ same "mode" "$(stat -c %a "$B/dir")" 600
 rmdir "$B/dir/sub"
 rmdir "$A/dir"
 
-# Writes are gathered here (for a second at most), and there when the file is closed. On a machine that stands
-# still one look may come too late.
+# Writes are in the write-back cache of one mount for a second at most, and visible on the other when the file is
+# closed. On an overloaded machine one check may come too late.
 gathered() {
         python3 - "$A/gathered" "$B/gathered" <<'END'
 import os, sys
@@ -117,7 +118,7 @@ END
 }
 soon gathered
 
-# What is open here and removed there stays readable here.
+# A file that is open on one mount and removed on the other stays readable.
 python3 - "$A" "$B" <<'END' || fail "an open file that the other mount removed"
 import os, sys
 a, b = sys.argv[1:]
@@ -191,7 +192,7 @@ same "the same files" "$(cd "$A/many" && cat ./* | sha256sum)" "$(cd "$B/many" &
 rm -r "$B/many"
 [[ ! -e $A/many ]] || fail "a tree that was removed there is still here"
 
-# ---- who keeps whom out
+# ---- exclusion
 mkdir "$WORK/c"
 refused "in use by pid [0-9]+ .*($A|$B)" "$ASHLAR" mount -o exclusive "$STORE" "$WORK/c"
 refused "writeback_cache" "$ASHLAR" mount -o shared,writeback_cache "$STORE" "$WORK/c"
@@ -218,11 +219,11 @@ soon not_mounted "$B"
 same "evict --all-stale" "$(<"$WORK/out")" "evicted $id"
 same "mounts" "$("$ASHLAR" mounts "$STORE" | wc -l)" 1
 
-# ---- one is stopped, evicted and continued: it can do nothing any more
+# ---- one is stopped, evicted and continued: its calls fail
 mount_at "$B"
 echo before >"$B/victim"
 read -r pid id <<<"$(server_of "$B")"
-# Stopped just while it has the lock of an LMDB store, it keeps everybody waiting.
+# If it is stopped while it holds the write lock of an LMDB store, all other mounts wait.
 for ((i = 0; ; i++)); do
         kill -STOP "$pid"
         timeout 20 "$ASHLAR" evict --force "$STORE" "$id" >/dev/null && break
@@ -241,10 +242,10 @@ same "after the eviction" "$(<"$A/victim")" after
 "$ASHLAR" umount "$B" || fail "unmounting an evicted mount"
 soon gone "$pid"
 
-# ---- what others can tell
+# ---- states of mounts
 read -r pid id <<<"$(server_of "$A")"
 "$ASHLAR" mounts "$STORE" | grep -q "^$id  shared  runs" || fail "the mount is not shown as running"
-# A machine of another name that seems to be this one (a copy of it) cannot tell whose processes these are.
+# A machine with another name and the same boot id (a copy of this one) cannot know these processes.
 # shellcheck disable=SC2016
 if unshare --uts hostname other 2>/dev/null; then
         unshare --uts sh -c 'hostname other && "$1" mounts "$2"' - "$ASHLAR" "$STORE" >"$WORK/out" ||
@@ -255,7 +256,7 @@ fi
 grep -q '"in_use": true' "$WORK/out" || fail "fsck does not see that it is mounted: $(<"$WORK/out")"
 grep -q 'in use' "$WORK/err" || fail "fsck does not say that it is mounted: $(<"$WORK/err")"
 
-# ---- umount does not depend on being able to call the process: too many others may have
+# ---- umount without a report: the queue of the process may be full
 mkfifo "$WORK/hold"
 python3 -c 'import os, socket, sys
 own = {os.readlink(f.path) for f in os.scandir("/proc/%s/fd" % sys.argv[1])}
@@ -294,7 +295,7 @@ same "keys of mounts" "$("$ASHLAR" keys "$STORE" p)" ""
 same "garbage" "$("$ASHLAR" keys "$STORE" g)" ""
 check_clean
 
-# And alone again, with everything that there was.
+# Exclusively again, with the same contents.
 "$ASHLAR" mount -o exclusive "$STORE" "$A" || fail "mount -o exclusive"
 refused "in use by pid [0-9]+ .*$A" "$ASHLAR" mount -o shared "$STORE" "$B"
 same "after a mount alone" "$(<"$A/victim") $(<"$A/closed")" "after kept"

@@ -43,7 +43,7 @@ for mode in delete wal; do
                 writer "$db" "$w" &
                 pids+=($!)
         done
-        # A reader beside them must never see half of a transaction.
+        # A concurrent reader must never see a part of a transaction.
         for ((k = 0; k < 20; k++)); do
                 half=$(sqlite3 -cmd '.timeout 60000' "$db" \
                         "SELECT (SELECT count(*) FROM log) = (SELECT n FROM total);")

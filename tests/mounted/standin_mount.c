@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A mount in the foreground over a stand-in for a cluster (tests/kv/fdb) inside of this process: for away.sh.
+/* A mount in the foreground over a stand-in for a cluster (tests/kv/fdb) inside this process: for away.sh.
  *
  *     standin_mount CLUSTER_FILE DIR [-o OPTIONS]
  *
- * Makes a file system, mounts it and takes orders from its standard input about the cluster: "refuse" (every
+ * Makes a file system, mounts it and reads commands for the cluster from its standard input: "refuse" (every
  * commit), "away" and "back". They are confirmed on standard error. When the mount has ended, the cluster is
  * back, and each name in the root directory is printed. The exit code is that of `ashlar mount -f`.
  */
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
         r = mount_serve(&job, &text);
         if (r < 0)
                 fprintf(stderr, "ashlar: %s\n", text.text);
-        set_away(false); /* what was on its way is still refused, if that is the order */
+        set_away(false); /* commits in progress are still refused after "refuse" */
         print_names(url);
         fflush(stdout);
         return r < 0 ? CMD_FAILED : CMD_OK;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Some thousand real files, unpacked by tar, are what they were: at once, after a cold mount, and after half
-# of them was deleted again.
+# Thousands of real files, unpacked by tar, are unchanged: at once, after a new mount, and after half of them was
+# deleted.
 . "$(dirname "$0")/lib.sh"
 
 need_space 1500
@@ -13,7 +13,7 @@ for dir in /usr/include /usr/share/doc /usr/share/perl; do
         [[ -d $dir ]] && sources+=("${dir#/}")
 done
 [[ ${#sources[@]} -gt 0 ]] || skip "no real files found"
-# Only what everybody can read, and no files of packages that are just being installed.
+# Only files that all users can read, and none of packages that are being installed.
 (cd / && find "${sources[@]}" -readable \( -type f -o -type d -o -type l \) -print0 |
         tar --format=posix -cf "$WORK/real.tar" --null --no-recursion --files-from=-)
 mkdir "$WORK/native" "$MNT/copy"
