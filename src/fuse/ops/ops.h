@@ -53,6 +53,8 @@ void fuse_op_getattr(const struct fuse_req *r, uint64_t ino);
 void fuse_op_statx(const struct fuse_req *r, uint64_t ino);
 void fuse_op_setattr(const struct fuse_req *r, uint64_t ino, const struct fs_setattr *set);
 void fuse_op_statfs(const struct fuse_req *r);
+
+/* xattr.c */
 void fuse_op_setxattr(const struct fuse_req *r, uint64_t ino, struct slice name, struct slice value,
                       int flags);
 void fuse_op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name, size_t cap);
