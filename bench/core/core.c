@@ -167,7 +167,7 @@ static int take_data(const struct iovec *iov, int n, size_t len, void *arg)
 static void op_read(struct place *p, unsigned n)
 {
         check("read", fs_read(p->fs, p->file, rng_below(&p->rng, p->files) * sizeof(p->block),
-                              sizeof(p->block), take_data, p));
+                              sizeof(p->block), 0, take_data, p));
 }
 
 static void op_mebibyte(struct place *p, unsigned n)

@@ -101,7 +101,8 @@ enum fs_set {
         FS_SET_CTIME = 1 << 6,
         FS_SET_ATIME_NOW = 1 << 7,
         FS_SET_MTIME_NOW = 1 << 8,
-        FS_SET_KILL_PRIV = 1 << 9, /* drop setuid, setgid (if group-executable) and security.capability */
+        FS_SET_KILL_PRIV = 1 << 9, /* drop setuid, setgid and security.capability, unless it is a directory */
+        FS_SET_CHOWN = 1 << 10,    /* a change of owner, also to the same one */
 };
 
 struct fs_setattr {
@@ -132,9 +133,15 @@ int fs_symlink(struct fs *fs, const struct fs_cred *cred, uint64_t dir, struct s
 int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, struct slice name, struct fs_attr *ret /* +ref */);
 int fs_unlink(struct fs *fs, uint64_t dir, struct slice name);
 int fs_rmdir(struct fs *fs, uint64_t dir, struct slice name);
-/* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE (linux/fs.h). EINVAL for a directory into itself or below. */
+/* Directories that a rename gave another parent. */
+struct fs_moved {
+        unsigned count;
+        uint64_t dirs[2];
+};
+
+/* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE (linux/fs.h). EINVAL for a directory into itself or below. RET may be NULL. */
 int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, struct slice new_name,
-              unsigned flags);
+              unsigned flags, struct fs_moved *ret);
 /* Copies the target with a zero byte to BUF, of FMT_SYMLINK_MAX + 1 bytes; returns its length. */
 int fs_readlink(struct fs *fs, uint64_t ino, char *buf);
 
@@ -153,7 +160,10 @@ struct fs_entry {
  * stop before it. */
 typedef int (*fs_entry_fn)(const struct fs_entry *entry, void *arg);
 
-enum fs_readdir_flags { FS_READDIR_PLUS = 1 << 0 };
+enum fs_readdir_flags {
+        FS_READDIR_PLUS = 1 << 0,
+        FS_READDIR_NOATIME = 1 << 1, /* the access time stays */
+};
 
 /* Calls FN for the entries whose names sort after AFTER (empty: all). A caller that continues after the last
  * name that it took neither skips nor repeats a name, whatever changes in between. Returns 1 at the end, 0 if
@@ -169,18 +179,22 @@ int fs_parent(struct fs *fs, uint64_t dir, uint64_t *ret);
  * of zeros point to static memory. The result becomes that of fs_read. */
 typedef int (*fs_read_fn)(const struct iovec *iov, int n, size_t len, void *arg);
 
+enum fs_read_flags { FS_READ_NOATIME = 1 << 0 /* the access time stays */ };
+
 /* Reads up to LEN bytes at OFFSET, fewer only at the end of the file. On an error FN is not called.
  *
  * Where a read costs a round trip, sequential reads are served from data that was fetched ahead, up to 0.3
  * seconds before the call. The mount's own changes are always visible. Those that other mounts committed
  * before are visible after fs_drop_read_ahead: call it when a file is opened or a lock taken. */
-int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg);
+int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, unsigned flags, fs_read_fn fn,
+            void *arg);
 void fs_drop_read_ahead(struct fs *fs, uint64_t ino);
 
 enum fs_write_flags {
         FS_WRITE_KILL_PRIV = 1 << 0,  /* as FS_SET_KILL_PRIV */
         FS_WRITE_APPEND = 1 << 1,     /* at the end of the file, chosen in the transaction */
         FS_WRITE_KEEP_TIMES = 1 << 2, /* the kernel sends the times later: mtime stays, ctime is set */
+        FS_WRITE_KILL_CAPS = 1 << 3,  /* drop security.capability alone */
 };
 
 /* Writes DATA: returns its length, a smaller count (> 0) if an error came after that many bytes, or the

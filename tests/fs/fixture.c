@@ -399,7 +399,7 @@ ssize_t get(struct fixture *f, uint64_t ino, uint64_t offset, void *buf, size_t 
 {
         struct target t = { .buf = buf, .cap = len };
 
-        return fs_read(f->fs, ino, offset, len, take, &t);
+        return fs_read(f->fs, ino, offset, len, 0, take, &t);
 }
 
 void assert_data(struct fixture *f, uint64_t ino, uint64_t offset, const void *data, size_t len)

@@ -170,14 +170,14 @@ static void replace_or_read(struct team *t, unsigned me)
 
                 if (me % 2 == 0) {
                         make_version(t, name, (int)('a' + i % 26));
-                        EXPECT(t, fs_rename(t->f.fs, t->dir_a, str(name), t->dir_a, str("x"), 0) == 0);
+                        EXPECT(t, fs_rename(t->f.fs, t->dir_a, str(name), t->dir_a, str("x"), 0, NULL) == 0);
                 } else {
                         int r = fs_lookup(t->f.fs, t->dir_a, str("x"), &a);
 
                         EXPECT(t, r == 0);
                         if (r < 0)
                                 return;
-                        EXPECT(t, fs_read(t->f.fs, a.ino, 0, VERSION_BYTES, check_version, NULL) == 0);
+                        EXPECT(t, fs_read(t->f.fs, a.ino, 0, VERSION_BYTES, 0, check_version, NULL) == 0);
                         fs_forget(t->f.fs, a.ino, 1);
                 }
         }
@@ -202,8 +202,8 @@ static void exchange_or_look(struct team *t, unsigned me)
                 struct fs_attr a;
 
                 if (me % 2 == 0) {
-                        EXPECT(t, fs_rename(t->f.fs, t->dir_a, str("x"), t->dir_b, str("x"),
-                                            RENAME_EXCHANGE) == 0);
+                        EXPECT(t, fs_rename(t->f.fs, t->dir_a, str("x"), t->dir_b, str("x"), RENAME_EXCHANGE,
+                                            NULL) == 0);
                 } else {
                         int r = fs_lookup(t->f.fs, i % 2 ? t->dir_a : t->dir_b, str("x"), &a);
 
@@ -232,7 +232,7 @@ static void move_token(struct team *t, unsigned me)
         for (uint64_t i = 0; i < rounds; i++) {
                 bool forth = (i + me) % 2;
                 int r = fs_rename(t->f.fs, forth ? t->dir_a : t->dir_b, str("token"),
-                                  forth ? t->dir_b : t->dir_a, str("token"), 0);
+                                  forth ? t->dir_b : t->dir_a, str("token"), 0, NULL);
 
                 EXPECT(t, r == 0 || r == -ENOENT);
         }
@@ -263,7 +263,7 @@ static void make_and_move(struct team *t, unsigned me)
                 snprintf(name, sizeof(name), "%u-%04llu", me, (unsigned long long)i);
                 EXPECT(t, fs_mknod(t->f.fs, &user, t->dir_a, str(name), S_IFREG | 0644, 0, &a) == 0);
                 EXPECT(t, fs_write(t->f.fs, a.ino, 0, str(name), 0) == (ssize_t)strlen(name));
-                EXPECT(t, fs_rename(t->f.fs, t->dir_a, str(name), t->dir_b, str(name), 0) == 0);
+                EXPECT(t, fs_rename(t->f.fs, t->dir_a, str(name), t->dir_b, str(name), 0, NULL) == 0);
                 if (i % 3 > 0)
                         EXPECT(t, fs_unlink(t->f.fs, t->dir_b, str(name)) == 0);
                 fs_forget(t->f.fs, a.ino, 1);
@@ -412,13 +412,13 @@ static void fold(struct team *t, unsigned me)
                 int r;
 
                 pthread_barrier_wait(&t->barrier);
-                r = fs_rename(t->f.fs, ROOT, str(from), into, str(from), 0);
+                r = fs_rename(t->f.fs, ROOT, str(from), into, str(from), 0, NULL);
                 EXPECT(t, r == 0 || r == -EINVAL || r == -ENOENT);
                 if (r == 0)
                         atomic_fetch_add(&t->wins, 1);
                 pthread_barrier_wait(&t->barrier);
                 if (r == 0)
-                        EXPECT(t, fs_rename(t->f.fs, into, str(from), ROOT, str(from), 0) == 0);
+                        EXPECT(t, fs_rename(t->f.fs, into, str(from), ROOT, str(from), 0, NULL) == 0);
         }
 }
 

@@ -130,17 +130,17 @@ static int do_punch(struct fs *fs, const char *path, const char *unused)
 
 static int do_rename(struct fs *fs, const char *from, const char *to)
 {
-        return fs_rename(fs, ROOT, str(from), ROOT, str(to), 0);
+        return fs_rename(fs, ROOT, str(from), ROOT, str(to), 0, NULL);
 }
 
 static int do_move_into_dir(struct fs *fs, const char *from, const char *to)
 {
-        return fs_rename(fs, ROOT, str(from), at(fs, "dir"), str(to), 0);
+        return fs_rename(fs, ROOT, str(from), at(fs, "dir"), str(to), 0, NULL);
 }
 
 static int do_exchange(struct fs *fs, const char *from, const char *to)
 {
-        return fs_rename(fs, ROOT, str(from), ROOT, str(to), RENAME_EXCHANGE);
+        return fs_rename(fs, ROOT, str(from), ROOT, str(to), RENAME_EXCHANGE, NULL);
 }
 
 static int do_setxattr(struct fs *fs, const char *path, const char *name)
@@ -213,7 +213,7 @@ static int draw_entry(const struct fs_entry *entry, void *arg)
 
         assert_ok(fs_getattr(p->fs, entry->ino, &a));
         if (S_ISREG(a.mode))
-                assert_ok(fs_read(p->fs, entry->ino, 0, a.size, sum_data, &sum));
+                assert_ok(fs_read(p->fs, entry->ino, 0, a.size, 0, sum_data, &sum));
         fprintf(p->out, "%*s%.*s %o %u %llu %016llx %d\n", (int)p->depth, "", (int)entry->name.len,
                 (const char *)entry->name.data, a.mode, a.nlink, (unsigned long long)a.size,
                 (unsigned long long)sum, fs_listxattr(p->fs, entry->ino, NULL, 0));

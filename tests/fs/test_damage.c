@@ -69,8 +69,8 @@ static void read_all(struct fs *fs, uint64_t ino)
         sane(fs_parent(fs, ino, &n));
         sane(fs_readdir(fs, ino, str(""), 0, take_entry, fs));
         sane(fs_readdir(fs, ino, str(""), FS_READDIR_PLUS, take_entry, fs));
-        sane(fs_read(fs, ino, 0, 20000, take_data, &sink));
-        sane(fs_read(fs, ino, 5000, 100, take_data, &sink));
+        sane(fs_read(fs, ino, 0, 20000, 0, take_data, &sink));
+        sane(fs_read(fs, ino, 5000, 100, 0, take_data, &sink));
         sane(fs_lseek(fs, ino, 0, SEEK_DATA, &n));
         sane(fs_lseek(fs, ino, 0, SEEK_HOLE, &n));
         sane(fs_getxattr(fs, ino, str("user.a"), buf, sizeof(buf)));
@@ -104,10 +104,10 @@ static void change_names(struct fs *fs, uint64_t dir, const uint64_t *inodes, si
         got(fs, fs_symlink(fs, &user, dir, str("newsymlink"), str("x"), &a), &a);
         for (size_t i = 0; i < n; i++) {
                 got(fs, fs_link(fs, inodes[i], dir, str("newlink"), &a), &a);
-                sane(fs_rename(fs, dir, str("file"), inodes[i], str("moved"), 0));
-                sane(fs_rename(fs, inodes[i], str("moved"), dir, str("file"), 0));
-                sane(fs_rename(fs, dir, str("dir"), inodes[i], str("dir"), 0));
-                sane(fs_rename(fs, dir, str("link"), inodes[i], str("sub"), RENAME_EXCHANGE));
+                sane(fs_rename(fs, dir, str("file"), inodes[i], str("moved"), 0, NULL));
+                sane(fs_rename(fs, inodes[i], str("moved"), dir, str("file"), 0, NULL));
+                sane(fs_rename(fs, dir, str("dir"), inodes[i], str("dir"), 0, NULL));
+                sane(fs_rename(fs, dir, str("link"), inodes[i], str("sub"), RENAME_EXCHANGE, NULL));
         }
         for (size_t i = 0; i < NAMES; i++) {
                 sane(fs_unlink(fs, dir, str(name_list[i])));

@@ -87,7 +87,7 @@ static void test_rdonly(void **state)
         assert_fails(fs_link(f->fs, file, ROOT, str("x"), &a), EROFS);
         assert_fails(fs_unlink(f->fs, ROOT, str("file")), EROFS);
         assert_fails(fs_rmdir(f->fs, ROOT, str("dir")), EROFS);
-        assert_fails(fs_rename(f->fs, ROOT, str("file"), dir, str("x"), 0), EROFS);
+        assert_fails(fs_rename(f->fs, ROOT, str("file"), dir, str("x"), 0, NULL), EROFS);
         assert_fails(fs_setattr(f->fs, file, &set, &a), EROFS);
         assert_fails(fs_write(f->fs, file, 0, str("x"), 0), EROFS);
         assert_fails(fs_fallocate(f->fs, file, 0, 0, 1), EROFS);

@@ -389,7 +389,7 @@ static void step_rename(struct pair *p)
                 return;
         known_name(p, dir, name);
         known_name(p, new_dir, new_name);
-        r = fs_rename(p->f.fs, dir->ino, str(name), new_dir->ino, str(new_name), flag);
+        r = fs_rename(p->f.fs, dir->ino, str(name), new_dir->ino, str(new_name), flag, NULL);
         check_verdict(p, "rename", r, model_may_rename(dir, name, new_dir, new_name, flag));
         if (r < 0)
                 return;

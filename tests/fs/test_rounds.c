@@ -107,17 +107,17 @@ static void do_rmdir(struct scene *s)
 
 static void do_rename(struct scene *s)
 {
-        must(fs_rename(s->f.fs, s->dir, str("file"), s->dir, str("new"), 0));
+        must(fs_rename(s->f.fs, s->dir, str("file"), s->dir, str("new"), 0, NULL));
 }
 
 static void do_rename_over(struct scene *s)
 {
-        must(fs_rename(s->f.fs, s->dir, str("file"), s->dir, str("big"), 0));
+        must(fs_rename(s->f.fs, s->dir, str("file"), s->dir, str("big"), 0, NULL));
 }
 
 static void do_rename_dir(struct scene *s)
 {
-        must(fs_rename(s->f.fs, s->dir, str("empty"), s->other, str("empty"), 0));
+        must(fs_rename(s->f.fs, s->dir, str("empty"), s->other, str("empty"), 0, NULL));
 }
 
 static void do_chmod(struct scene *s)
@@ -127,12 +127,12 @@ static void do_chmod(struct scene *s)
 
 static void do_read_small(struct scene *s)
 {
-        must(fs_read(s->f.fs, s->file, 0, 4096, ignore_data, NULL));
+        must(fs_read(s->f.fs, s->file, 0, 4096, 0, ignore_data, NULL));
 }
 
 static void do_read_big(struct scene *s)
 {
-        must(fs_read(s->f.fs, s->big, 0, sizeof(megabyte), ignore_data, NULL));
+        must(fs_read(s->f.fs, s->big, 0, sizeof(megabyte), 0, ignore_data, NULL));
 }
 
 static void do_write_new(struct scene *s)
@@ -282,7 +282,7 @@ static void set_scene(struct scene *s)
         s->symlink = new_symlink(f, s->dir, "symlink", "target");
         new_dir(f, s->dir, "empty");
         new_file(f, s->other, "file");
-        must(fs_rename(f->fs, s->other, str("file"), s->other, str("renamed"), 0));
+        must(fs_rename(f->fs, s->other, str("file"), s->other, str("renamed"), 0, NULL));
         memset(megabyte, 'm', sizeof(megabyte));
         must(fs_write(f->fs, s->file, 0, slice_of(megabyte, 5000), 0));
         must(fs_write(f->fs, s->big, 0, slice_of(megabyte, sizeof(megabyte)), 0));

@@ -83,7 +83,7 @@ static void check_file(struct mount *m, const struct expected *e, const char *na
                 return;
         assert_int_equal(a.ino, e->ino);
         assert_int_equal(a.size, e->len);
-        assert_int_equal(fs_read(m->fs, a.ino, 0, BYTES, take, bytes), (int)e->len);
+        assert_int_equal(fs_read(m->fs, a.ino, 0, BYTES, 0, take, bytes), (int)e->len);
         assert_memory_equal(bytes, e->bytes, e->len);
         fs_forget(m->fs, a.ino, 1);
 }
@@ -148,7 +148,7 @@ static void do_truncate(struct turns *t, struct mount *m, struct expected *e)
 static void do_rename(struct mount *m, struct expected *from, const char *name, struct expected *to,
                       const char *new_name)
 {
-        int r = fs_rename(m->fs, ROOT, str(name), ROOT, str(new_name), 0);
+        int r = fs_rename(m->fs, ROOT, str(name), ROOT, str(new_name), 0, NULL);
 
         assert_int_equal(r, from->exists ? 0 : -ENOENT);
         if (r < 0 || from == to)
@@ -388,7 +388,7 @@ static void assert_held(const struct held *h, struct mount *m)
         struct fs_attr attr;
         char bytes[16];
 
-        assert_int_equal(fs_read(m->fs, h->ino, 0, sizeof(bytes), take, bytes), 5);
+        assert_int_equal(fs_read(m->fs, h->ino, 0, sizeof(bytes), 0, take, bytes), 5);
         assert_memory_equal(bytes, "bytes", 5);
         assert_ok(fs_getattr(m->fs, h->ino, &attr));
         assert_int_equal(attr.nlink, 0);

@@ -53,22 +53,23 @@ struct setattr {
         bool trim; /* blocks are still to be cleared */
 };
 
-#define SET_OWNER (FS_SET_UID | FS_SET_GID)
+#define SET_OWNER (FS_SET_UID | FS_SET_GID | FS_SET_CHOWN)
 #define SET_TIMES (FS_SET_ATIME | FS_SET_MTIME | FS_SET_CTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW)
 
 /* Whether file privileges are removed: on request, and with a change of owner as chown(2) says. */
 static bool kills_priv(const struct fs_setattr *set, const struct rec_inode *inode)
 {
-        return (set->set & FS_SET_KILL_PRIV) || ((set->set & SET_OWNER) && !S_ISDIR(inode->rec.mode));
+        return (set->set & (FS_SET_KILL_PRIV | SET_OWNER)) && !S_ISDIR(inode->rec.mode);
 }
 
 /* Sets mode and owner. Returns whether anything changed. */
 static bool apply_owner(const struct fs_setattr *set, struct rec_inode *inode)
 {
         struct fmt_inode *rec = &inode->rec;
+        enum fs_priv_kill why = set->set & FS_SET_KILL_PRIV ? FS_PRIV_WRITE : FS_PRIV_CHOWN;
         bool changed = set->set & (FS_SET_MODE | SET_OWNER);
 
-        if (kills_priv(set, inode) && fs_priv_kill_mode(&rec->mode))
+        if (kills_priv(set, inode) && fs_priv_kill_mode(&rec->mode, why))
                 changed = true;
         if (set->set & FS_SET_MODE)
                 rec->mode = (rec->mode & S_IFMT) | (set->mode & 07777);

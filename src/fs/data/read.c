@@ -19,10 +19,10 @@ struct read {
         void *arg;
         struct timespec now;
         fs_writeback_mark mark;
-        uint64_t dirty_end; /* 0: nothing is dirty */
-        bool again;         /* must be read again: see fs_writeback_mark */
-        int result;         /* of FN */
-        bool atime_due, atime_set;
+        uint64_t dirty_end;        /* 0: nothing is dirty */
+        bool again;                /* must be read again: see fs_writeback_mark */
+        int result;                /* of FN */
+        bool atime_due, atime_set; /* set: already, or not wanted */
 };
 
 /* What is handed out; at most two for each block: its stored bytes, and the zeros behind them. */
@@ -195,11 +195,17 @@ static int read_body(struct kv_txn *t, void *arg)
         return reads && iov ? read_in(t, rd, reads, iov) : -ENOMEM;
 }
 
-int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, fs_read_fn fn, void *arg)
+int fs_read(struct fs *fs, uint64_t ino, uint64_t offset, size_t len, unsigned flags, fs_read_fn fn,
+            void *arg)
 {
-        struct read rd = {
-                .fs = fs, .ino = ino, .offset = offset, .len = len, .fn = fn, .arg = arg, .now = fs_now(fs)
-        };
+        struct read rd = { .fs = fs,
+                           .ino = ino,
+                           .offset = offset,
+                           .len = len,
+                           .fn = fn,
+                           .arg = arg,
+                           .now = fs_now(fs),
+                           .atime_set = flags & FS_READ_NOATIME };
         int r;
 
         if (fs_readahead_read(fs, ino, offset, len, fn, arg, &r) > 0)

@@ -12,6 +12,7 @@ void extent_change_add(struct extent_change *c, unsigned flags, struct timespec 
         const struct extent_change one = { .written = true,
                                            .mtime_set = !(flags & FS_WRITE_KEEP_TIMES),
                                            .kill_priv = flags & FS_WRITE_KILL_PRIV,
+                                           .kill_caps = flags & (FS_WRITE_KILL_PRIV | FS_WRITE_KILL_CAPS),
                                            .mtime = now,
                                            .ctime = now };
 
@@ -28,6 +29,7 @@ void extent_change_merge(struct extent_change *c, const struct extent_change *la
         c->mtime_set |= later->mtime_set;
         c->written |= later->written;
         c->kill_priv |= later->kill_priv;
+        c->kill_caps |= later->kill_caps;
 }
 
 void extent_change_times(const struct extent_change *c, struct timespec *mtime, struct timespec *ctime)

@@ -31,6 +31,7 @@ struct extent_block {
 struct extent_change {
         bool written, mtime_set; /* which of the times are valid */
         bool kill_priv;          /* as FS_WRITE_KILL_PRIV */
+        bool kill_caps;          /* as FS_WRITE_KILL_CAPS; also if kill_priv */
         struct timespec mtime, ctime;
 };
 

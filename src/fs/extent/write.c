@@ -137,7 +137,7 @@ int extent_store_inode(struct kv_txn *t, const struct extent_change *change, str
                 inode->rec.size = end;
                 changed |= REC_CHANGED_SIZE;
         }
-        if (change->kill_priv && fs_priv_kill_mode(&inode->rec.mode))
+        if (change->kill_priv && fs_priv_kill_mode(&inode->rec.mode, FS_PRIV_WRITE))
                 changed |= REC_CHANGED_OWNER;
         extent_change_times(change, &inode->rec.mtime, &inode->rec.ctime);
         return rec_inode_store(t, inode, changed);
@@ -146,7 +146,7 @@ int extent_store_inode(struct kv_txn *t, const struct extent_change *change, str
 void extent_begin(struct extent_write *w, struct kv_txn *t)
 {
         rec_inode_start(t, &w->inode_read, w->ino, REC_INODE_RECORD, 0);
-        if (w->change->kill_priv)
+        if (w->change->kill_caps)
                 fs_priv_start(t, &w->priv_read, w->ino);
         /* Where a read costs a round trip, blocks are read beside the inode, before it is known which
          * exist. */
@@ -184,7 +184,7 @@ int extent_finish(struct extent_write *w, struct kv_txn *t, struct rec_inode *in
         r = extent_wait_blocks(w, t, live);
         if (r < 0)
                 return r;
-        if (w->change->kill_priv) {
+        if (w->change->kill_caps) {
                 r = fs_priv_wait_clear(t, &w->priv_read);
                 if (r < 0)
                         return r;

@@ -35,9 +35,14 @@ void fs_atime_set(struct fs *fs, uint64_t ino, struct timespec now);
 
 /* Privileges that a file loses when it is written or changes its owner: setuid, setgid, file capabilities. */
 
-/* Clears setuid in *MODE, and setgid if it is group-executable (otherwise setgid means mandatory locking).
- * Returns whether that changed it. */
-bool fs_priv_kill_mode(uint32_t *mode);
+enum fs_priv_kill {
+        FS_PRIV_WRITE, /* data is changed by a caller who may not keep the bits */
+        FS_PRIV_CHOWN, /* the owner is changed by a caller who may */
+};
+
+/* Removes set-user-ID and set-group-ID from MODE; the latter on FS_PRIV_CHOWN only with execution for the group.
+ * Returns whether MODE changed. */
+bool fs_priv_kill_mode(uint32_t *mode, enum fs_priv_kill why);
 
 /* A read in flight of the attribute security.capability. */
 struct fs_priv_read {

@@ -4,11 +4,12 @@
 
 #define CAPABILITY "security.capability"
 
-bool fs_priv_kill_mode(uint32_t *mode)
+bool fs_priv_kill_mode(uint32_t *mode, enum fs_priv_kill why)
 {
         uint32_t kill = *mode & S_ISUID;
 
-        if (*mode & S_IXGRP)
+        /* Without execution for the group the bit once meant mandatory locking, and an owner keeps it. */
+        if (why == FS_PRIV_WRITE || (*mode & S_IXGRP))
                 kill |= *mode & S_ISGID;
         *mode &= ~kill;
         return kill != 0;

@@ -26,7 +26,7 @@ struct readdir {
         fs_writeback_mark mark; /* from before the transaction */
         bool again;             /* run again: the collector or a flush came between */
         uint64_t held;          /* an inode with a reference from before the transaction; 0: none */
-        bool atime_due;
+        bool noatime, atime_due;
         bool delivered; /* something was taken */
         int broken;     /* the error of the entry after the last one read */
 };
@@ -173,7 +173,7 @@ static int wait_dir(struct readdir *d, struct kv_txn *t, struct rec_inode_read *
         if (!S_ISDIR(dir.rec.mode))
                 return -ENOTDIR;
         if (d->after_len == 0)
-                d->atime_due = fs_atime_due(d->fs, &dir, d->now);
+                d->atime_due = !d->noatime && fs_atime_due(d->fs, &dir, d->now);
         return 0;
 }
 
@@ -193,9 +193,13 @@ static int readdir_body(struct kv_txn *t, void *arg)
 
 int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, fs_entry_fn fn, void *arg)
 {
-        struct readdir d = {
-                .fs = fs, .dir = dir, .plus = flags & FS_READDIR_PLUS, .fn = fn, .arg = arg, .now = fs_now(fs)
-        };
+        struct readdir d = { .fs = fs,
+                             .dir = dir,
+                             .plus = flags & FS_READDIR_PLUS,
+                             .noatime = flags & FS_READDIR_NOATIME,
+                             .fn = fn,
+                             .arg = arg,
+                             .now = fs_now(fs) };
         int r;
 
         if (after.len > FMT_NAME_MAX)

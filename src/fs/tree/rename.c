@@ -16,6 +16,7 @@ struct rename {
         unsigned flags;
         struct timespec now;
         uint64_t orphan; /* the inode that lost its last name; 0: none */
+        struct fs_moved moved;
 };
 
 /* Both names of a rename, as they were read. */
@@ -140,16 +141,17 @@ static int check_types(struct kv_txn *t, struct rename *n, struct ends *e)
 }
 
 /* Makes DIR/NAME a name of INODE. */
-static int move(struct kv_txn *t, struct rec_inode *inode, uint64_t dir, struct slice name,
-                struct timespec now)
+static int move(struct kv_txn *t, struct rename *n, struct rec_inode *inode, uint64_t dir, struct slice name)
 {
         int r = rec_dirent_set(t, dir, name, inode->ino, inode->rec.mode);
 
         if (r < 0)
                 return r;
-        inode->rec.ctime = now;
-        if (S_ISDIR(inode->rec.mode))
+        inode->rec.ctime = n->now;
+        if (S_ISDIR(inode->rec.mode) && inode->rec.parent != dir) {
                 inode->rec.parent = dir;
+                n->moved.dirs[n->moved.count++] = inode->ino;
+        }
         return rec_inode_store(t, inode, 0);
 }
 
@@ -167,11 +169,11 @@ static int touch_parents(struct kv_txn *t, struct rename *n, int subdirs_old, in
 static int exchange(struct kv_txn *t, struct rename *n, struct ends *e)
 {
         int subdirs_new = source_is_dir(e) - target_is_dir(e);
-        int r = move(t, &e->source, n->new_dir, n->new_name, n->now);
+        int r = move(t, n, &e->source, n->new_dir, n->new_name);
 
         if (r < 0)
                 return r;
-        r = move(t, &e->target, n->dir, n->name, n->now);
+        r = move(t, n, &e->target, n->dir, n->name);
         return r < 0 ? r : touch_parents(t, n, -subdirs_new, subdirs_new);
 }
 
@@ -181,7 +183,7 @@ static int replace(struct kv_txn *t, struct rename *n, struct ends *e)
 
         if (r < 0)
                 return r;
-        r = move(t, &e->source, n->new_dir, n->new_name, n->now);
+        r = move(t, n, &e->source, n->new_dir, n->new_name);
         if (r < 0)
                 return r;
         if (e->has_target) {
@@ -200,6 +202,7 @@ static int rename_body(struct kv_txn *t, void *arg)
         int r;
 
         n->orphan = 0;
+        n->moved.count = 0;
         r = read_entries(t, n, &e);
         if (r < 0)
                 return r;
@@ -223,7 +226,7 @@ static int rename_body(struct kv_txn *t, void *arg)
 }
 
 int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, struct slice new_name,
-              unsigned flags)
+              unsigned flags, struct fs_moved *ret)
 {
         struct rename n = { .fs = fs,
                             .dir = dir,
@@ -250,5 +253,7 @@ int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, 
                 return r;
         if (n.orphan != 0)
                 fs_gc_unlinked(fs, n.orphan);
+        if (ret)
+                *ret = n.moved;
         return 0;
 }

@@ -47,7 +47,7 @@ static int clear_privileges(struct kv_txn *t, struct fs_priv_read *read, struct 
 {
         int r = fs_priv_wait_clear(t, read);
 
-        if (r < 0 || !fs_priv_kill_mode(&inode->rec.mode))
+        if (r < 0 || !fs_priv_kill_mode(&inode->rec.mode, FS_PRIV_WRITE))
                 return r;
         return rec_inode_disturb(t, inode->ino, FMT_ATTR_OWNER);
 }

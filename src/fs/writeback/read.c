@@ -37,7 +37,7 @@ static void complete_attr_locked(const struct fs *fs, const struct writeback_ent
         if (end > a->size)
                 a->size = end;
         if (e->frozen.change.kill_priv || e->dirty.change.kill_priv)
-                (void)fs_priv_kill_mode(&a->mode);
+                (void)fs_priv_kill_mode(&a->mode, FS_PRIV_WRITE);
         extent_change_times(&e->frozen.change, &a->mtime, &a->ctime);
         extent_change_times(&e->dirty.change, &a->mtime, &a->ctime);
 }

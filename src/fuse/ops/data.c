@@ -3,6 +3,8 @@
 #include "fuse/ops/ops.h"
 #include "fuse/proto/notify.h"
 
+#include <fcntl.h>
+
 /* The only copy is the one from the store's memory to the kernel. */
 static int reply_read(const struct iovec *iov, int n, size_t len, void *arg)
 {
@@ -13,7 +15,8 @@ static int reply_read(const struct iovec *iov, int n, size_t len, void *arg)
 void fuse_op_read(const struct fuse_req *r, uint64_t ino, uint64_t offset, size_t len)
 {
         struct fuse_req copy = *r;
-        int result = fs_read(fuse_fs_of(r), ino, offset, len, reply_read, &copy);
+        int result = fs_read(fuse_fs_of(r), ino, offset, len, r->file_flags & O_NOATIME ? FS_READ_NOATIME : 0,
+                             reply_read, &copy);
 
         if (result < 0)
                 fuse_reply_err(r, result);

@@ -4,6 +4,8 @@
 #include "fuse/ops/dirpos.h"
 #include "fuse/ops/ops.h"
 
+#include <fcntl.h>
+
 /* Larger replies gain nothing; the kernel asks for 4 to 32 KiB. */
 #define LISTING_BYTES_MAX (64u << 10)
 
@@ -112,6 +114,7 @@ static int list(struct listing *l, uint64_t dir, uint64_t offset)
 {
         const struct fuse_fs_conn *conn = fuse_fs_conn_of(l->req);
         struct dirpos_name after = { .len = 0 };
+        unsigned flags = 0;
         int r;
 
         if (offset <= DIRPOS_DOTDOT)
@@ -120,8 +123,11 @@ static int list(struct listing *l, uint64_t dir, uint64_t offset)
                 r = find_position(conn, dir, offset, &after);
         if (r < 0)
                 return r;
-        return fs_readdir(conn->fs, dir, slice_of(after.data, after.len), l->plus ? FS_READDIR_PLUS : 0,
-                          put_entry, l);
+        if (l->plus)
+                flags |= FS_READDIR_PLUS;
+        if (l->req->file_flags & O_NOATIME)
+                flags |= FS_READDIR_NOATIME;
+        return fs_readdir(conn->fs, dir, slice_of(after.data, after.len), flags, put_entry, l);
 }
 
 void fuse_op_readdir(const struct fuse_req *r, uint64_t dir, uint64_t offset, size_t cap, bool plus)

@@ -2,6 +2,7 @@
 /* Operations on names. A reply with an entry passes a reference to the kernel, which FORGET returns. */
 #include "format/format.h"
 #include "fuse/ops/ops.h"
+#include "fuse/proto/notify.h"
 
 static void reply_new_entry(const struct fuse_req *r, int result, const struct fs_attr *attr)
 {
@@ -94,7 +95,13 @@ void fuse_op_rmdir(const struct fuse_req *r, uint64_t dir, struct slice name)
 void fuse_op_rename(const struct fuse_req *r, uint64_t dir, struct slice name, uint64_t new_dir,
                     struct slice new_name, unsigned flags)
 {
-        fuse_reply_result(r, fs_rename(fuse_fs_of(r), dir, name, new_dir, new_name, flags));
+        struct fs_moved moved = { .count = 0 };
+        int result = fs_rename(fuse_fs_of(r), dir, name, new_dir, new_name, flags, &moved);
+
+        /* A cached listing of a moved directory has the former number of its "..". */
+        for (unsigned i = 0; i < moved.count; i++)
+                (void)fuse_notify_listing(r->conn, moved.dirs[i]);
+        fuse_reply_result(r, result);
 }
 
 void fuse_op_readlink(const struct fuse_req *r, uint64_t ino)

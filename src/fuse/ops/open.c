@@ -81,7 +81,8 @@ void fuse_op_tmpfile_shared(const struct fuse_req *r, uint64_t dir, uint32_t mod
         reply_created(r, result, &attr);
 }
 
-/* A handle on which O_APPEND was set after the open is a cached one, and appends where the kernel says. */
+/* A handle on which O_APPEND was set after the open is a cached one, and appends where the kernel says. Before cached
+ * writes the kernel removes file capabilities itself. */
 void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data,
                           bool cached, bool kill_priv)
 {
@@ -94,7 +95,8 @@ void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offse
         else
                 handles_note_write(handles, ino, handle_number(r));
         n = fs_write(fuse_fs_of(r), ino, offset, data,
-                     (kill_priv ? FS_WRITE_KILL_PRIV : 0u) | (append ? FS_WRITE_APPEND : 0u));
+                     (kill_priv ? FS_WRITE_KILL_PRIV : 0u) |
+                             (append ? FS_WRITE_APPEND | FS_WRITE_KILL_CAPS : 0u));
         if (n < 0)
                 fuse_reply_err(r, (int)n);
         else

@@ -35,6 +35,11 @@ int fuse_notify_pages(const struct fuse_conn *conn, uint64_t ino, uint64_t offse
         return notify_inode(conn, ino, (int64_t)offset, (int64_t)len);
 }
 
+int fuse_notify_listing(const struct fuse_conn *conn, uint64_t dir)
+{
+        return notify_inode(conn, dir, 0, 0);
+}
+
 int fuse_notify_entry(const struct fuse_conn *conn, uint64_t dir, struct slice name)
 {
         struct fuse_notify_inval_entry_out out = { .parent = dir, .namelen = (uint32_t)name.len };

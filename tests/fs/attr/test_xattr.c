@@ -88,7 +88,7 @@ static void test_life(void **state)
         struct maint_check_result result;
 
         assert_ok(fs_setxattr(f->fs, file, str("user.a"), str("1"), 0));
-        assert_ok(fs_rename(f->fs, ROOT, str("file"), ROOT, str("other"), 0));
+        assert_ok(fs_rename(f->fs, ROOT, str("file"), ROOT, str("other"), 0, NULL));
         fixture_remount(f);
         assert_int_equal(fs_getxattr(f->fs, file, str("user.a"), NULL, 0), 1);
         assert_ok(fs_unlink(f->fs, ROOT, str("other")));

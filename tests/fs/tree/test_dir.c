@@ -133,7 +133,7 @@ static void test_parent(void **state)
 
         assert_ok(fs_parent(f->fs, b, &parent));
         assert_int_equal(parent, a);
-        assert_ok(fs_rename(f->fs, a, str("b"), ROOT, str("b"), 0));
+        assert_ok(fs_rename(f->fs, a, str("b"), ROOT, str("b"), 0, NULL));
         assert_ok(fs_parent(f->fs, b, &parent));
         assert_int_equal(parent, ROOT);
         assert_fails(fs_parent(f->fs, new_file(f, ROOT, "file"), &parent), ENOTDIR);

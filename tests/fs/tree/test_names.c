@@ -54,7 +54,7 @@ static void test_name_limits(void **state)
         name[FMT_NAME_MAX] = '\0';
         file = new_file(f, ROOT, name);
         assert_fails(fs_rename(f->fs, ROOT, slice_of(name, FMT_NAME_MAX), ROOT,
-                               slice_of(name, FMT_NAME_MAX + 1), 0),
+                               slice_of(name, FMT_NAME_MAX + 1), 0, NULL),
                      ENAMETOOLONG);
         assert_fails(fs_link(f->fs, file, ROOT, slice_of(name, FMT_NAME_MAX + 1), &a), ENAMETOOLONG);
         assert_ok(look(f, ROOT, name, NULL));
@@ -267,7 +267,7 @@ static void test_removed_directory(void **state)
         assert_fails(fs_mkdir(f->fs, &user, dir.ino, str("x"), 0755, &a), ENOENT);
         assert_fails(fs_symlink(f->fs, &user, dir.ino, str("x"), str("y"), &a), ENOENT);
         assert_fails(hardlink(f, file, dir.ino, "x"), ENOENT);
-        assert_fails(fs_rename(f->fs, ROOT, str("file"), dir.ino, str("x"), 0), ENOENT);
+        assert_fails(fs_rename(f->fs, ROOT, str("file"), dir.ino, str("x"), 0, NULL), ENOENT);
         assert_fails(look(f, dir.ino, "x", NULL), ENOENT);
         fs_forget(f->fs, dir.ino, 1);
         fixture_drain(f);

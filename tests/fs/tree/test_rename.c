@@ -58,7 +58,7 @@ static void check_case(struct fixture *f, enum what from, enum what to, unsigned
         look(f, a, "from", &from_ino);
         look(f, b, "to", &to_ino);
         tick(f);
-        r = fs_rename(f->fs, a, str("from"), b, str("to"), flags);
+        r = fs_rename(f->fs, a, str("from"), b, str("to"), flags, NULL);
         if (r != expected(from, to, flags))
                 fail_msg("from %d to %d flags %u same %d: %s", from, to, flags, same_dir, err_str(r));
         if (r < 0) {
@@ -106,12 +106,13 @@ static void test_flags(void **state)
 
         new_file(f, ROOT, "a");
         new_file(f, ROOT, "b");
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_NOREPLACE | RENAME_EXCHANGE),
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_NOREPLACE | RENAME_EXCHANGE,
+                               NULL),
                      EINVAL);
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), 1u << 20), EINVAL);
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), RENAME_NOREPLACE), EEXIST);
-        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), 0));
-        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), RENAME_EXCHANGE));
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), 1u << 20, NULL), EINVAL);
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), RENAME_NOREPLACE, NULL), EEXIST);
+        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), 0, NULL));
+        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("a"), RENAME_EXCHANGE, NULL));
         assert_string_equal(names(f, ROOT), "a/b/");
 }
 
@@ -122,11 +123,11 @@ static void test_same_inode(void **state)
         uint64_t file = new_file(f, ROOT, "a");
 
         assert_ok(hardlink(f, file, ROOT, "b"));
-        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), 0));
+        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), 0, NULL));
         assert_string_equal(names(f, ROOT), "a/b/");
         assert_int_equal(attr(f, file).nlink, 2);
-        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_EXCHANGE));
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_NOREPLACE), EEXIST);
+        assert_ok(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_EXCHANGE, NULL));
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), ROOT, str("b"), RENAME_NOREPLACE, NULL), EEXIST);
         assert_string_equal(names(f, ROOT), "a/b/");
         assert_int_equal(attr(f, file).nlink, 2);
 }
@@ -136,15 +137,15 @@ static void test_into_itself(void **state)
         struct fixture *f = *state;
         uint64_t a = new_dir(f, ROOT, "a"), b = new_dir(f, a, "b"), c = new_dir(f, b, "c");
 
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), a, str("x"), 0), EINVAL);
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), b, str("x"), 0), EINVAL);
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), c, str("x"), 0), EINVAL);
-        assert_fails(fs_rename(f->fs, ROOT, str("a"), a, str("b"), RENAME_EXCHANGE), EINVAL);
-        assert_fails(fs_rename(f->fs, b, str("c"), ROOT, str("a"), RENAME_EXCHANGE), EINVAL);
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), a, str("x"), 0, NULL), EINVAL);
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), b, str("x"), 0, NULL), EINVAL);
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), c, str("x"), 0, NULL), EINVAL);
+        assert_fails(fs_rename(f->fs, ROOT, str("a"), a, str("b"), RENAME_EXCHANGE, NULL), EINVAL);
+        assert_fails(fs_rename(f->fs, b, str("c"), ROOT, str("a"), RENAME_EXCHANGE, NULL), EINVAL);
         /* Over one of its own ancestors, which is not empty. */
-        assert_fails(fs_rename(f->fs, b, str("c"), ROOT, str("a"), 0), ENOTEMPTY);
-        assert_ok(fs_rename(f->fs, b, str("c"), ROOT, str("c"), 0));
-        assert_ok(fs_rename(f->fs, ROOT, str("a"), c, str("a"), 0));
+        assert_fails(fs_rename(f->fs, b, str("c"), ROOT, str("a"), 0, NULL), ENOTEMPTY);
+        assert_ok(fs_rename(f->fs, b, str("c"), ROOT, str("c"), 0, NULL));
+        assert_ok(fs_rename(f->fs, ROOT, str("a"), c, str("a"), 0, NULL));
         assert_string_equal(names(f, ROOT), "c/");
 }
 
@@ -159,13 +160,13 @@ static void test_replaced(void **state)
         put(f, from, 0, "new");
         assert_ok(hardlink(f, to, ROOT, "kept"));
         tick(f);
-        assert_ok(fs_rename(f->fs, ROOT, str("from"), ROOT, str("to"), 0));
+        assert_ok(fs_rename(f->fs, ROOT, str("from"), ROOT, str("to"), 0, NULL));
         a = attr(f, to);
         assert_int_equal(a.nlink, 1);
         assert_times(a.ctime, now(f));
 
         assert_ok(fs_lookup(f->fs, ROOT, str("kept"), &a));
-        assert_ok(fs_rename(f->fs, ROOT, str("to"), ROOT, str("kept"), 0));
+        assert_ok(fs_rename(f->fs, ROOT, str("to"), ROOT, str("kept"), 0, NULL));
         assert_int_equal(attr(f, to).nlink, 0);
         assert_data(f, to, 0, "old", 3);
         assert_data(f, from, 0, "new", 3);
@@ -177,10 +178,10 @@ static void test_bad_places(void **state)
         struct fixture *f = *state;
         uint64_t file = new_file(f, ROOT, "file");
 
-        assert_fails(fs_rename(f->fs, ROOT, str("file"), file, str("x"), 0), ENOTDIR);
-        assert_fails(fs_rename(f->fs, file, str("x"), ROOT, str("x"), 0), ENOTDIR);
-        assert_fails(fs_rename(f->fs, ROOT, str("file"), 987654321, str("x"), 0), ENOENT);
-        assert_fails(fs_rename(f->fs, 987654321, str("x"), ROOT, str("x"), 0), ENOENT);
+        assert_fails(fs_rename(f->fs, ROOT, str("file"), file, str("x"), 0, NULL), ENOTDIR);
+        assert_fails(fs_rename(f->fs, file, str("x"), ROOT, str("x"), 0, NULL), ENOTDIR);
+        assert_fails(fs_rename(f->fs, ROOT, str("file"), 987654321, str("x"), 0, NULL), ENOENT);
+        assert_fails(fs_rename(f->fs, 987654321, str("x"), ROOT, str("x"), 0, NULL), ENOENT);
 }
 
 int main(int argc, char **argv)

@@ -54,7 +54,7 @@ static void test_read_own_writes(void **state)
         assert_data(&p.a, ino, 5000, "buffered", 8);
         put(&p.a, ino, 5002, "TH");
         assert_data(&p.a, ino, 5000, "buTHered", 8);
-        assert_ok(fs_rename(p.a.fs, ROOT, str("file"), ROOT, str("new"), 0));
+        assert_ok(fs_rename(p.a.fs, ROOT, str("file"), ROOT, str("new"), 0, NULL));
         assert_sees(&p.a, ino, "new", 5008);
         assert_ok(fs_link(p.a.fs, ino, ROOT, str("link"), &a));
         fs_forget(p.a.fs, ino, 1);
