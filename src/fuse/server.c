@@ -136,6 +136,8 @@ static void stop(struct fuse_server *s)
 
         if (opts->on_ending)
                 opts->on_ending(opts->on_ending_arg);
+        if (s->own)
+                fuse_fs_conn_stop(s->own); /* waits for requests that the transports serve */
         if (s->rings)
                 fuse_transport_stop(s->rings);
         fuse_transport_stop(s->classic);
@@ -163,6 +165,14 @@ void fuse_stop(struct fuse_server *s)
 
 /* ---- creating a server -------------------------------------------------------------------------------- */
 
+/* A hole is reported only once the kernel has written back all pages in it (ops/seek.c). Old kernels cannot be
+ * made to. With the writeback cache the kernel alone knows the size, so a request that cannot wait has no safe
+ * answer; on rings not all can wait. */
+static bool allows_seeking(const struct fuse_server *s)
+{
+        return s->init.minor >= ABI_MINOR_MARKS_WRITEBACK && !(s->rings && s->conn->opts.writeback_cache);
+}
+
 static int server_init(struct fuse_server *s, struct err_text *text)
 {
         struct fuse_conn *conn = s->conn;
@@ -174,7 +184,12 @@ static int server_init(struct fuse_server *s, struct err_text *text)
                 conn->opts.on_request(FUSE_INIT, conn->opts.on_request_arg);
         if (conn->opts.shared)
                 conn->policy = fuse_policy_shared(&conn->opts, s->init.offered);
-        return choose_transport(s, text);
+        r = choose_transport(s, text);
+        if (r < 0)
+                return r;
+        if (!allows_seeking(s))
+                fuse_policy_refuse_seeking(&conn->policy);
+        return 0;
 }
 
 int fuse_server_new_with(struct fuse_conn *conn, int fuse_fd, struct fuse_server **ret, struct err_text *text)

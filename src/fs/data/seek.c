@@ -8,9 +8,6 @@
 
 #include <unistd.h>
 
-/* Blocks that one transaction looks at: SEEK_HOLE in a large file without holes looks at all of them. */
-#define SEEK_BLOCKS 4096u
-
 struct seek {
         struct fs *fs;
         uint64_t ino;
@@ -35,7 +32,8 @@ static void seek_block(struct seek *s, uint64_t block)
 
 static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
 {
-        const struct kv_range_opts how = { .limit = SEEK_BLOCKS, .snapshot = true };
+        /* SEEK_HOLE in a large file without holes visits all blocks, in several transactions. */
+        const struct kv_range_opts how = { .limit = rec_block_step(s->fs->limits), .snapshot = true };
         _cleanup_blocks_ struct rec_blocks blocks;
         struct slice data;
         uint64_t block;
@@ -53,7 +51,7 @@ static int seek_range(struct kv_txn *t, struct seek *s, uint64_t size)
                 n++;
                 seek_block(s, block);
         }
-        if (s->found || n == SEEK_BLOCKS)
+        if (s->found || n == how.limit)
                 return 0;
         /* There are no more blocks: the rest of the file is a hole. */
         if (s->whence == SEEK_DATA)

@@ -25,7 +25,8 @@ static void fuse_op_interrupt(struct fuse_conn *conn, uint64_t unique)
         .statx = fuse_op_statx, .setattr = fuse_op_setattr, .statfs = fuse_op_statfs,                       \
         .setxattr = fuse_op_setxattr, .getxattr = fuse_op_getxattr, .listxattr = fuse_op_listxattr,         \
         .removexattr = fuse_op_removexattr, .read = fuse_op_read, .fallocate = fuse_op_fallocate,           \
-        .sync = fuse_op_sync, .readdir = fuse_op_readdir, .interrupt = fuse_op_interrupt
+        .lseek = fuse_op_lseek, .sync = fuse_op_sync, .readdir = fuse_op_readdir,                           \
+        .interrupt = fuse_op_interrupt
 
 static const struct fuse_ops exclusive_ops = {
         COMMON_OPS,
@@ -64,6 +65,8 @@ static int conn_init(struct fuse_fs_conn *c, struct fs *fs, const struct fuse_op
                 return err_set(text, ENOMEM, "out of memory");
         if (opts->shared && !(c->handles = handles_new()))
                 return err_set(text, ENOMEM, "out of memory");
+        if (fuse_seeker_new(opts, &c->seeker) < 0)
+                return err_set(text, ENOMEM, "out of memory");
         if (dirpos_new(st.uuid, POSITIONS_BYTES, &c->positions) < 0)
                 return err_set(text, ENOMEM, "out of memory");
         return 0;
@@ -87,10 +90,16 @@ int fuse_fs_conn_new(struct fs *fs, const struct fuse_opts *opts, struct fuse_fs
         return 0;
 }
 
+void fuse_fs_conn_stop(struct fuse_fs_conn *c)
+{
+        fuse_seeker_stop(c->seeker);
+}
+
 void fuse_fs_conn_free(struct fuse_fs_conn *c)
 {
         if (!c)
                 return;
+        fuse_seeker_free(c->seeker);
         handles_free(c->handles);
         dirpos_free(c->positions);
         fuse_interrupts_free(c->conn.interrupts);

@@ -5,8 +5,9 @@
 
 #include "fuse/proto/ops.h"
 
-struct dirpos;  /* dirpos.h */
-struct handles; /* handles.h */
+struct dirpos;      /* dirpos.h */
+struct fuse_seeker; /* seek.c */
+struct handles;     /* handles.h */
 
 /* What the operations share. */
 struct fuse_fs_conn {
@@ -14,12 +15,15 @@ struct fuse_fs_conn {
         struct fs *fs; /* the caller's */
         struct dirpos *positions;
         struct handles *handles; /* NULL: an exclusive mount */
+        struct fuse_seeker *seeker;
 };
 
 /* Creates the connection of an exclusive or shared mount of FS, as OPTS says, for fuse_server_new_with. FS
  * must outlive it. Errors with TEXT. */
 int fuse_fs_conn_new(struct fs *fs, const struct fuse_opts *opts, struct fuse_fs_conn **ret,
                      struct err_text *text);
+/* Waits for operations that reply later, while requests are still served. Later ones may fail. */
+void fuse_fs_conn_stop(struct fuse_fs_conn *c);
 /* Takes NULL. */
 void fuse_fs_conn_free(struct fuse_fs_conn *c);
 
@@ -67,6 +71,14 @@ void fuse_op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, stru
                    bool kill_priv);
 void fuse_op_fallocate(const struct fuse_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len);
 void fuse_op_sync(const struct fuse_req *r, uint64_t ino);
+
+/* seek.c */
+int fuse_seeker_new(const struct fuse_opts *opts, struct fuse_seeker **ret);
+/* As fuse_fs_conn_stop. */
+void fuse_seeker_stop(struct fuse_seeker *s);
+/* Stops it and frees it. Takes NULL. */
+void fuse_seeker_free(struct fuse_seeker *s);
+void fuse_op_lseek(const struct fuse_req *r, uint64_t ino, uint64_t offset, int whence);
 
 /* open.c: operations on open files of a shared mount */
 void fuse_op_open(const struct fuse_req *r, uint64_t ino, bool kill_priv);

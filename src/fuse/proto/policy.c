@@ -31,14 +31,11 @@
  *   same, and sends neither OPEN nor RELEASE again.
  * - FLUSH, ACCESS: close has no effect, and the kernel checks permissions.
  * - GETLK, SETLK, SETLKW: not sent without their features.
- * - LSEEK: the server does not know pages that are dirty in the kernel (by mmap(2) or the writeback cache).
- *   SEEK_DATA would skip them, and a copy of the file would contain zeros. The kernel then answers that there
- *   are no holes.
  * - BMAP, IOCTL, POLL: not supported. COPY_FILE_RANGE: the kernel copies by itself. */
 #define REFUSED                                                                                      \
         (BIT(FUSE_OPEN) | BIT(FUSE_OPENDIR) | BIT(FUSE_FLUSH) | BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | \
-         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) | BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) |   \
-         BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
+         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) | BIT(FUSE_POLL) |    \
+         BIT(FUSE_COPY_FILE_RANGE))
 
 #define REFUSED_XATTR (BIT(FUSE_SETXATTR) | BIT(FUSE_GETXATTR) | BIT(FUSE_LISTXATTR) | BIT(FUSE_REMOVEXATTR))
 
@@ -73,10 +70,10 @@ struct fuse_policy fuse_policy_exclusive(const struct fuse_opts *opts)
          ABI_DIRECT_IO_ALLOW_MMAP)
 
 /* Requests that a shared mount refuses. OPEN is sent, so that it drops cached pages, and so is FLUSH, which
- * commits written data. LSEEK: as above. Locks: each machine has its own. */
-#define SHARED_REFUSED                                                                               \
-        (BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_LSEEK) | \
-         BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
+ * commits written data. Locks: each machine has its own. */
+#define SHARED_REFUSED                                                                              \
+        (BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_BMAP) | \
+         BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
 
 /* Appending handles bypass the page cache (ops/open.c). A kernel with DIRECT_IO_ALLOW_MMAP (6.6) drops the
  * cached pages that such a write changes. An older one does not, and other handles would read zeros where
@@ -88,4 +85,9 @@ struct fuse_policy fuse_policy_shared(const struct fuse_opts *opts, uint64_t off
                 .refused = SHARED_REFUSED | refused_by_options(opts),
                 .file_flags = offered & ABI_DIRECT_IO_ALLOW_MMAP ? 0 : FOPEN_DIRECT_IO,
         };
+}
+
+void fuse_policy_refuse_seeking(struct fuse_policy *p)
+{
+        p->refused |= BIT(FUSE_LSEEK);
 }

@@ -34,6 +34,9 @@ struct fuse_policy fuse_policy_exclusive(const struct fuse_opts *opts);
  * depends. */
 struct fuse_policy fuse_policy_shared(const struct fuse_opts *opts, uint64_t offered);
 
+/* Refuses LSEEK. The kernel then answers that files have no holes. */
+void fuse_policy_refuse_seeking(struct fuse_policy *p);
+
 /* Whether OPCODE is answered with ENOSYS. */
 static inline bool fuse_policy_refuses(const struct fuse_policy *p, uint32_t opcode)
 {

@@ -81,6 +81,11 @@ struct abi_uring_cmd {
 _Static_assert(sizeof(struct abi_uring_header) == 288, "size in the kernel's interface");
 _Static_assert(sizeof(struct abi_uring_cmd) == 24, "size in the kernel's interface");
 
+/* ---- 7.44: pages stay marked until their WRITE is answered (Linux 6.16) ------------------------------ */
+
+/* Older kernels mark a page clean, and can drop it, while its WRITE is still queued. */
+#define ABI_MINOR_MARKS_WRITEBACK 44u
+
 /* The protocol version that this code implements. */
 #define ABI_PROTO_MINOR 42u
 

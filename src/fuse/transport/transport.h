@@ -21,6 +21,10 @@ struct fuse_channel {
          * of N ranges, which may be reused once this returns. Any thread; once for each request. A reply
          * that cannot be delivered is dropped: the caller is gone. */
         void (*send)(struct fuse_channel *c, uint64_t unique, int error, const struct iovec *iov, int n);
+
+        /* How many requests of the connection may wait at a time for the replies to later requests. More would
+         * occupy what serves those. 0: no limit. */
+        unsigned deferred_max;
 };
 
 /* What a transport calls. Any thread. */

@@ -25,7 +25,6 @@
 /* Entries of all CPUs together, and the bounds of the share of one CPU. The total is what limits the
  * requests that can wait for a disk at the same time. */
 #define ENTRIES         128u
-#define ENTRIES_CPU_MIN 4u
 #define ENTRIES_CPU_MAX 16u
 
 struct uring {
@@ -96,8 +95,8 @@ static unsigned entries_of_cpu(unsigned n_cpus)
 {
         unsigned share = ENTRIES / n_cpus;
 
-        if (share < ENTRIES_CPU_MIN)
-                return ENTRIES_CPU_MIN;
+        if (share < FUSE_URING_ENTRIES_MIN)
+                return FUSE_URING_ENTRIES_MIN;
         return share < ENTRIES_CPU_MAX ? share : ENTRIES_CPU_MAX;
 }
 

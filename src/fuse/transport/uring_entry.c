@@ -202,6 +202,7 @@ int fuse_uring_entry_init(struct uring_worker *w, struct fuse_uring_queue *q)
         int r;
 
         w->channel.send = send_reply;
+        w->channel.deferred_max = FUSE_URING_ENTRIES_MIN - 1;
         w->queue = q;
         r = fuse_ring_init(&w->ring, RING_ENTRIES);
         if (r < 0)

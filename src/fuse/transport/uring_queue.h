@@ -23,6 +23,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* The fewest entries of a queue. */
+#define FUSE_URING_ENTRIES_MIN 4u
+
 struct uring_worker;
 
 /* Fields are private to uring_*.c. */
