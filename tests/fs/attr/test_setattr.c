@@ -170,9 +170,9 @@ static void test_kill_priv(void **state)
         assert_int_equal(attr(f, file).mode, S_IFREG | 0755);
         assert_fails(fs_getxattr(f->fs, file, capability, NULL, 0), ENODATA);
 
-        assert_ok(chmod_to(f, file, 06745)); /* setgid without group execution: mandatory locking */
+        assert_ok(chmod_to(f, file, 06745)); /* setgid without group execution goes like the rest */
         assert_int_equal(fs_write(f->fs, file, 0, str("z"), FS_WRITE_KILL_PRIV), 1);
-        assert_int_equal(attr(f, file).mode, S_IFREG | 02745);
+        assert_int_equal(attr(f, file).mode, S_IFREG | 0745);
 
         assert_ok(chmod_to(f, file, 04755));
         assert_ok(fs_setxattr(f->fs, file, capability, str("caps"), 0));
