@@ -25,8 +25,8 @@ struct cmd_option {
         char letter;          /* the short form; 0: none */
         const char *argument; /* the name of its argument in --help; NULL: it takes none */
         const char *help;     /* lines, separated by \n; NULL: accepted, and not shown */
-        /* Applies it to ARGS, the subcommand's arguments; VALUE is NULL without an argument. Returns -1, or the
-         * exit code of a usage error, which is printed. NULL: the bool at FLAG becomes true. */
+        /* Applies it to ARGS, the subcommand's arguments; VALUE is NULL without an argument. Returns -1, or
+         * the exit code of a usage error, which is printed. NULL: the bool at FLAG becomes true. */
         int (*apply)(void *args, const char *value);
         size_t flag; /* offset in the subcommand's arguments */
 };
@@ -53,8 +53,8 @@ struct cmd {
 
 extern const struct cmd cmd_mkfs, cmd_mount, cmd_umount, cmd_mounts, cmd_evict, cmd_fsck, cmd_keys;
 
-/* Parses the arguments of C into ARGS and RET_OPERANDS (NULL for those not given). Returns -1, or the exit code
- * to end with: of --help, or of a usage error, which is printed. */
+/* Parses the arguments of C into ARGS and RET_OPERANDS (NULL for those not given). Returns -1, or the exit
+ * code to end with: of --help, or of a usage error, which is printed. */
 int cmd_parse(const struct cmd *c, int argc, char **argv, void *args,
               const char *ret_operands[CMD_OPERANDS_MAX]);
 
@@ -69,8 +69,8 @@ int cmd_usage_error(const char *subcommand, const char *format, ...) __attribute
 int cmd_failed(const struct err_text *t);
 /* The same for an error whose text does not name the store. */
 int cmd_store_failed(const char *store, const struct err_text *t);
-/* For the end of a subcommand that printed to stdout. Returns EXIT_CODE, or CMD_FAILED with a line to stderr if
- * not all of the output could be written. */
+/* For the end of a subcommand that printed to stdout. Returns EXIT_CODE, or CMD_FAILED with a line to stderr
+ * if not all of the output could be written. */
 int cmd_finish_output(int exit_code);
 
 /* ---- the store of a subcommand (store.c) ---------------------------------------------------------- */
@@ -95,8 +95,8 @@ int cmd_store_open(const struct cmd_store_opts *opts, struct cmd_store *ret, str
 /* As kv_close. */
 int cmd_store_close(struct cmd_store *s);
 
-/* Works on an open store with the subcommand's arguments. Returns an exit code, or a negative error with TEXT,
- * which does not name the store. */
+/* Works on an open store with the subcommand's arguments. Returns an exit code, or a negative error with
+ * TEXT, which does not name the store. */
 typedef int (*cmd_body)(struct kv_store *store, void *args, struct err_text *text);
 
 /* Opens the store, runs BODY and closes it. Returns the exit code; errors are printed in one line. */

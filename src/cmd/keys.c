@@ -162,10 +162,10 @@ const struct cmd cmd_keys = {
         .name = "keys",
         .synopsis = "[OPTIONS] STORE [PREFIX]",
         .summary = "print keys and values, decoded",
-        .about =
-                "Print the keys that begin with PREFIX and their values, decoded, one pair a line. In PREFIX\n"
-                "\\xNN stands for a byte and \\\\ for a backslash: i are all inodes,\n"
-                "'d\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01' the names in the root directory.",
+        .about = "Print the keys that begin with PREFIX and their values, decoded, one pair a line. In "
+                 "PREFIX\n"
+                 "\\xNN stands for a byte and \\\\ for a backslash: i are all inodes,\n"
+                 "'d\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01' the names in the root directory.",
         .notes = "For a mounted file system the last durable state is printed.",
         .options = options,
         .operands = { "STORE", "PREFIX" },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ashlar mount: parses the arguments; checks what they ask for and starts the process that serves, or remounts. */
+/* ashlar mount: parses the arguments; checks what they ask for and starts the process that serves, or
+ * remounts. */
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/mount_start.h"
@@ -140,9 +141,8 @@ const struct cmd cmd_mount = {
         .synopsis = "[OPTIONS] STORE DIR\n-o remount,OPTIONS DIR",
         .summary = "mount it at a directory",
         .about = "Mount the file system in STORE at the directory DIR and return when it can be used.",
-        .notes =
-                "Unmount with 'ashlar umount DIR'. Exit code: 0 mounted, 1 failed, 2 wrong arguments; as\n" HELPER
-                " 0, 32 and 1.",
+        .notes = "Unmount with 'ashlar umount DIR'. Exit code: 0 mounted, 1 failed, 2 wrong arguments; "
+                 "as\n" HELPER " 0, 32 and 1.",
         .options = options,
         .print_more_options = print_mount_options,
         .operands = { "STORE", "DIR" },

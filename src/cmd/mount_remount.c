@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* ashlar mount -o remount. The kernel has the flags of the mount, the mount process what depends on them. The process
- * must not be read-only before the kernel is, because the kernel's last writes are for it, nor the kernel writable
- * before the process is. */
+/* ashlar mount -o remount. The kernel has the flags of the mount, the mount process what depends on them. The
+ * process must not be read-only before the kernel is, because the kernel's last writes are for it, nor the
+ * kernel writable before the process is. */
 #include "cmd/cmd.h"
 #include "cmd/mount_start.h"
 #include "fuse/mountpoint/mountpoint.h"
@@ -14,7 +14,8 @@
 #define BUSY_TRIES    10u
 #define BUSY_PAUSE_MS 50
 
-/* mount(8) passes all flags, but those for access times only if they are set; otherwise what is not given stays. */
+/* mount(8) passes all flags, but those for access times only if they are set; otherwise what is not given
+ * stays. */
 static unsigned long new_flags(const struct mount_options *o, bool helper, unsigned long now)
 {
         unsigned long given = helper ? o->given | ~(unsigned long)MOUNT_ATIME_FLAGS : o->given;

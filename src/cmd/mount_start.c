@@ -10,8 +10,8 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-/* The new process reports through a pipe: a zero byte and the transport when the directory can be used, or one
- * line of error. */
+/* The new process reports through a pipe: a zero byte and the transport when the directory can be used, or
+ * one line of error. */
 static int report_ready(const char *transport, void *arg)
 {
         int *fd = arg;
@@ -26,8 +26,8 @@ static int report_ready(const char *transport, void *arg)
         return n > 0 ? 0 : -1;
 }
 
-/* Closes all descriptors of the caller but REPORT: a pipe that the caller had open would otherwise not end before
- * the mount does. */
+/* Closes all descriptors of the caller but REPORT: a pipe that the caller had open would otherwise not end
+ * before the mount does. */
 static void detach_from_caller(int report)
 {
         int null;

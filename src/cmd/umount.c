@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ashlar umount: unmounts and waits until everything is committed.
  *
- * umount(2) returns when the kernel has detached the mount, while its process may still be committing. There are
- * three ways to wait for that:
+ * umount(2) returns when the kernel has detached the mount, while its process may still be committing. There
+ * are three ways to wait for that:
  *
  * - The process reports its result (exit_report.h), if it could be connected to before unmounting.
  * - A mount that is registered in its store names its process there: when the process is gone, it has ended.
@@ -36,8 +36,8 @@
 
 #define WAITING "unmounted; waiting until everything is committed ..."
 
-/* A process that just ended may hold its files a little longer: how often a busy directory is tried again, and
- * after how long. */
+/* A process that just ended may hold its files a little longer: how often a busy directory is tried again,
+ * and after how long. */
 #define BUSY_TRIES    10u
 #define BUSY_PAUSE_MS 50
 
@@ -84,8 +84,8 @@ static int has_source(const struct fuse_mountinfo *m, void *arg)
         return fuse_mountinfo_is_ashlar(m) && strcmp(m->source, arg) == 0;
 }
 
-/* Finds the process that serves DIR by the registration of its mount. False: there is none that can be seen from
- * here. */
+/* Finds the process that serves DIR by the registration of its mount. False: there is none that can be seen
+ * from here. */
 static bool find_server(const char *url, const char *dir, struct mount_row *ret)
 {
         const struct cmd_store_opts opts = {
@@ -193,8 +193,8 @@ static int find_elsewhere(const struct fuse_mountinfo *m, void *arg)
         return 1;
 }
 
-/* Commits what the file system DEV was given if it is still mounted at another directory, where its process goes on.
- * Returns 0 if it is not, 1 if that is done. */
+/* Commits what the file system DEV was given if it is still mounted at another directory, where its process
+ * goes on. Returns 0 if it is not, 1 if that is done. */
 static int commit_elsewhere(dev_t dev, struct err_text *text)
 {
         struct elsewhere e = { .dev = dev };

@@ -139,7 +139,8 @@ struct fs_moved {
         uint64_t dirs[2];
 };
 
-/* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE (linux/fs.h). EINVAL for a directory into itself or below. RET may be NULL. */
+/* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE (linux/fs.h). EINVAL for a directory into itself or below. RET may
+ * be NULL. */
 int fs_rename(struct fs *fs, uint64_t dir, struct slice name, uint64_t new_dir, struct slice new_name,
               unsigned flags, struct fs_moved *ret);
 /* Copies the target with a zero byte to BUF, of FMT_SYMLINK_MAX + 1 bytes; returns its length. */

@@ -165,9 +165,9 @@ void fuse_stop(struct fuse_server *s)
 
 /* ---- creating a server -------------------------------------------------------------------------------- */
 
-/* A hole is reported only once the kernel has written back all pages in it (ops/seek.c). Old kernels cannot be
- * made to. With the writeback cache the kernel alone knows the size, so a request that cannot wait has no safe
- * answer; on rings not all can wait. */
+/* A hole is reported only once the kernel has written back all pages in it (ops/seek.c). Old kernels cannot
+ * be made to. With the writeback cache the kernel alone knows the size, so a request that cannot wait has no
+ * safe answer; on rings not all can wait. */
 static bool allows_seeking(const struct fuse_server *s)
 {
         return s->init.minor >= ABI_MINOR_MARKS_WRITEBACK && !(s->rings && s->conn->opts.writeback_cache);

@@ -23,8 +23,8 @@ static void name_of(dev_t dev, char ret[NAME_SIZE])
         snprintf(ret, NAME_SIZE, "ashlar-control-%u:%u", major(dev), minor(dev));
 }
 
-/* Reads until the other end has shut down its direction: *RET ends with a zero byte. TIMEOUT_MS (-1: no limit) is for
- * each part. Negative errno. */
+/* Reads until the other end has shut down its direction: *RET ends with a zero byte. TIMEOUT_MS (-1: no
+ * limit) is for each part. Negative errno. */
 static int receive(int fd, char *ret, size_t cap, int timeout_ms)
 {
         size_t used = 0;

@@ -14,7 +14,8 @@
 
 #define NAME_SIZE 64
 
-/* FNV-1a, because paths are longer than the name of a socket. After a collision the second mount has no socket. */
+/* FNV-1a, because paths are longer than the name of a socket. After a collision the second mount has no
+ * socket. */
 static uint64_t hash(uint64_t h, const char *s)
 {
         do

@@ -97,7 +97,8 @@ static const struct mount_option {
         { "x-*", NULL, IGNORE, 0 }, /* these two are prefixes */
         { "X-*", NULL, IGNORE, 0 },
         { "remount", NULL, REMOUNT, 0,
-          "change the options of a mount: rw, ro, those for access times,\nsuid, dev, exec, sync, dirsync and their opposites (root only)" },
+          "change the options of a mount: rw, ro, those for access times,\n"
+          "suid, dev, exec, sync, dirsync and their opposites (root only)" },
 };
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))

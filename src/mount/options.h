@@ -23,9 +23,9 @@ struct mount_options {
         struct fuse_opts fuse;
 };
 
-/* Sets the defaults: for root nosuid, nodev and open to all users; for other users open to them alone. HELPER: for
- * mount(8), which does not pass on its own defaults, so that those of root are suid and dev. The environment
- * variable ASHLAR_TRANSPORT sets the default transport. */
+/* Sets the defaults: for root nosuid, nodev and open to all users; for other users open to them alone.
+ * HELPER: for mount(8), which does not pass on its own defaults, so that those of root are suid and dev. The
+ * environment variable ASHLAR_TRANSPORT sets the default transport. */
 void mount_options_init(struct mount_options *o, bool helper);
 
 /* The flags for access times, of which one is set, and their meaning. */

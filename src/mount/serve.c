@@ -189,8 +189,8 @@ static int serve(struct mount *m, struct err_text *text)
         return 0;
 }
 
-/* Closes the connection to the kernel before it unmounts, so that unmounting cannot wait for an answer of this
- * process. */
+/* Closes the connection to the kernel before it unmounts, so that unmounting cannot wait for an answer of
+ * this process. */
 static void leave_directory(struct mount *m)
 {
         struct err_text text;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of the process that serves one mount: opens the store, mounts, answers requests, commits and ends. */
+/* The life of the process that serves one mount: opens the store, mounts, answers requests, commits and
+ * ends. */
 #ifndef MOUNT_SERVE_H
 #define MOUNT_SERVE_H
 
@@ -15,9 +16,9 @@ struct mount_job {
         void *arg;
 };
 
-/* Serves until it is unmounted, or until SIGTERM, SIGINT or SIGHUP. Returns 0 when everything is committed. Errors
- * with TEXT: it could not be mounted, or the last changes could not be committed. To be called once, before other
- * threads exist; changes the process's signal mask and handlers. */
+/* Serves until it is unmounted, or until SIGTERM, SIGINT or SIGHUP. Returns 0 when everything is committed.
+ * Errors with TEXT: it could not be mounted, or the last changes could not be committed. To be called once,
+ * before other threads exist; changes the process's signal mask and handlers. */
 int mount_serve(const struct mount_job *job, struct err_text *text);
 
 #endif

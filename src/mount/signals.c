@@ -190,8 +190,8 @@ static void on_signal_locked(struct mount_signals *x, unsigned sig, uint64_t sil
                 stop_serving(x);
 }
 
-/* After an unmount fuse_serve returns by itself, unless files are still open, or another mount namespace has a copy
- * of the mount. */
+/* After an unmount fuse_serve returns by itself, unless files are still open, or another mount namespace has
+ * a copy of the mount. */
 static bool grace_is_over_locked(const struct mount_signals *x, uint64_t now)
 {
         uint64_t unmounted_ns = atomic_load(&x->unmounted_ns);

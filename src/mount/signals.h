@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The end of a mount process: by signals, and with a store that does not answer.
  *
- * SIGTERM, SIGINT and SIGHUP unmount. If the directory is in use, it is detached, so that it is not entered any
- * more, and programs with open files get a few seconds to end; a second signal ends serving at once. In either case
- * the store is committed before the process ends.
+ * SIGTERM, SIGINT and SIGHUP unmount. If the directory is in use, it is detached, so that it is not entered
+ * any more, and programs with open files get a few seconds to end; a second signal ends serving at once. In
+ * either case the store is committed before the process ends.
  *
- * The wait for a store that does not answer is bounded then: after the timeout, which the log announces, or at one
- * more signal it is given up (kv_give_up), and what is not committed is lost. While a store answers, the wait is
- * not bounded, whatever signals arrive.
+ * The wait for a store that does not answer is bounded then: after the timeout, which the log announces, or
+ * at one more signal it is given up (kv_give_up), and what is not committed is lost. While a store answers,
+ * the wait is not bounded, whatever signals arrive.
  */
 #ifndef MOUNT_SIGNALS_H
 #define MOUNT_SIGNALS_H
@@ -31,11 +31,12 @@ struct mount_signals_opts {
 /* Starts the thread that waits for signals. Negative errno. */
 int mount_signals_start(const struct mount_signals_opts *opts, struct mount_signals **ret);
 
-/* Announces that serving has ended, while requests may still be in progress. May be called again. Takes NULL. */
+/* Announces that serving has ended, while requests may still be in progress. May be called again. Takes
+ * NULL. */
 void mount_signals_ending(struct mount_signals *x);
 
-/* Returns when the unmounting that a signal began has ended. The server must have been freed, because the kernel
- * may wait for its answers. Takes NULL. */
+/* Returns when the unmounting that a signal began has ended. The server must have been freed, because the
+ * kernel may wait for its answers. Takes NULL. */
 void mount_signals_leave(struct mount_signals *x);
 
 /* Ends the thread, before the store is closed. Takes NULL. */

@@ -16,12 +16,12 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-/* How long to wait for a mount of the same store that has unmounted, so that it is in no table of mounts, and is
- * still committing. */
+/* How long to wait for a mount of the same store that has unmounted, so that it is in no table of mounts, and
+ * is still committing. */
 #define ENDING_MOUNT_MS 10000u
 
-/* Timeout for a store that is away, without the option timeout. Longer than a cluster takes to recover, shorter
- * than what systemd gives a process to end (90 s). */
+/* Timeout for a store that is away, without the option timeout. Longer than a cluster takes to recover,
+ * shorter than what systemd gives a process to end (90 s). */
 #define TIMEOUT_MS 60000u
 
 /* ---- deadlines ------------------------------------------------------------------------------------ */
@@ -52,7 +52,8 @@ static bool is_rdonly(const struct mount_stack *s)
         return s->job->options.flags & MS_RDONLY;
 }
 
-/* An exclusive mount of a local store locks it; otherwise mounts know of one another by their registrations. */
+/* An exclusive mount of a local store locks it; otherwise mounts know of one another by their
+ * registrations. */
 static bool takes_lock(const struct mount_stack *s)
 {
         return !s->shared && store_url_is_local(s->job->url);
@@ -250,13 +251,13 @@ int mount_stack_commit(struct mount_stack *s)
 
         lost = fs_close(s->fs);
         unsynced = s->session ? kv_sync(s->store) : 0;
-        /* After a failure the registration stays: closing the store tries to commit again, and no other mount may
-         * begin before that. */
+        /* After a failure the registration stays: closing the store tries to commit again, and no other mount
+         * may begin before that. */
         r = fs_session_close(s->session, unsynced < 0);
         if (s->session && (r < 0 || unsynced < 0))
                 log_warning(
-                        "%s: this mount is still registered: %s; the next one on this machine clears that, or "
-                        "'ashlar evict'",
+                        "%s: this mount is still registered: %s; the next one on this machine clears that, "
+                        "or 'ashlar evict'",
                         s->job->url, err_str(r < 0 ? r : unsynced));
         s->session = NULL;
         s->fs = NULL;

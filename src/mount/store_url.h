@@ -5,9 +5,9 @@
 
 #include <stdbool.h>
 
-/* Returns STORE as "lmdb:" and an absolute path without symlinks, or as "fdb:", the path of its cluster file (also
- * of the default one) and its prefix; unchanged if it is of another kind or does not exist. To be freed; NULL: no
- * memory. */
+/* Returns STORE as "lmdb:" and an absolute path without symlinks, or as "fdb:", the path of its cluster file
+ * (also of the default one) and its prefix; unchanged if it is of another kind or does not exist. To be
+ * freed; NULL: no memory. */
 char *store_url_absolute(const char *store);
 
 /* Whether STORE lies on this machine and can be locked by one process. */

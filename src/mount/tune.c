@@ -12,17 +12,18 @@
 
 #define READAHEAD_KIB 2048
 
-/* The write-behind overlay allocates and frees megabytes all the time. By default malloc returns such memory to the
- * kernel at once and takes it again, with a page fault for each page: 20 to 30 percent of the time of bulk writes.
- * The overlay is bounded, and so is the memory that is kept; with few arenas it is not kept several times. */
+/* The write-behind overlay allocates and frees megabytes all the time. By default malloc returns such memory
+ * to the kernel at once and takes it again, with a page fault for each page: 20 to 30 percent of the time of
+ * bulk writes. The overlay is bounded, and so is the memory that is kept; with few arenas it is not kept
+ * several times. */
 #define MALLOC_KEEP_BYTES (64 << 20)
 #define MALLOC_MMAP_BYTES (32 << 20)
 #define MALLOC_ARENAS     2
 
 void tune_process(void)
 {
-        /* To free memory, the kernel may wait until this process has written pages back; the allocations of this
-         * process must not wait for that in turn. Needs CAP_SYS_RESOURCE. */
+        /* To free memory, the kernel may wait until this process has written pages back; the allocations of
+         * this process must not wait for that in turn. Needs CAP_SYS_RESOURCE. */
         prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
         mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
         mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES);

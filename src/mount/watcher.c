@@ -32,8 +32,8 @@ static void detach(int keep)
         prctl(PR_SET_NAME, "mount-watcher");
 }
 
-/* The connection to the kernel ends when the last descriptor of the dead process is closed, which may be later than
- * the end of the pipe. A mount point that answers is another mount. */
+/* The connection to the kernel ends when the last descriptor of the dead process is closed, which may be
+ * later than the end of the pipe. A mount point that answers is another mount. */
 static void unmount_if_dead(const char *dir)
 {
         struct timespec pause = { .tv_nsec = DEATH_POLL_MS * 1000000L };

@@ -117,7 +117,7 @@ static void test_written_beyond_the_end(void **state)
         close(fd);
 }
 
-/* ---- through memory maps, by processes that do not share the server's memory ----------------------------- */
+/* ---- through memory maps, by processes that do not share the server's memory --------------------------- */
 
 static void expect(bool condition, int code)
 {
@@ -150,8 +150,8 @@ static void seek_mapped(const char *path)
         _exit(0);
 }
 
-/* Starts a process that waits until START is closed and then calls seek_mapped, on CPU 0. It has no descriptor of the
- * server's, whose end it would outlive otherwise. */
+/* Starts a process that waits until START is closed and then calls seek_mapped, on CPU 0. It has no
+ * descriptor of the server's, whose end it would outlive otherwise. */
 static pid_t start_process(const struct mounted *m, const int start[2], int number)
 {
         char path[300];

@@ -7,10 +7,10 @@
  *     -a         append-only and other O_APPEND writes too: not for files that other mounts write
  *     -q         nothing on success
  *
- * Writes, reads, reads and writes through a shared map, truncation both ways, punched and zeroed ranges, copies
- * within the file and from another one, direct I/O, fsync, closing and opening again, a read of everything. At the
- * first difference the last operations are printed; exit 1. Map, copy and direct I/O are left out where the file
- * system refuses them.
+ * Writes, reads, reads and writes through a shared map, truncation both ways, punched and zeroed ranges,
+ * copies within the file and from another one, direct I/O, fsync, closing and opening again, a read of
+ * everything. At the first difference the last operations are printed; exit 1. Map, copy and direct I/O are
+ * left out where the file system refuses them.
  */
 #include "base/rng.h"
 

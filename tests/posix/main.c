@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* posix DIR [GROUP[/TEST]...]: runs the tests, all of them or those named. Prints a line for each failure and a
- * summary; exit 0 if nothing failed, 77 if root's rights are missing. */
+/* posix DIR [GROUP[/TEST]...]: runs the tests, all of them or those named. Prints a line for each failure and
+ * a summary; exit 0 if nothing failed, 77 if root's rights are missing. */
 #include "posix.h"
 
 #include <grp.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Conformance tests of a mounted directory, from the specification: POSIX.1-2017 and Linux' manual pages where
- * POSIX leaves a choice or does not know the call. They are not about ashlar: they pass on ext4, and
+/* Conformance tests of a mounted directory, from the specification: POSIX.1-2017 and Linux' manual pages
+ * where POSIX leaves a choice or does not know the call. They are not about ashlar: they pass on ext4, and
  * run.sh runs them there too, so that a test is known to be right.
  *
- * A test is a function in one of the groups (one file a group, by call). It runs in a process of its own, in an
- * empty directory that is its working directory, as root with umask 0.
+ * A test is a function in one of the groups (one file a group, by call). It runs in a process of its own, in
+ * an empty directory that is its working directory, as root with umask 0.
  */
 #ifndef POSIX_H
 #define POSIX_H

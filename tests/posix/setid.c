@@ -86,8 +86,8 @@ static void writes_by_user_clear_setgid(void)
         all_writers(06777, USER_A, 0777);
 }
 
-/* Without execution for the group it once meant mandatory locking; a user outside of the group clears it all the
- * same. */
+/* Without execution for the group it once meant mandatory locking; a user outside of the group clears it all
+ * the same. */
 static void writes_by_user_clear_setgid_without_x(void)
 {
         all_writers(02767, USER_A, 0767);

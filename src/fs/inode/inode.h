@@ -40,8 +40,8 @@ enum fs_priv_kill {
         FS_PRIV_CHOWN, /* the owner is changed by a caller who may */
 };
 
-/* Removes set-user-ID and set-group-ID from MODE; the latter on FS_PRIV_CHOWN only with execution for the group.
- * Returns whether MODE changed. */
+/* Removes set-user-ID and set-group-ID from MODE; the latter on FS_PRIV_CHOWN only with execution for the
+ * group. Returns whether MODE changed. */
 bool fs_priv_kill_mode(uint32_t *mode, enum fs_priv_kill why);
 
 /* A read in flight of the attribute security.capability. */

@@ -44,7 +44,8 @@ void fuse_op_setattr(const struct fuse_req *r, uint64_t ino, const struct fs_set
         /* What the kernel sends of chown(-1, -1), which takes privileges like any other chown. */
         if (s.set == 0)
                 s.set = FS_SET_CHOWN;
-        /* The kernel asks for it with each chown, but root keeps set-group-ID without execution for the group. */
+        /* The kernel asks for it with each chown, but root keeps set-group-ID without execution for the
+         * group. */
         if ((s.set & (FS_SET_UID | FS_SET_GID | FS_SET_CHOWN)))
                 s.set = r->cred.uid != 0 ? s.set | FS_SET_KILL_PRIV : s.set & ~(unsigned)FS_SET_KILL_PRIV;
         if (r->conn->opts.force_uid)

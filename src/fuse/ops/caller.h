@@ -5,8 +5,8 @@
 
 #include "fuse/proto/request.h"
 
-/* Whether the caller has CAPABILITY (CAP_*, effective) now. Reads /proc; where the process is not visible there, root
- * counts as having all of them. */
+/* Whether the caller has CAPABILITY (CAP_*, effective) now. Reads /proc; where the process is not visible
+ * there, root counts as having all of them. */
 bool fuse_caller_has(const struct fuse_req *r, unsigned capability);
 
 #endif

@@ -90,9 +90,9 @@ static int match_entry(const struct fs_entry *e, void *arg)
         return 0;
 }
 
-/* Finds the name after which the listing continues. If it was evicted from the table and then removed, the listing
- * begins again: names may be repeated, but none is skipped, and programs that remove what they list, which is where
- * this happens, see only what they have not removed yet. */
+/* Finds the name after which the listing continues. If it was evicted from the table and then removed, the
+ * listing begins again: names may be repeated, but none is skipped, and programs that remove what they list,
+ * which is where this happens, see only what they have not removed yet. */
 static int find_position(const struct fuse_fs_conn *conn, uint64_t dir, uint64_t offset,
                          struct dirpos_name *ret)
 {

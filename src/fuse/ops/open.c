@@ -81,8 +81,8 @@ void fuse_op_tmpfile_shared(const struct fuse_req *r, uint64_t dir, uint32_t mod
         reply_created(r, result, &attr);
 }
 
-/* A handle on which O_APPEND was set after the open is a cached one, and appends where the kernel says. Before cached
- * writes the kernel removes file capabilities itself. */
+/* A handle on which O_APPEND was set after the open is a cached one, and appends where the kernel says.
+ * Before cached writes the kernel removes file capabilities itself. */
 void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data,
                           bool cached, bool kill_priv)
 {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SEEK_DATA and SEEK_HOLE.
  *
- * Pages that were changed through a memory map, or lie in the kernel's writeback cache, reach the store late, and
- * LSEEK does not make the kernel write them back. The answer of the store is right where it says data. Before a hole
- * is reported, the kernel is made to write back and drop the pages in it, and the store is asked again.
+ * Pages that were changed through a memory map, or lie in the kernel's writeback cache, reach the store late,
+ * and LSEEK does not make the kernel write them back. The answer of the store is right where it says data.
+ * Before a hole is reported, the kernel is made to write back and drop the pages in it, and the store is
+ * asked again.
  *
- * That notification waits for replies to WRITE and READ, so a thread of its own sends it, which also replies. It
- * needs no lock of the inode, which the kernel holds during LSEEK. Where the request occupies an entry of a ring,
- * only a few may wait; others are answered as if the rest of the file were data, which is always allowed.
+ * That notification waits for replies to WRITE and READ, so a thread of its own sends it, which also replies.
+ * It needs no lock of the inode, which the kernel holds during LSEEK. Where the request occupies an entry of
+ * a ring, only a few may wait; others are answered as if the rest of the file were data, which is always
+ * allowed.
  */
 #include "fuse/ops/ops.h"
 
@@ -19,8 +21,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Threads for stores that may be away. Others have one: threads that are started later inherit the scheduling class
- * of a thread that serves a ring. */
+/* Threads for stores that may be away. Others have one: threads that are started later inherit the scheduling
+ * class of a thread that serves a ring. */
 #define REMOTE_THREADS 4u
 
 #define FILE_END UINT64_MAX
@@ -32,8 +34,8 @@ struct fuse_seeker {
         bool stopped;
 };
 
-/* The answer of the store: RESULT is 0 and AT the offset, or RESULT is an error. It is right unless the kernel has
- * dirty pages in [FROM, END). */
+/* The answer of the store: RESULT is 0 and AT the offset, or RESULT is an error. It is right unless the
+ * kernel has dirty pages in [FROM, END). */
 struct answer {
         int result;
         uint64_t at, from, end;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on extended attributes: which names there are (xattr(7)), and who sees them. The kernel has checked
- * permissions, and user.* against the type of the file; it does not filter lists. */
+/* Operations on extended attributes: which names there are (xattr(7)), and who sees them. The kernel has
+ * checked permissions, and user.* against the type of the file; it does not filter lists. */
 #include "base/cleanup.h"
 #include "fuse/ops/caller.h"
 #include "fuse/ops/ops.h"
@@ -10,8 +10,8 @@
 
 #define TRUSTED "trusted."
 
-/* Names have a namespace and something behind it. ACLs are not implemented, and the kernel would rely on what is
- * stored as one, so system.* is refused with what is unknown. */
+/* Names have a namespace and something behind it. ACLs are not implemented, and the kernel would rely on what
+ * is stored as one, so system.* is refused with what is unknown. */
 static int check_name(struct slice name)
 {
         static const char *const namespaces[] = { "user.", TRUSTED, "security." };
@@ -71,7 +71,8 @@ void fuse_op_getxattr(const struct fuse_req *r, uint64_t ino, struct slice name,
                 reply_xattr(r, fs_getxattr(fuse_fs_of(r), ino, name, buf, cap), buf, cap);
 }
 
-/* Removes the names of trusted.* from LIST, of LEN bytes, if the caller may not see them. Returns the new length. */
+/* Removes the names of trusted.* from LIST, of LEN bytes, if the caller may not see them. Returns the new
+ * length. */
 static int hide_trusted(const struct fuse_req *r, char *list, int len)
 {
         bool asked = false;
@@ -93,7 +94,8 @@ static int hide_trusted(const struct fuse_req *r, char *list, int len)
 
 void fuse_op_listxattr(const struct fuse_req *r, uint64_t ino, size_t cap)
 {
-        /* The whole list, whatever the caller has room for: the length to report depends on what it may see. */
+        /* The whole list, whatever the caller has room for: the length to report depends on what it may
+         * see. */
         _cleanup_free_ char *list = malloc(XATTR_LIST_MAX);
         int len = list ? fs_listxattr(fuse_fs_of(r), ino, list, XATTR_LIST_MAX) : -ENOMEM;
 

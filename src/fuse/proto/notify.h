@@ -18,8 +18,8 @@ int fuse_notify_attr(const struct fuse_conn *conn, uint64_t ino);
  * pages are written back first. */
 int fuse_notify_pages(const struct fuse_conn *conn, uint64_t ino, uint64_t offset, uint64_t len);
 
-/* Drops the cached listing and the attributes of directory DIR. Safe in any thread: the kernel holds no page of a
- * listing while it waits for a reply. */
+/* Drops the cached listing and the attributes of directory DIR. Safe in any thread: the kernel holds no page
+ * of a listing while it waits for a reply. */
 int fuse_notify_listing(const struct fuse_conn *conn, uint64_t dir);
 
 /* Drops NAME in directory DIR, or the knowledge that it does not exist. */

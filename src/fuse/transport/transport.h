@@ -22,8 +22,8 @@ struct fuse_channel {
          * that cannot be delivered is dropped: the caller is gone. */
         void (*send)(struct fuse_channel *c, uint64_t unique, int error, const struct iovec *iov, int n);
 
-        /* How many requests of the connection may wait at a time for the replies to later requests. More would
-         * occupy what serves those. 0: no limit. */
+        /* How many requests of the connection may wait at a time for the replies to later requests. More
+         * would occupy what serves those. 0: no limit. */
         unsigned deferred_max;
 };
 
