@@ -30,7 +30,7 @@ static void set_bit_and_wake(_Atomic uint32_t *word, uint32_t bit)
 {
         atomic_fetch_or(word, bit);
         /* A thread that saw the bit without sleeping may have freed the word already. Waking then has no
-         * effect, or is a spurious wake-up of whatever uses the address now. */
+         * effect, or is a spurious wake-up of the current user of the address. */
         futex_wake(word);
 }
 

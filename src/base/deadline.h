@@ -52,7 +52,7 @@ struct waiter {
         _Atomic uint32_t *word; /* OWN, or the deadline's: a thread waits for one event at a time */
 };
 
-/* What ends a wait early. */
+/* Reasons to end a wait early. */
 enum wait_mode {
         WAIT_CANCELLABLE,   /* cancellation, unless masked, and expiry */
         WAIT_TIMED,         /* expiry only */

@@ -39,7 +39,7 @@ struct lock {
 void lock_init(struct lock *l);
 void lock_destroy(struct lock *l);
 
-/* Waits for COND with L released meanwhile. Spurious wake-ups occur, as with pthread. */
+/* Waits for COND; L is released during the wait. Spurious wake-ups occur, as with pthread. */
 void lock_wait(struct lock *l, pthread_cond_t *cond);
 /* The same until UNTIL, which thread_deadline gives for a COND of thread_cond_init. False: the time is
  * over. */

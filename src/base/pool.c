@@ -38,7 +38,7 @@ static void each_close_locked(struct pool *p, struct each *e)
         e->begun = e->n;
 }
 
-/* Runs the next call of E, with the lock released meanwhile. */
+/* Runs the next call of E; the lock is released during the call. */
 static void each_run_one_locked(struct pool *p, struct each *e)
 {
         size_t i = e->begun++;
@@ -95,7 +95,7 @@ static void *worker_main(void *arg)
         }
 }
 
-/* Wakes or starts threads for N pieces of work. If no thread can be started, those that run do the work. */
+/* Wakes or starts threads for N calls. If no thread can be started, the running ones make them. */
 static void wake_locked(struct pool *p, size_t n)
 {
         lock_assert_held(&p->lock);

@@ -11,7 +11,7 @@ struct process_id {
         char boot_id[65];       /* of the running kernel; no process survives a reboot */
         uint64_t pid_namespace; /* inode number of the PID namespace; PID is valid in it only */
         uint64_t pid;
-        uint64_t start_time; /* ticks since boot; tells processes with the same PID apart */
+        uint64_t start_time; /* ticks since boot; distinguishes processes with the same PID */
 };
 
 /* Describes the calling process. Fields that cannot be determined are empty or 0. */

@@ -15,7 +15,7 @@ struct waitlist {
         struct waitlist_entry *first;
 };
 
-/* Waits until woken, with LOCK released meanwhile. 0: woken; EINTR, ERR_AWAY: cancelled or expired. Never
+/* Waits until woken; LOCK is released during the wait. 0: woken; EINTR, ERR_AWAY: cancelled or expired. Never
  * wakes spuriously. */
 int waitlist_wait(struct waitlist *l, struct lock *lock);
 /* Wakes all threads that wait. */

@@ -58,7 +58,7 @@ extern const struct cmd cmd_mkfs, cmd_mount, cmd_umount, cmd_mounts, cmd_evict, 
 int cmd_parse(const struct cmd *c, int argc, char **argv, void *args,
               const char *ret_operands[CMD_OPERANDS_MAX]);
 
-/* Prints an option of --help in WIDTH columns, or in a line of its own, and its lines of help behind. */
+/* Prints an option of --help in WIDTH columns, or in a separate line, and its lines of help behind. */
 void cmd_print_option(FILE *out, const char *option, int width, const char *help);
 
 /* ---- messages (message.c) ------------------------------------------------------------------------- */

@@ -104,7 +104,7 @@ static void print_pair(const struct args *a, FILE *f, struct slice key, struct s
 }
 
 /* A snapshot of the whole walk would be held for as long as the output is not read (by a pager), and the
- * store could not reuse any space until then: it is read in pieces. */
+ * store could not reuse any space until then: it is read in chunks. */
 static int print_keys(struct kv_store *store, const struct args *a)
 {
         struct slice key, value, prefix = slice_of(a->prefix, a->prefix_len);

@@ -64,7 +64,7 @@ static const struct cmd_option options[] = {
         { .letter = 'r', .help = "like -o ro", .apply = set_rdonly },
         { .letter = 'w', .help = "like -o rw", .apply = set_writable },
         { .letter = 'v', .help = "print how it is mounted", .flag = offsetof(struct args, verbose) },
-        /* What mount(8) may pass on. */
+        /* Options that mount(8) may pass on. */
         { .letter = 's', .flag = offsetof(struct args, sloppy) },
         { .letter = 'n', .apply = cmd_ignore_option },
         { .letter = 't', .argument = "TYPE", .apply = cmd_ignore_option },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* ashlar mount -o remount. The kernel has the flags of the mount, the mount process what depends on them. The
- * process must not be read-only before the kernel is, because the kernel's last writes are for it, nor the
- * kernel writable before the process is. */
+/* ashlar mount -o remount. The kernel keeps the flags of the mount, the mount process the settings that
+ * depend on them. The process must not be read-only before the kernel is, because the kernel's last writes
+ * are for it, nor the kernel writable before the process is. */
 #include "cmd/cmd.h"
 #include "cmd/mount_start.h"
 #include "fuse/mountpoint/mountpoint.h"

@@ -49,7 +49,7 @@ static const struct cmd_option options[] = {
         { "lazy", 'l',
           .help = "detach it now although it is in use; it ends with its last user; do\nnot wait",
           .flag = offsetof(struct args, lazy) },
-        /* What umount(8) passes on when it calls umount.fuse.ashlar. */
+        /* Options that umount(8) passes on when it calls umount.fuse.ashlar. */
         { .letter = 'f', .apply = cmd_ignore_option },
         { .letter = 'n', .apply = cmd_ignore_option },
         { .letter = 'r', .apply = cmd_ignore_option },

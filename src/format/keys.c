@@ -40,7 +40,7 @@ bool fmt_pid_valid(const uint8_t pid[FMT_PID_SIZE])
 
 static void add_pid(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE])
 {
-        /* Or the entry 'p' pid could be taken for a status 'p' 'l' pid. */
+        /* Otherwise the entry 'p' pid could be taken for a status 'p' 'l' pid. */
         assert(fmt_pid_valid(pid));
         add_bytes(k, pid, FMT_PID_SIZE);
 }

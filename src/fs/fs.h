@@ -167,8 +167,8 @@ enum fs_readdir_flags {
 };
 
 /* Calls FN for the entries whose names sort after AFTER (empty: all). A caller that continues after the last
- * name that it took neither skips nor repeats a name, whatever changes in between. Returns 1 at the end, 0 if
- * FN stopped. */
+ * name that it took neither skips nor repeats a name, also if the directory changes in between. Returns 1 at
+ * the end, 0 if FN stopped. */
 int fs_readdir(struct fs *fs, uint64_t dir, struct slice after, unsigned flags, fs_entry_fn fn, void *arg);
 
 /* Returns the parent of a directory (of the root: itself), for "..". */

@@ -6,10 +6,10 @@
 
 /* ---- space in a full store ----------------------------------------------------------------------- */
 
-/* Deleted data is free space only after it was collected and committed, in some stores (LMDB) only for the
+/* Deleted data becomes free space only when its clearing is committed, in some stores (LMDB) only for the
  * transaction after the next one. Applications that delete files and then write expect it at once. */
 
-/* How long a store in which no space could be made counts as full, unless something was collected since. */
+/* How long a store counts as full after no space could be freed, unless an inode was collected since. */
 #define FULL_NS UINT64_C(1000000000)
 
 /* Changes nothing, but is committed. */

@@ -39,7 +39,7 @@ struct fs {
         uint32_t block_size;        /* bytes */
         uint8_t uuid[16];
 
-        /* Each room's own state. */
+        /* The state of each folder. */
         struct fs_numbers numbers;
         struct fs_reclaim reclaim;
         struct fs_inuse *inuse;

@@ -7,7 +7,7 @@
  *     fuse_server_free(server)               close the connection
  *
  * An exclusive mount is the only one that changes the file system. The kernel then caches names, attributes,
- * directories and pages without limit, and is told not to send OPEN, RELEASE and other requests that only
+ * directories and pages without limit, and does not send OPEN, RELEASE and other requests that only
  * cost a round trip. A shared mount is one of several. The kernel then asks each time, and an open file shows
  * what was in the store when it was opened.
  */

@@ -91,7 +91,7 @@ struct kv_txn {
         struct kv_store *store;
         unsigned flags;
         unsigned open_ranges;
-        bool committed;     /* kv_commit was called, whatever it returned */
+        bool committed;     /* kv_commit was called, successfully or not */
         kv_version version; /* of the commit, if known; set by `commit` */
         size_t written_bytes;
         size_t written_keys; /* counted once per write */

@@ -7,7 +7,7 @@
 #include "kv/engine.h"
 
 /* Starts the read of the fence, which the store must have, in READ: before the body's reads, so that it costs
- * no round trip of its own. kv_confirm waits for it. A blind transaction declares it instead. */
+ * no extra round trip. kv_confirm waits for it. A blind transaction declares it instead. */
 int kv_fence_start(struct kv_txn *t, struct kv_read *read);
 
 /* Takes NULL. */

@@ -86,7 +86,7 @@ int kv_close(struct kv_store *s);
  * 0: no call waits, or the store is local. For deciding on kv_give_up. Any thread. */
 uint64_t kv_waiting_ns(struct kv_store *s);
 /* Stops waiting for the store, permanently: calls that wait, and later ones that would have to, give ERR_AWAY
- * whatever the deadline of their thread. What could not be committed is lost, which kv_close reports. Any
+ * independently of their thread's deadline. Uncommitted changes are lost, which kv_close reports. Any
  * thread, before kv_close. */
 void kv_give_up(struct kv_store *s);
 
@@ -162,7 +162,7 @@ int kv_confirm(struct kv_txn *t);
  * before other threads use the store. ENOMEM. */
 int kv_set_markers(struct kv_store *s, struct slice prefix);
 
-/* The parts of kv_run, for layers and tests. After kv_commit, whatever it returned, only kv_end may follow
+/* The parts of kv_run, for layers and tests. After kv_commit, also one that failed, only kv_end may follow
  * (asserted). kv_end discards what is not committed; takes NULL. */
 int kv_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret);
 int kv_commit(struct kv_txn *t);

@@ -13,7 +13,7 @@ struct kv_marker {
         unsigned slot;
         size_t key_len;
         uint8_t key[KV_KEY_MAX];
-        uint8_t value[16]; /* sequence number, and random bytes that tell processes apart */
+        uint8_t value[16]; /* sequence number, and random bytes that distinguish processes */
 };
 
 /* Takes a slot; waits for a free one. BLIND: takes one that is seldom used, because a recent write to the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The checker's walks: in its transaction, or in pieces where no transaction lasts long enough. */
+/* The checker's walks: in its transaction, or in chunks where no transaction lasts long enough. */
 #include "maint/check_internal.h"
 
 #define PROGRESS_KEYS 65536u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the passes of the checker share. Private to check*.c. */
+/* Types and functions that the passes of the checker share. Private to check*.c. */
 #ifndef MAINT_CHECK_INTERNAL_H
 #define MAINT_CHECK_INTERNAL_H
 
@@ -12,7 +12,7 @@
 struct check_node {
         uint64_t ino;
         uint64_t parent; /* directories: by their record */
-        /* What the records count less what was found, in the end 0. Directories: subdirectories; others:
+        /* The count of the records minus the number found, in the end 0. Directories: subdirectories; others:
          * names. */
         int32_t missing;
         uint8_t type;  /* st_mode >> 12 */
@@ -36,7 +36,7 @@ struct check_nodes {
 
 struct check {
         struct kv_store *store;
-        struct kv_txn *txn; /* of the whole walk; NULL: cursors read in transactions of their own */
+        struct kv_txn *txn; /* of the whole walk; NULL: cursors read in separate transactions */
         maint_check_fn fn;
         void *fn_arg;
         void (*progress)(uint64_t keys, void *arg);
@@ -50,7 +50,7 @@ struct check {
         uint8_t block[FMT_BLOCK_SIZE_MAX]; /* an unpacked block */
 };
 
-/* A place in a range of keys: the pair there, its key parsed. Zeros: not started. */
+/* A position in a range of keys: the pair there, its key parsed. Zeros: not started. */
 struct check_cursor {
         struct rec_walk walk;
         struct fmt_key begin, end; /* check_cursor_start_part */

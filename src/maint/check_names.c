@@ -74,7 +74,7 @@ static void check_name(struct check *c, struct directory *d, const struct check_
                 child->missing--;
 }
 
-/* Reports nodes whose records count more or less than was found. */
+/* Reports nodes whose records count another number than was found. */
 static void check_counts(struct check *c)
 {
         for (size_t i = 0; i < c->nodes.n; i++) {

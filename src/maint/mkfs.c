@@ -47,8 +47,8 @@ static int check_not_mounted(struct kv_txn *t)
         return r > 0 ? 0 : -EBUSY;
 }
 
-/* The metadata block goes first, because no key of ours is lower: a half erased store has no file system. A
- * local store needs no look at the sessions, because its lock keeps mounts away. */
+/* The metadata block goes first, because no other key of a file system is lower: a half erased store has no
+ * file system. A local store needs no look at the sessions, because its lock keeps mounts away. */
 static int erase_body(struct kv_txn *t, void *arg)
 {
         int r = kv_txn_limits(t)->remote ? check_not_mounted(t) : 0;

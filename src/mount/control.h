@@ -15,7 +15,7 @@ struct mount_control;
 /* Carries out a request, in the thread of the control. 0, or an error with TEXT. */
 typedef int (*mount_control_fn)(const char *request, void *arg, struct err_text *text);
 
-/* Starts a thread that takes requests of root and of the user who mounted DEV, one at a time. Negative
+/* Starts a thread that takes requests of root and of the user that mounted DEV, one at a time. Negative
  * errno. */
 int mount_control_start(dev_t dev, mount_control_fn fn, void *arg, struct mount_control **ret);
 

@@ -47,7 +47,7 @@ static const struct mount_option {
         { "strictatime", NULL, ATIME, MS_STRICTATIME },
         { "allow_other", NULL, ALLOW_OTHER, 1, "let other users in, or not (default: only if root mounts)" },
         { "noallow_other", NULL, ALLOW_OTHER, 0 },
-        { "allow_root", NULL, ALLOW_ROOT, 0, "let in root and the user who mounts" },
+        { "allow_root", NULL, ALLOW_ROOT, 0, "allow access to root and the mounting user" },
         { "suid", NULL, ROOT_CLEARS_FLAG, MS_NOSUID,
           "let set-user-ID programs have an effect (root only), or not" },
         { "nosuid", NULL, SET_FLAG, MS_NOSUID },

@@ -81,7 +81,7 @@ static void flush_pages(const char *dir)
         close(fd);
 }
 
-/* Runs in a thread of its own, because the kernel may wait for answers of this process. */
+/* Runs in a separate thread, because the kernel may wait for answers of this process. */
 static void *unmount(void *arg)
 {
         struct mount_signals *x = arg;

@@ -5,9 +5,9 @@
  * any more, and programs with open files get a few seconds to end; a second signal ends serving at once. In
  * either case the store is committed before the process ends.
  *
- * The wait for a store that does not answer is bounded then: after the timeout, which the log announces, or
- * at one more signal it is given up (kv_give_up), and what is not committed is lost. While a store answers,
- * the wait is not bounded, whatever signals arrive.
+ * The wait for a store that does not answer is bounded then: after the timeout, which is logged when the wait
+ * begins, or at one more signal it is given up (kv_give_up), and what is not committed is lost. While a store
+ * answers, the wait is not bounded, also after further signals.
  */
 #ifndef MOUNT_SIGNALS_H
 #define MOUNT_SIGNALS_H
@@ -31,8 +31,8 @@ struct mount_signals_opts {
 /* Starts the thread that waits for signals. Negative errno. */
 int mount_signals_start(const struct mount_signals_opts *opts, struct mount_signals **ret);
 
-/* Announces that serving has ended, while requests may still be in progress. May be called again. Takes
- * NULL. */
+/* Reports to the thread that serving has ended, while requests may still be in progress. May be called again.
+ * Takes NULL. */
 void mount_signals_ending(struct mount_signals *x);
 
 /* Returns when the unmounting that a signal began has ended. The server must have been freed, because the

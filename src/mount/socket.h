@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets by which other programs reach a mount process. Their names are in the abstract namespace, which
- * needs no place in a file system. */
+ * needs no writable directory. */
 #ifndef MOUNT_SOCKET_H
 #define MOUNT_SOCKET_H
 

@@ -52,7 +52,7 @@ static bool is_rdonly(const struct mount_stack *s)
         return s->job->options.flags & MS_RDONLY;
 }
 
-/* An exclusive mount of a local store locks it; otherwise mounts know of one another by their
+/* An exclusive mount of a local store locks it; otherwise mounts find one another by their
  * registrations. */
 static bool takes_lock(const struct mount_stack *s)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What lies below the front end of a mount: the store, the mount's session in it, the layers over it and the
+/* The parts of a mount below the front end: the store, the mount's session in it, the layers over it and the
  * file system. */
 #ifndef MOUNT_STACK_H
 #define MOUNT_STACK_H
@@ -14,9 +14,9 @@ struct mount_job;
 struct mount_stack {
         const struct mount_job *job;
         bool shared;
-        bool writable;              /* the store is */
-        struct kv_store *bottom;    /* the store */
-        struct kv_store *store;     /* what the file system uses: BOTTOM, or the top layer over it */
+        bool writable;           /* the store is */
+        struct kv_store *bottom; /* the store */
+        struct kv_store *store;  /* the store that the file system uses: BOTTOM, or the top layer over it */
         struct fs_session *session; /* NULL: the store is locked instead */
         struct fs *fs;
 };

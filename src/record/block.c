@@ -60,11 +60,11 @@ static size_t stored_len(const struct rec_block_edit *e)
         return fmt_block_trim(before.data, before.len);
 }
 
-/* Copies PIECE to offset AT, cut at LEN. */
-static void fill(uint8_t *out, size_t len, size_t at, struct slice piece)
+/* Copies DATA to offset AT, cut at LEN. */
+static void fill(uint8_t *out, size_t len, size_t at, struct slice data)
 {
-        if (piece.len > 0 && at < len)
-                memcpy(out + at, piece.data, piece.len < len - at ? piece.len : len - at);
+        if (data.len > 0 && at < len)
+                memcpy(out + at, data.data, data.len < len - at ? data.len : len - at);
 }
 
 int rec_block_put(struct kv_txn *t, uint32_t block_size, uint64_t ino, const struct rec_block_edit *e,

@@ -45,7 +45,7 @@ int rec_dirent_missing_wait(struct kv_txn *t, struct rec_inode_read *dir);
 /* Returns 0 or ENOTEMPTY. The transaction conflicts with every entry made in DIR. */
 int rec_dir_check_empty(struct kv_txn *t, uint64_t dir);
 
-/* Starts reading DIR as the place of a new name. The transaction depends on its existence, mode and owner
+/* Starts reading DIR, in which a name is to be made. The transaction depends on its existence, mode and owner
  * only, so changes of its entries do not conflict. */
 int rec_parent_start(struct kv_txn *t, struct rec_inode_read *r, uint64_t dir);
 /* As rec_inode_wait; also ENOTDIR, and ENOENT for a directory that was removed. */

@@ -50,7 +50,8 @@ int rec_inode_load(struct kv_txn *t, uint64_t ino, enum rec_inode_want want, uns
 int rec_inode_wait_dirent(struct kv_txn *t, struct rec_inode_read *r, const struct fmt_dirent *d,
                           struct rec_inode *ret);
 
-/* What to want of the inode that D names, to have all of its attributes with the fewest reads. */
+/* Returns which parts of the inode that D names to read, to get all of its attributes with the fewest
+ * reads. */
 static inline enum rec_inode_want rec_inode_want_dirent(const struct fmt_dirent *d)
 {
         return S_ISDIR(d->type) ? REC_INODE_DIR : REC_INODE_RECORD;
@@ -58,7 +59,7 @@ static inline enum rec_inode_want rec_inode_want_dirent(const struct fmt_dirent 
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-/* What changed besides times, for transactions that depend on a part of the inode. */
+/* The parts of an inode that changed besides times, for transactions that depend on a part of it. */
 enum rec_inode_changed {
         REC_CHANGED_SIZE = 1 << 0,
         REC_CHANGED_OWNER = 1 << 1, /* uid, gid or mode */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The session table of a whole store: listing, evicting and clearing, each in transactions of its own. Any
+/* The session table of a whole store: listing, evicting and clearing, each in separate transactions. Any
  * thread. */
 #ifndef RECORD_SESSION_TABLE_H
 #define RECORD_SESSION_TABLE_H

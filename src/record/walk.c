@@ -3,9 +3,9 @@
 
 #include "base/array.h"
 
-/* A piece ends with the pair that reaches this many bytes. A cluster sends as much in a fraction of a
+/* A chunk ends with the pair that reaches this many bytes. A cluster sends as much in a fraction of a
  * second. */
-#define PIECE_BYTES ((size_t)1 << 20)
+#define CHUNK_BYTES ((size_t)1 << 20)
 
 /* Keys cleared by one transaction at most. */
 #define CLEAR_KEYS_MAX 4096u
@@ -38,25 +38,25 @@ void rec_part_keys(enum rec_part part, struct fmt_key *begin, struct fmt_key *en
         begin->len = 1; /* damaged keys may be shorter than those of number 0 */
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------- */
+/* ---- chunks ------------------------------------------------------------------------------------- */
 
-/* In front of each key and its value in a piece. */
+/* In front of each key and its value in a chunk. */
 struct pair {
         uint32_t key_len, value_len;
 };
 
-struct rec_walk_piece {
+struct rec_walk_chunk {
         struct kv_store *store;
         uint8_t *data;
         size_t used, capacity, at;
         bool last; /* nothing follows */
         struct slice end;
-        bool behind; /* the next piece begins behind FROM; else at it */
+        bool behind; /* the next chunk begins behind FROM; else at it */
         size_t from_len;
         uint8_t from[KV_KEY_MAX];
 };
 
-static int piece_add(struct rec_walk_piece *p, struct slice key, struct slice value)
+static int chunk_add(struct rec_walk_chunk *p, struct slice key, struct slice value)
 {
         const struct pair pair = { .key_len = (uint32_t)key.len, .value_len = (uint32_t)value.len };
         size_t need = p->used + sizeof(pair) + key.len + value.len;
@@ -75,10 +75,10 @@ static int piece_add(struct rec_walk_piece *p, struct slice key, struct slice va
         return 0;
 }
 
-static int piece_body(struct kv_txn *t, void *arg)
+static int chunk_body(struct kv_txn *t, void *arg)
 {
         _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
-        struct rec_walk_piece *p = arg;
+        struct rec_walk_chunk *p = arg;
         struct slice key, value;
         int r;
 
@@ -88,25 +88,25 @@ static int piece_body(struct kv_txn *t, void *arg)
                                                 .end = p->end,
                                                 .snapshot = true,
                                                 .mode = KV_ITERATE });
-        while (p->used < PIECE_BYTES && (r = kv_range_next(&range, &key, &value)) > 0) {
+        while (p->used < CHUNK_BYTES && (r = kv_range_next(&range, &key, &value)) > 0) {
                 if (p->behind && slice_eq(key, slice_of(p->from, p->from_len)))
                         continue;
-                r = piece_add(p, key, value);
+                r = chunk_add(p, key, value);
                 if (r < 0)
                         return r;
         }
-        if (p->used >= PIECE_BYTES)
+        if (p->used >= CHUNK_BYTES)
                 return 0;
         p->last = r == 0;
         return r;
 }
 
-static int piece_next(struct rec_walk_piece *p, struct slice *ret_key, struct slice *ret_value)
+static int chunk_next(struct rec_walk_chunk *p, struct slice *ret_key, struct slice *ret_value)
 {
         struct pair pair;
 
         if (p->at == p->used && !p->last) {
-                int r = kv_run(p->store, KV_READ | KV_LATE, piece_body, p);
+                int r = kv_run(p->store, KV_READ | KV_LATE, chunk_body, p);
 
                 if (r < 0)
                         return r;
@@ -130,38 +130,38 @@ static int piece_next(struct rec_walk_piece *p, struct slice *ret_key, struct sl
 int rec_walk_start(struct rec_walk *w, struct kv_store *store, struct kv_txn *txn, struct slice begin,
                    struct slice end)
 {
-        *w = (struct rec_walk){ .piece = NULL };
+        *w = (struct rec_walk){ .chunk = NULL };
         if (txn) {
                 kv_range_start(txn, &w->range,
                                &(struct kv_range_opts){
                                        .begin = begin, .end = end, .snapshot = true, .mode = KV_ITERATE });
                 return 0;
         }
-        w->piece = calloc(1, sizeof(*w->piece));
-        if (!w->piece)
+        w->chunk = calloc(1, sizeof(*w->chunk));
+        if (!w->chunk)
                 return -ENOMEM;
-        w->piece->store = store;
-        w->piece->end = end;
-        w->piece->from_len = begin.len;
+        w->chunk->store = store;
+        w->chunk->end = end;
+        w->chunk->from_len = begin.len;
         if (begin.len > 0)
-                memcpy(w->piece->from, begin.data, begin.len);
+                memcpy(w->chunk->from, begin.data, begin.len);
         return 0;
 }
 
 int rec_walk_next(struct rec_walk *w, struct slice *ret_key, struct slice *ret_value)
 {
-        return w->piece ? piece_next(w->piece, ret_key, ret_value)
+        return w->chunk ? chunk_next(w->chunk, ret_key, ret_value)
                         : kv_range_next(&w->range, ret_key, ret_value);
 }
 
 void rec_walk_end(struct rec_walk *w)
 {
         kv_range_end(&w->range);
-        if (!w->piece)
+        if (!w->chunk)
                 return;
-        free(w->piece->data);
-        free(w->piece);
-        w->piece = NULL;
+        free(w->chunk->data);
+        free(w->chunk);
+        w->chunk = NULL;
 }
 
 /* ---- clearing ----------------------------------------------------------------------------------- */

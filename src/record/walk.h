@@ -24,13 +24,13 @@ void rec_part_keys(enum rec_part part, struct fmt_key *begin, struct fmt_key *en
 /* A walk. Fields are private; zeros: not started. */
 struct rec_walk {
         struct kv_range range;
-        struct rec_walk_piece *piece; /* NULL: RANGE is read */
+        struct rec_walk_chunk *chunk; /* NULL: RANGE is read */
 };
 
 /* Starts a walk over [BEGIN, END); END must stay valid until rec_walk_end. With TXN, the walk reads in that
- * transaction: one snapshot, which must last that long. Without, it reads STORE in pieces of about 1 MiB,
- * each in a transaction of its own, and copies them: neither a limit of the age of transactions nor a caller
- * that waits between two pairs matters. Each pair is as it was when its piece was read. 0 or ENOMEM. */
+ * transaction: one snapshot, which must last that long. Without, it reads STORE in chunks of about 1 MiB,
+ * each in a separate transaction, and copies them: neither a limit of the age of transactions nor a caller
+ * that waits between two pairs matters. Each pair is as it was when its chunk was read. 0 or ENOMEM. */
 int rec_walk_start(struct rec_walk *w, struct kv_store *store, struct kv_txn *txn, struct slice begin,
                    struct slice end);
 /* Returns 1 and the next pair, 0 at the end, or an error. The slices are valid until the next call. */

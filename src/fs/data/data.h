@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the other rooms need of the contents of files, beside fs.h: read-ahead. Where a read costs a round
+/* Read-ahead: the part of data that other folders call beside fs.h. Where a read costs a round
  * trip, a file that is read from the front is served from memory, filled by several transactions at once.
  * All functions: any thread. Where nothing is read ahead (FS->readahead is NULL) they do nothing. */
 #ifndef FS_DATA_DATA_H
@@ -12,7 +12,7 @@ int fs_readahead_start(struct fs *fs);
 /* Stops it; no read may be under way. */
 void fs_readahead_stop(struct fs *fs);
 
-/* Drops what was fetched of INO: after a change of it was committed. */
+/* Drops the data of INO that was read ahead: to be called after a change of INO was committed. */
 void fs_readahead_drop(struct fs *fs, uint64_t ino);
 
 #endif

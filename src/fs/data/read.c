@@ -25,7 +25,7 @@ struct read {
         bool atime_due, atime_set; /* set: already, or not wanted */
 };
 
-/* What is handed out; at most two for each block: its stored bytes, and the zeros behind them. */
+/* The ranges handed out; at most two for each block: its stored bytes, and the zeros behind them. */
 struct iovs {
         int n;
         struct iovec *at;
@@ -60,7 +60,7 @@ static int hand_out(struct kv_txn *t, struct read *rd, const struct iovec *iov, 
         return 0;
 }
 
-/* Hands out what was read with dirty bytes over it. */
+/* Hands out the data read, with dirty bytes over it. */
 static int hand_out_merged(struct kv_txn *t, struct read *rd, const struct iovec *iov, int n, size_t len)
 {
         _cleanup_free_ uint8_t *copy = NULL;
@@ -166,7 +166,7 @@ static int read_in(struct kv_txn *t, struct read *rd, struct rec_block_read *rea
         r = wait_inode(t, rd, &inode_read, &size);
         if (r != 0)
                 return r;
-        /* What lies behind the size is not visible. */
+        /* Bytes behind the size are not visible. */
         end = last < size ? last : size;
         n = count_blocks(rd, end);
         if (!ahead)

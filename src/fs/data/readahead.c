@@ -38,7 +38,7 @@ static bool take_chunks_locked(struct readahead *ra, const struct readahead_stre
         return true;
 }
 
-/* Waits until the chunks are fetched. Releases the lock meanwhile. */
+/* Waits until the chunks are fetched. Releases the lock while it waits. */
 static bool wait_chunks_locked(struct readahead *ra, const struct request *q)
 {
         for (unsigned i = 0; i < q->n; i++) {
@@ -51,7 +51,7 @@ static bool wait_chunks_locked(struct readahead *ra, const struct request *q)
         return true;
 }
 
-/* Whether the chunks show all that this mount wrote. */
+/* Whether the chunks contain all writes of this mount. */
 static bool is_current(const struct readahead *ra, const struct request *q)
 {
         if (fs_writeback_end(ra->fs, q->ino) != 0)

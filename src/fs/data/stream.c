@@ -98,7 +98,7 @@ static void free_old_locked(struct readahead *ra, unsigned wanted)
                 (void)drop_passed_locked(ra, &ra->streams[i], 0);
 }
 
-/* Where the file ends, as far as chunks show it. */
+/* The end of the file, as far as chunks show it. */
 static uint64_t known_end_locked(const struct readahead *ra, const struct readahead_stream *s)
 {
         uint64_t end = UINT64_MAX;

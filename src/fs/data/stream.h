@@ -67,7 +67,7 @@ struct readahead_stream *stream_make_locked(struct readahead *ra, uint64_t ino);
 struct readahead_chunk *stream_chunk_locked(const struct readahead_stream *s, uint64_t offset);
 /* Notes a request for LEN bytes at OFFSET. */
 void stream_note_locked(struct readahead *ra, struct readahead_stream *s, uint64_t offset, size_t len);
-/* Fetches all that the reader is expected to want next. */
+/* Fetches the chunks that the reader is expected to read next. */
 void stream_fetch_ahead_locked(struct readahead *ra, struct readahead_stream *s);
 /* Drops all chunks. */
 void stream_drop_locked(struct readahead *ra, struct readahead_stream *s);

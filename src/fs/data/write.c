@@ -19,7 +19,7 @@ struct write {
 struct span {
         size_t len; /* bytes */
         unsigned count;
-        struct extent_piece pieces[EXTENT_BLOCKS];
+        struct extent_range ranges[EXTENT_BLOCKS];
         struct extent_block blocks[EXTENT_BLOCKS];
 };
 
@@ -36,9 +36,9 @@ static void split(const struct write *w, uint64_t offset, struct span *s)
         for (n = 0; n < max && left > 0; n++) {
                 uint32_t len = left < block_size - from ? (uint32_t)left : block_size - from;
 
-                s->pieces[n] = (struct extent_piece){ from, from + len };
+                s->ranges[n] = (struct extent_range){ from, from + len };
                 s->blocks[n] = (struct extent_block){
-                        .offset = offset, .n = 1, .pieces = &s->pieces[n], .data = data
+                        .offset = offset, .n = 1, .ranges = &s->ranges[n], .data = data
                 };
                 offset += block_size;
                 from = 0;

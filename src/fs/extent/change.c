@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a write changes of the inode beside data and size. */
+/* The change of an inode by a write, beside data and size. */
 #include "fs/extent/extent.h"
 
 static struct timespec later_of(struct timespec a, struct timespec b)

@@ -14,20 +14,20 @@
 #define EXTENT_BLOCKS 80u
 
 /* The bytes [from, to) of a block. */
-struct extent_piece {
+struct extent_range {
         uint32_t from, to;
 };
 
-/* New plain bytes of one block: those of its pieces. What lies between, before and behind them stays as it
+/* New plain bytes of one block: those of its ranges. What lies between, before and behind them stays as it
  * is. How a block is stored is record/block.h's concern. */
 struct extent_block {
         uint64_t offset; /* of the block in its file */
         unsigned n;
-        const struct extent_piece *pieces; /* sorted, with gaps between */
-        const uint8_t *data;               /* from the first piece's beginning on; zeros in the gaps */
+        const struct extent_range *ranges; /* sorted, with gaps between */
+        const uint8_t *data;               /* from the first range's beginning on; zeros in the gaps */
 };
 
-/* What a write changes of the inode beside data and size. */
+/* The change of an inode by a write, beside data and size. */
 struct extent_change {
         bool written, mtime_set; /* which of the times are valid */
         bool kill_priv;          /* as FS_WRITE_KILL_PRIV */
@@ -37,8 +37,8 @@ struct extent_change {
 
 /* How blocks that exist and are not covered as a whole are written. */
 enum extent_mode {
-        EXTENT_PATCH, /* by kv_patch, which reads nothing in stores that keep patches; one piece a block */
-        EXTENT_MERGE, /* read, put together in memory, and written as a whole */
+        EXTENT_PATCH, /* by kv_patch, which reads nothing in stores that keep patches; one range a block */
+        EXTENT_MERGE, /* read, assembled in memory, and written as a whole */
 };
 
 /* The blocks that one transaction writes; filled in up to COUNT by the caller for each attempt, and not to be
@@ -62,7 +62,7 @@ struct extent_write {
         uint8_t *merge_buffer;
 };
 
-/* Sets what every write begins with; BLOCKS may follow before the first read of them. */
+/* Sets the members that every write needs; BLOCKS may follow before the first read of them. */
 static inline void extent_write_init(struct extent_write *w, struct fs *fs, uint64_t ino,
                                      enum extent_mode mode, const struct extent_change *change)
 {
@@ -112,10 +112,10 @@ int extent_check_file(const struct rec_inode *inode);
 
 static inline uint32_t extent_block_end(const struct extent_block *b)
 {
-        return b->pieces[b->n - 1].to;
+        return b->ranges[b->n - 1].to;
 }
 
-/* Where the bytes of the last block end. */
+/* The end of the last block's bytes. */
 static inline uint64_t extent_end(const struct extent_write *w)
 {
         return w->blocks[w->count - 1].offset + extent_block_end(&w->blocks[w->count - 1]);
@@ -124,7 +124,7 @@ static inline uint64_t extent_end(const struct extent_write *w)
 /* ---- what a write changes of the inode (change.c) ---------------------------------------------- */
 
 /* Times follow ext4: a write sets mtime and ctime to the time of the write, not of the commit. A change that
- * waited in memory may be older than what it meets, so ctime never goes back. With FS_WRITE_KEEP_TIMES the
+ * waited in memory may be older than the stored times, so ctime never goes back. With FS_WRITE_KEEP_TIMES the
  * kernel sends mtime and ctime behind the data; until they come, ctime alone shows that the file changed. */
 
 /* Adds a write with FLAGS (enum fs_write_flags) at NOW. */

@@ -18,7 +18,7 @@ size_t extent_max_blocks(const struct fs *fs)
 
 static bool is_solid(const struct extent_block *b)
 {
-        return b->n == 1 && b->pieces[0].from == 0;
+        return b->n == 1 && b->ranges[0].from == 0;
 }
 
 /* Whether the old bytes are needed, not only their length. */
@@ -36,22 +36,22 @@ void extent_start_blocks(struct extent_write *w, struct kv_txn *t, unsigned n)
         w->blocks_started = true;
 }
 
-/* Fills OUT with the old bytes and the pieces of B over them. */
+/* Fills OUT with the old bytes and the ranges of B over them. */
 static void merge(const struct extent_block *b, struct slice old, uint8_t *out)
 {
-        size_t end = extent_block_end(b), begin = b->pieces[0].from;
+        size_t end = extent_block_end(b), begin = b->ranges[0].from;
 
         memcpy(out, old.data, old.len);
         if (old.len < end)
                 memset(out + old.len, 0, end - old.len);
         for (unsigned k = 0; k < b->n; k++) {
-                const struct extent_piece *p = &b->pieces[k];
+                const struct extent_range *p = &b->ranges[k];
 
                 memcpy(out + p->from, b->data + (p->from - begin), p->to - p->from);
         }
 }
 
-/* Puts block I together in memory, unless its new bytes replace all of the OLD ones. */
+/* Assembles block I in memory, unless its new bytes replace all of the OLD ones. */
 static int prepare(struct extent_write *w, unsigned i, struct slice old)
 {
         const struct extent_block *b = &w->blocks[i];
@@ -88,7 +88,7 @@ int extent_wait_blocks(struct extent_write *w, struct kv_txn *t, unsigned n)
 static int put_block(const struct extent_write *w, struct kv_txn *t, unsigned i, uint64_t *allocated)
 {
         const struct extent_block *b = &w->blocks[i];
-        size_t from = b->pieces[0].from, end = extent_block_end(b), old_len = w->old_len[i];
+        size_t from = b->ranges[0].from, end = extent_block_end(b), old_len = w->old_len[i];
 
         if (w->merged[i] || (from == 0 && end >= old_len)) {
                 const uint8_t *data = w->merged[i] ? w->merged[i] : b->data;

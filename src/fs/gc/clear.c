@@ -13,7 +13,7 @@
 
 #include <assert.h>
 
-/* What a transaction found an inode to be, and what follows. */
+/* The state in which a transaction found an inode, and what it did or leaves to do. */
 enum state {
         IN_USE,  /* unlinked, but this mount refers to it: its last reference queues it again */
         SHARED,  /* unlinked and unused here, but another mount may use it: left alone */
@@ -173,7 +173,7 @@ static int clear_body(struct kv_txn *t, void *arg)
 
 /* ---- batches ------------------------------------------------------------------------------------ */
 
-/* Does what is left of a job after its transaction. */
+/* Completes a job after its transaction. */
 static int follow_up(struct fs_gc *c, const struct job *job)
 {
         switch (job->state) {
@@ -189,7 +189,7 @@ static int follow_up(struct fs_gc *c, const struct job *job)
         }
 }
 
-/* Runs a job in transactions of its own until it is done. */
+/* Runs a job in separate transactions until it is done. */
 static int clear_by_itself(struct fs_gc *c, const struct job *job, bool at_unmount)
 {
         struct batch b = { .fs = c->fs, .count = 1, .jobs = { *job } };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The collector's thread: when it works, and on what. */
+/* The collector's thread: schedules passes and chooses their inodes. */
 #include "base/thread.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -33,7 +33,7 @@ static int next_inos(struct rec_walk *walk, uint64_t inos[GC_BATCH])
 /* Collects all that 'g' lists. */
 static int collect_all(struct fs_gc *c, bool at_unmount)
 {
-        _cleanup_walk_ struct rec_walk walk = { .piece = NULL };
+        _cleanup_walk_ struct rec_walk walk = { .chunk = NULL };
         uint64_t inos[GC_BATCH];
         struct fmt_key begin, end;
         int r, n;
@@ -57,7 +57,7 @@ static int collect_all(struct fs_gc *c, bool at_unmount)
         return 0;
 }
 
-/* What a pass works on. */
+/* The work of a pass. */
 struct work {
         uint64_t *inos;
         size_t count, capacity;

@@ -7,7 +7,7 @@
 
 #define HINTS 32768u /* a power of two; 24 bytes each with the type */
 
-/* Each name has one place. The halves of two hints may mix, which makes a wrong guess. */
+/* Each name has one slot. The halves of two hints may mix, which makes a wrong guess. */
 struct hint {
         _Atomic uint64_t name;  /* hash of directory and name */
         _Atomic uint64_t inode; /* number, and whether it is a directory in the lowest bit; 0: none */

@@ -28,7 +28,7 @@ int fs_number_take(struct fs *fs, uint64_t *ret);
 
 /* Whether reading INODE (loaded with its times) now changes its access time under the mount's policy. */
 bool fs_atime_due(const struct fs *fs, const struct rec_inode *inode, struct timespec now);
-/* Sets the access time in a transaction of its own. Errors are ignored: the read itself succeeded. */
+/* Sets the access time in a separate transaction. Errors are ignored: the read itself succeeded. */
 void fs_atime_set(struct fs *fs, uint64_t ino, struct timespec now);
 
 /* ---- privileges (priv.c) ------------------------------------------------------------------------ */
@@ -36,8 +36,8 @@ void fs_atime_set(struct fs *fs, uint64_t ino, struct timespec now);
 /* Privileges that a file loses when it is written or changes its owner: setuid, setgid, file capabilities. */
 
 enum fs_priv_kill {
-        FS_PRIV_WRITE, /* data is changed by a caller who may not keep the bits */
-        FS_PRIV_CHOWN, /* the owner is changed by a caller who may */
+        FS_PRIV_WRITE, /* data is changed by a caller that may not keep the bits */
+        FS_PRIV_CHOWN, /* the owner is changed by a caller that may */
 };
 
 /* Removes set-user-ID and set-group-ID from MODE; the latter on FS_PRIV_CHOWN only with execution for the
@@ -83,7 +83,7 @@ bool fs_inuse_is_nameless(struct fs_inuse *u, uint64_t ino);
 
 /* ---- hints (hints.c) ---------------------------------------------------------------------------- */
 
-/* What earlier reads of this mount found, so that later ones read less, or more at once. On a local store,
+/* Results of earlier reads of this mount, with which later ones read less, or more at once. On a local store,
  * where that saves nothing, there are none (FS->hints is NULL). They hold two things: - Which inode a name
  * led to, so that it can be read beside the directory entry instead of after it. The entry decides; a hint
  * may be outdated or lost. - Which inodes are directories, so that keys that only directories have are not
@@ -98,7 +98,7 @@ void fs_hints_free(struct fs_hints *h);
 /* Remembers that DIR/NAME is INO, of this type. */
 void fs_hint(struct fs *fs, uint64_t dir, struct slice name, uint64_t ino, uint32_t type);
 
-/* What to want of INO, to have all of its attributes with the fewest reads. */
+/* Returns which parts of INO to read, to get all of its attributes with the fewest reads. */
 enum rec_inode_want fs_hint_want(const struct fs *fs, uint64_t ino);
 
 /* A read in flight of the inode that a name leads to. */

@@ -4,13 +4,13 @@
  *
  * On a local store the ranges are small and the numbers dense. On a cluster they decide which server keeps an
  * inode and its blocks: a mount's range is so large that it hardly ever needs another one, far from those of
- * other mounts, and is used from several places in turn, so that files made in a row go to several servers
+ * other mounts, and is used at several positions in turn, so that files made in a row go to several servers
  * once the cluster has split the range. */
 #include "fs/inode/inode.h"
 #include "fs/run.h"
 #include "record/counter.h"
 
-#define LANES_REMOTE 16u /* places of a range that are used in turn */
+#define LANES_REMOTE 16u /* parts of a range that are used in turn */
 
 struct taken {
         uint64_t first, end;

@@ -81,8 +81,8 @@ static int check_table(struct kv_txn *t, struct registration *g)
         return r < 0 ? r : refused;
 }
 
-/* A process that has ended does not come back, so a later transaction may rely on it. A commit of its own
- * that is still under way comes before the eviction or fails. */
+/* A process that has ended does not come back, so a later transaction may rely on it. A commit of that
+ * process that is still under way comes before the eviction or fails. */
 static int sweep_one(const struct rec_session *m, void *arg)
 {
         struct fs_session *s = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A session from registration to its end, and what other rooms ask of it. */
+/* A session from registration to its end, and the functions of it that other folders call. */
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/thread.h"

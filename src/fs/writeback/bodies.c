@@ -107,7 +107,7 @@ int flush_write_intent(struct kv_txn *t, void *arg)
                         return r;
         }
         if (c->intent) {
-                /* Counts what a flush has left that did not come to its end. */
+                /* Counts the blocks that an incomplete flush has left. */
                 r = rec_allocated_fold(t, &allocated, &inode.rec);
                 if (r < 0)
                         return r;

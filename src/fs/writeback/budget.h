@@ -7,7 +7,7 @@
 
 struct writeback_entry;
 
-/* Takes the space of one block, and waits until there is some. 0; 1: E's lock was released meanwhile;
+/* Takes the space of one block, and waits until there is some. 0; 1: E's lock was released in between;
  * EINTR, ERR_AWAY; or why a flush that would free space failed. */
 int budget_take_locked(struct writeback_entry *e);
 /* Gives the space of N blocks back. */

@@ -49,26 +49,26 @@ static int insert(struct dirty_blocks *b, size_t i, struct dirty_block *block)
         return 0;
 }
 
-/* Adds [from, to) and joins it with the pieces that it touches. */
-static int add_piece(struct dirty_block *b, uint32_t from, uint32_t to)
+/* Adds [from, to) and joins it with the ranges that it touches. */
+static int add_range(struct dirty_block *b, uint32_t from, uint32_t to)
 {
         unsigned first = 0, last;
 
-        while (first < b->n && b->pieces[first].to < from)
+        while (first < b->n && b->ranges[first].to < from)
                 first++;
         last = first;
-        while (last < b->n && b->pieces[last].from <= to)
+        while (last < b->n && b->ranges[last].from <= to)
                 last++;
-        if (first == last && b->n == DIRTY_BLOCK_PIECES)
+        if (first == last && b->n == DIRTY_BLOCK_RANGES)
                 return -EAGAIN;
         if (first < last) {
-                if (b->pieces[first].from < from)
-                        from = b->pieces[first].from;
-                if (b->pieces[last - 1].to > to)
-                        to = b->pieces[last - 1].to;
+                if (b->ranges[first].from < from)
+                        from = b->ranges[first].from;
+                if (b->ranges[last - 1].to > to)
+                        to = b->ranges[last - 1].to;
         }
-        memmove(&b->pieces[first + 1], &b->pieces[last], (b->n - last) * sizeof(b->pieces[0]));
-        b->pieces[first] = (struct extent_piece){ from, to };
+        memmove(&b->ranges[first + 1], &b->ranges[last], (b->n - last) * sizeof(b->ranges[0]));
+        b->ranges[first] = (struct extent_range){ from, to };
         b->n = b->n - (last - first) + 1;
         return 0;
 }
@@ -82,7 +82,7 @@ int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t off
         int r;
 
         if (block) {
-                r = add_piece(block, from, to);
+                r = add_range(block, from, to);
                 if (r >= 0)
                         memcpy(block->data + from, data.data, data.len);
                 return r;
@@ -92,7 +92,7 @@ int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t off
                 return -ENOMEM;
         block->offset = begin;
         block->n = 1;
-        block->pieces[0] = (struct extent_piece){ from, to };
+        block->ranges[0] = (struct extent_range){ from, to };
         memset(block->data, 0, from);
         memcpy(block->data + from, data.data, data.len);
         memset(block->data + to, 0, block_size - to);
@@ -114,8 +114,8 @@ void dirty_blocks_apply(const struct dirty_blocks *b, uint32_t block_size, uint6
                 const struct dirty_block *block = b->at[i];
 
                 for (unsigned k = 0; k < block->n; k++) {
-                        uint64_t from = block->offset + block->pieces[k].from;
-                        uint64_t to = block->offset + block->pieces[k].to;
+                        uint64_t from = block->offset + block->ranges[k].from;
+                        uint64_t to = block->offset + block->ranges[k].to;
 
                         if (from < offset)
                                 from = offset;
@@ -136,8 +136,8 @@ static bool cut_block(struct dirty_block *b, uint64_t end)
         if (b->offset >= end)
                 return false;
         keep = end - b->offset < UINT32_MAX ? (uint32_t)(end - b->offset) : UINT32_MAX;
-        while (b->n > 0 && b->pieces[b->n - 1].to > keep) {
-                struct extent_piece *p = &b->pieces[b->n - 1];
+        while (b->n > 0 && b->ranges[b->n - 1].to > keep) {
+                struct extent_range *p = &b->ranges[b->n - 1];
                 uint32_t from = p->from > keep ? p->from : keep;
 
                 memset(b->data + from, 0, p->to - from);

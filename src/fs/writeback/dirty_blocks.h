@@ -8,13 +8,13 @@
 
 #include <stdbool.h>
 
-/* Separate pieces that one block may have. */
-#define DIRTY_BLOCK_PIECES 32u
+/* Separate ranges that one block may have. */
+#define DIRTY_BLOCK_RANGES 32u
 
 struct dirty_block {
         uint64_t offset; /* of the block in its file */
-        unsigned n;      /* pieces, sorted, with gaps between; at least one */
-        struct extent_piece pieces[DIRTY_BLOCK_PIECES];
+        unsigned n;      /* ranges, sorted, with gaps between; at least one */
+        struct extent_range ranges[DIRTY_BLOCK_RANGES];
         uint8_t data[]; /* a block long; zeros in the gaps */
 };
 
@@ -29,7 +29,7 @@ size_t dirty_blocks_seek(const struct dirty_blocks *b, uint64_t offset);
 /* The block at exactly OFFSET, or NULL. */
 struct dirty_block *dirty_blocks_find(const struct dirty_blocks *b, uint64_t offset);
 /* Writes DATA, which lies within one block, at OFFSET. 1: a block was added; 0: it existed; ENOMEM; EAGAIN:
- * the block has too many pieces and must be committed first. */
+ * the block has too many ranges and must be committed first. */
 int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t offset, struct slice data);
 /* Copies the dirty bytes among the LEN bytes of the file at OFFSET over those in BUF. */
 void dirty_blocks_apply(const struct dirty_blocks *b, uint32_t block_size, uint64_t offset, uint8_t *buf,
@@ -45,10 +45,10 @@ uint64_t dirty_blocks_end(const struct dirty_blocks *b);
 /* Frees all blocks. */
 void dirty_blocks_free(struct dirty_blocks *b);
 
-/* The end of the last piece, within the block. */
+/* The end of the last range, within the block. */
 static inline uint32_t dirty_block_end(const struct dirty_block *b)
 {
-        return b->pieces[b->n - 1].to;
+        return b->ranges[b->n - 1].to;
 }
 
 /* NULL: there are none. */
@@ -60,7 +60,7 @@ static inline struct dirty_block *dirty_blocks_last(const struct dirty_blocks *b
 /* Whether all bytes of the block up to its end are dirty. */
 static inline bool dirty_block_solid(const struct dirty_block *b)
 {
-        return b->n == 1 && b->pieces[0].from == 0;
+        return b->n == 1 && b->ranges[0].from == 0;
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the write-back cache keeps of one inode, as long as something of it is dirty, and some time longer. */
+/* The write-back cache's state of one inode, kept while it has dirty blocks and for some time afterwards. */
 #ifndef FS_WRITEBACK_ENTRY_H
 #define FS_WRITEBACK_ENTRY_H
 
@@ -40,13 +40,13 @@ struct writeback_entry {
         struct lock lock;        /* protects what follows */
         struct waitlist flushed; /* the end of an attempt, or a cut */
         bool checked;            /* the inode is known to be a regular file */
-        /* While an attempt is under way, the frozen batch is changed by that alone. */
+        /* During an attempt only the attempt changes the frozen batch. */
         struct writeback_batch dirty, frozen;
         /* The dirty batch has a number; all with numbers below batches_done are committed or dropped. */
         uint64_t batch, batches_done;
         uint64_t attempts; /* that have ended */
         int last_result;   /* of the last of them */
-        int lost;          /* why something was dropped; 0: nothing was, or it was reported */
+        int lost;          /* why dirty data was dropped; 0: none was, or it was reported */
         uint64_t in_order_until_ns;
 };
 

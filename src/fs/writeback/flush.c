@@ -163,7 +163,7 @@ static bool feed_more(void *arg)
                 return false;
         waited_for = waitlist_is_waited_for(&e->flushed);
         n = count_to_add_locked(e, waited_for);
-        /* Or the waiting thread would also wait for what others write from now on. */
+        /* Otherwise the waiting thread would also wait for later writes of other threads. */
         if (waited_for)
                 entry_set_state_locked(e, FLUSH_FINISHING, 0);
         return n > 0 && freeze_locked(e, n) >= 0;
@@ -179,7 +179,7 @@ static void feed_done(void *arg, size_t n)
 
 /* ---- attempts ------------------------------------------------------------------------------------ */
 
-/* Commits the frozen batch, or freezes what is dirty and commits that. Releases the lock meanwhile. */
+/* Commits the frozen batch, or freezes the dirty blocks and commits them, with the lock released. */
 static int attempt_locked(struct writeback_entry *e)
 {
         struct writeback *wb = e->cache;
@@ -217,9 +217,9 @@ static void flush_job(struct pool_job *job)
                 (struct writeback_entry *)((char *)job - offsetof(struct writeback_entry, job));
 
         lock_acquire(&e->lock);
-        /* From here on the job may be submitted again, for later writes. Not before it has E's lock: the
-         * thread that waits for this flush would submit another one, for which no thread waits, and which
-         * would commit later writes as soon as they are there. */
+        /* From here on the job may be submitted again, for later writes. That needs E's lock:
+         * otherwise the thread that waits for this flush would submit another one, for which no thread
+         * waits, and which would commit later writes at once. */
         lock_acquire(&e->cache->lock);
         e->request = flush_state_is_active(e->state) ? FLUSH_REQUESTED_AGAIN : FLUSH_NOT_REQUESTED;
         lock_release(&e->cache->lock);

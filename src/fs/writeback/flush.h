@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When a flush of an inode happens, on which thread, and what becomes of the batches. */
+/* Schedules flushes of an inode: when, on which thread, and what happens to the batches afterwards. */
 #ifndef FS_WRITEBACK_FLUSH_H
 #define FS_WRITEBACK_FLUSH_H
 
@@ -16,7 +16,7 @@ enum flush_thread {
         FLUSH_ELSEWHERE,  /* one of the cache's, and the caller waits */
 };
 
-/* Commits all that is dirty now; releases E's lock meanwhile. 0; EINTR, ERR_AWAY: the flush
+/* Commits all blocks that are dirty now; releases E's lock while it waits. 0; EINTR, ERR_AWAY: the flush
  * goes on or can be repeated; or why an attempt failed. */
 int flush_locked(struct writeback_entry *e, enum flush_thread thread);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Flushes that the other rooms ask for. */
+/* Flushes that the other folders of src/fs request. */
 #include "fs/writeback/budget.h"
 #include "fs/writeback/cache.h"
 #include "fs/writeback/entry.h"
@@ -140,7 +140,7 @@ int fs_writeback_flush_all(struct fs *fs)
                 r = flush_locked(all[i], FLUSH_ELSEWHERE);
                 lock_release(&all[i]->lock);
                 entry_put(all[i]);
-                /* That an inode is gone is reported to those who have it open. */
+                /* The loss of an inode that is gone is reported to callers that have it open. */
                 if (r < 0 && r != -ESTALE && first == 0)
                         first = r;
         }

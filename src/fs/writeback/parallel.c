@@ -96,7 +96,7 @@ static int run_part(struct flush_commit *c, struct part *part, kv_version *versi
                               flush_write_outside, &part->allocated);
 }
 
-/* Releases the lock meanwhile. */
+/* Releases the lock while it waits. */
 static void commit_part_locked(struct parallel *p, struct part *part)
 {
         kv_version version = p->version;
@@ -166,7 +166,7 @@ static int run_step(struct flush_commit *c, struct dirty_block **middle, size_t 
         return 0;
 }
 
-/* Lets the size grow over the first N blocks. Releases the lock meanwhile. */
+/* Lets the size grow over the first N blocks. Releases the lock while it waits. */
 static void take_step_locked(struct parallel *p, size_t n, uint64_t allocated)
 {
         struct flush_commit *c = p->commit;
@@ -198,7 +198,7 @@ static void take_step_locked(struct parallel *p, size_t n, uint64_t allocated)
 }
 
 /* Takes steps over what is committed, but not over the last block, which is left for the last step.
- * Releases the lock meanwhile. */
+ * Releases the lock while it waits. */
 static void take_steps_locked(struct parallel *p)
 {
         const struct flush_commit *c = p->commit;

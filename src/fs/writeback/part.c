@@ -37,7 +37,7 @@ int flush_part_run(struct flush_commit *c, struct dirty_block **at, size_t count
         for (size_t i = 0; i < count; i++)
                 p.blocks[i] = (struct extent_block){ .offset = at[i]->offset,
                                                      .n = at[i]->n,
-                                                     .pieces = at[i]->pieces,
-                                                     .data = at[i]->data + at[i]->pieces[0].from };
+                                                     .ranges = at[i]->ranges,
+                                                     .data = at[i]->data + at[i]->ranges[0].from };
         return fs_run_since(c->fs, flags | KV_RECENT, version ? version : &unknown, run_body, (void *)&run);
 }

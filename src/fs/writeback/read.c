@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What reads of this mount see of the cache. */
+/* Reading dirty data: the cache's part of reads on this mount. */
 #include "fs/writeback/cache.h"
 #include "fs/writeback/entry.h"
 

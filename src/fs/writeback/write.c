@@ -19,8 +19,8 @@ static int check_body(struct kv_txn *t, void *arg)
         return r < 0 ? r : extent_check_file(&inode);
 }
 
-/* Checks that the inode is a regular file; releases the lock meanwhile. The type never changes, so once is
- * enough; whether the inode still exists is found by the flush. */
+/* Checks that the inode is a regular file; releases the lock while it reads. The type never changes, so once
+ * is enough; whether the inode still exists is found by the flush. */
 static int check_file_locked(struct writeback_entry *e)
 {
         struct check c = { .ino = e->ino };
@@ -37,7 +37,7 @@ static int check_file_locked(struct writeback_entry *e)
         return 0;
 }
 
-/* Takes DATA, which lies in one block, if there is space: 0, EAGAIN (the block has too many pieces) or an
+/* Takes DATA, which lies in one block, if there is space: 0, EAGAIN (the block has too many ranges) or an
  * error. May release the lock. */
 static int try_write_block_locked(struct writeback_entry *e, uint64_t offset, struct slice data)
 {
@@ -59,7 +59,7 @@ static int try_write_block_locked(struct writeback_entry *e, uint64_t offset, st
         return 0;
 }
 
-/* The same, but commits the block first if it has too many pieces. */
+/* The same, but commits the block first if it has too many ranges. */
 static int write_block_locked(struct writeback_entry *e, uint64_t offset, struct slice data)
 {
         int r;
@@ -117,7 +117,7 @@ static int write_locked(struct writeback_entry *e, uint64_t offset, struct slice
 
         if (r < 0)
                 return r;
-        /* No more is taken while what is there cannot be committed. */
+        /* No data is taken while the dirty data cannot be committed. */
         if (e->error) {
                 r = flush_locked(e, FLUSH_SMALL_HERE);
                 if (r < 0)

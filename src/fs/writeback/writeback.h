@@ -25,11 +25,11 @@ void fs_writeback_created(struct fs *fs, uint64_t ino);
 /* The memory in use, bytes. Only where there is a cache. */
 size_t fs_writeback_bytes(struct fs *fs);
 
-/* Commits what was written to INO before the call; for operations that work on the store. */
+/* Commits the writes to INO that precede the call; for operations that work on the store. */
 int fs_writeback_flush(struct fs *fs, uint64_t ino);
 /* The same for fsync and close: also reports, once, that data was lost since the last report. */
 int fs_writeback_flush_report(struct fs *fs, uint64_t ino);
-/* The same as fs_writeback_flush, before INO is cut to SIZE. In a store without space, what lies beyond
+/* The same as fs_writeback_flush, before INO is cut to SIZE. In a store without space, dirty data beyond
  * SIZE is dropped instead, since cutting may be what frees space. */
 int fs_writeback_flush_cut(struct fs *fs, uint64_t ino, uint64_t size);
 /* Commits what was written to any inode. */
@@ -46,9 +46,9 @@ fs_writeback_mark fs_writeback_now(struct fs *fs);
 /* Completes ATTR, which was read from the store after MARK. 0, or 1: read again. */
 int fs_writeback_attr(struct fs *fs, fs_writeback_mark mark, struct fs_attr *attr);
 
-/* The end of what is dirty of INO; 0: nothing is. */
+/* The end of INO's dirty data; 0: there is none. */
 uint64_t fs_writeback_end(struct fs *fs, uint64_t ino);
-/* Copies what is dirty of INO over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be
+/* Copies INO's dirty data over BUF, which holds LEN bytes from OFFSET on, read after MARK. BUF may be
  * NULL if fs_writeback_end was 0. 0, or 1: read again. */
 int fs_writeback_apply(struct fs *fs, fs_writeback_mark mark, uint64_t ino, uint64_t offset, uint8_t *buf,
                        size_t len);

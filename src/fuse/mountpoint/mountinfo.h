@@ -9,7 +9,7 @@
 
 struct fuse_mountinfo {
         unsigned long flags;          /* MS_*, as mount(2) takes them */
-        unsigned owner;               /* of a FUSE mount: the user who mounted */
+        unsigned owner;               /* of a FUSE mount: the user that mounted it */
         dev_t dev;                    /* st_dev of its files */
         char *target, *type, *source; /* owned */
 };

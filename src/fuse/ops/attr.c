@@ -41,7 +41,7 @@ void fuse_op_setattr(const struct fuse_req *r, uint64_t ino, const struct fs_set
                 fuse_reply_err(r, -EPERM);
                 return;
         }
-        /* What the kernel sends of chown(-1, -1), which takes privileges like any other chown. */
+        /* The kernel's request for chown(-1, -1), which removes privileges like any other chown. */
         if (s.set == 0)
                 s.set = FS_SET_CHOWN;
         /* The kernel asks for it with each chown, but root keeps set-group-ID without execution for the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel does not say of the process that made a request: its capabilities. */
+/* Capabilities of the process that made a request, which the kernel does not report. */
 #ifndef FUSE_OPS_CALLER_H
 #define FUSE_OPS_CALLER_H
 

@@ -9,7 +9,7 @@ struct dirpos;      /* dirpos.h */
 struct fuse_seeker; /* seek.c */
 struct handles;     /* handles.h */
 
-/* What the operations share. */
+/* Functions that the operations share. */
 struct fuse_fs_conn {
         struct fuse_conn conn;
         struct fs *fs; /* the caller's */

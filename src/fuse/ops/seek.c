@@ -6,7 +6,7 @@
  * Before a hole is reported, the kernel is made to write back and drop the pages in it, and the store is
  * asked again.
  *
- * That notification waits for replies to WRITE and READ, so a thread of its own sends it, which also replies.
+ * That notification waits for replies to WRITE and READ, so a separate thread sends it, which also replies.
  * It needs no lock of the inode, which the kernel holds during LSEEK. Where the request occupies an entry of
  * a ring, only a few may wait; others are answered as if the rest of the file were data, which is always
  * allowed.
@@ -102,7 +102,7 @@ static void reply(const struct fuse_req *r, const struct answer *a)
                 fuse_reply_offset(r, a->at);
 }
 
-/* Replies that all is data from OFFSET, which lies within the file, to its end. */
+/* Replies that all bytes from OFFSET, which is within the file, to its end are data. */
 static void reply_data(const struct fuse_req *r, uint64_t ino, uint64_t offset, int whence)
 {
         struct answer a = { .at = offset };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on extended attributes: which names there are (xattr(7)), and who sees them. The kernel has
- * checked permissions, and user.* against the type of the file; it does not filter lists. */
+/* Operations on extended attributes: which names are valid (xattr(7)), and which callers see them. The kernel
+ * has checked permissions, and user.* against the type of the file; it does not filter lists. */
 #include "base/cleanup.h"
 #include "fuse/ops/caller.h"
 #include "fuse/ops/ops.h"
@@ -10,7 +10,7 @@
 
 #define TRUSTED "trusted."
 
-/* Names have a namespace and something behind it. ACLs are not implemented, and the kernel would rely on what
+/* A name is a namespace and a non-empty rest. ACLs are not implemented, and the kernel would rely on what
  * is stored as one, so system.* is refused with what is unknown. */
 static int check_name(struct slice name)
 {
@@ -94,8 +94,8 @@ static int hide_trusted(const struct fuse_req *r, char *list, int len)
 
 void fuse_op_listxattr(const struct fuse_req *r, uint64_t ino, size_t cap)
 {
-        /* The whole list, whatever the caller has room for: the length to report depends on what it may
-         * see. */
+        /* The whole list, also for a caller with a smaller buffer: the length to report depends on what it
+         * may see. */
         _cleanup_free_ char *list = malloc(XATTR_LIST_MAX);
         int len = list ? fs_listxattr(fuse_fs_of(r), ino, list, XATTR_LIST_MAX) : -ENOMEM;
 

@@ -18,7 +18,7 @@ struct fuse_conn {
         struct fuse_opts opts;
         struct fuse_interrupts *interrupts; /* NULL: requests cannot be interrupted */
         /* Set by the server. */
-        uid_t owner; /* the user who mounted */
+        uid_t owner; /* the mounting user */
         int fuse_fd; /* for notifications (notify.h); the server's */
 };
 

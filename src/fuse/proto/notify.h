@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Notifications: the server tells the kernel to drop what it has cached.
+/* Notifications: the server makes the kernel drop cached names, attributes and pages.
  *
  * Any thread. fuse_notify_pages and fuse_notify_entry wait for kernel locks that are held while the kernel
  * waits for a reply, so a thread that serves requests must not call them. Errors: ENOENT (the kernel has

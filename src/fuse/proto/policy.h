@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel caches, which features it uses and which requests it need not send. Pure data: one
- * policy for exclusive mounts, one for shared mounts. */
+/* Policies: what the kernel caches, which features it uses and which requests it need not send. Pure data:
+ * one policy for exclusive mounts, one for shared mounts. */
 #ifndef FUSE_PROTO_POLICY_H
 #define FUSE_PROTO_POLICY_H
 

@@ -82,7 +82,7 @@ static void become_idle(struct classic *c)
         c->n_idle++;
 }
 
-/* The only place where classic_stop can cancel the thread. */
+/* The only call in which classic_stop can cancel the thread. */
 static ssize_t read_request(struct worker *w)
 {
         ssize_t n;

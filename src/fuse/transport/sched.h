@@ -16,7 +16,7 @@ enum fuse_sched_class {
 int fuse_sched_set(pid_t tid, enum fuse_sched_class class);
 
 /* Whether a thread may leave the idle class again: root may, and users with RLIMIT_NICE of 20 or more.
- * Tries it in a thread of its own. */
+ * Tries it in a separate thread. */
 bool fuse_sched_may_return(void);
 
 /* Binds the calling thread to CPU; no effect if it may not run there. */

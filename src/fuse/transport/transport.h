@@ -19,7 +19,7 @@
 struct fuse_channel {
         /* Sends the reply to request UNIQUE: ERROR (a positive errno; no data) or, with ERROR 0, the data
          * of N ranges, which may be reused once this returns. Any thread; once for each request. A reply
-         * that cannot be delivered is dropped: the caller is gone. */
+         * that cannot be delivered is dropped: the caller has ended. */
         void (*send)(struct fuse_channel *c, uint64_t unique, int error, const struct iovec *iov, int n);
 
         /* How many requests of the connection may wait at a time for the replies to later requests. More
@@ -27,7 +27,7 @@ struct fuse_channel {
         unsigned deferred_max;
 };
 
-/* What a transport calls. Any thread. */
+/* The functions that a transport calls. Any thread. */
 struct fuse_handler {
         /* Serves a request of LEN contiguous bytes at an address that is a multiple of 8; they are valid
          * until this returns. The reply may come later. */

@@ -94,8 +94,8 @@ static void poll_stop_fd(struct uring_worker *w)
 }
 
 /* Whether a command failed with ERR because the connection has ended. The error depends on the stage of
- * the unmount, and a reply may be too late for an aborted request (ENOENT); POLLERR tells these from other
- * errors. */
+ * the unmount, and a reply may be too late for an aborted request (ENOENT); POLLERR distinguishes these from
+ * other errors. */
 static bool has_ended(const struct uring_worker *w, int err)
 {
         struct pollfd p = { .fd = w->queue->fuse_fd };

@@ -4,7 +4,7 @@
  * The kernel passes a request to an entry that waits in the queue of the caller's CPU, preferably the one
  * used last. If none waits, the request is taken when another entry of the queue sends its reply; an entry
  * that is registered in the meantime does not get it. So all entries are registered at the start, and a
- * request must not wait for another one. Each entry has a thread, a ring and buffers of its own: it waits
+ * request must not wait for another one. Each entry has its own thread, ring and buffers: it waits
  * exactly when its thread is idle, and no request is bound to a busy thread.
  *
  * The scheduling class of the threads follows the load of the CPU (cpu_monitor.h). Where a thread may not

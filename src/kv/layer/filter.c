@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* A watch names its store, so each layer has one of its own. */
+/* A watch names its store, so each layer has a separate one. */
 struct filter_watch {
         struct kv_watch base;
         struct kv_watch *below;
@@ -105,7 +105,7 @@ void filter_get_wait(struct kv_txn *t, struct kv_read *r)
         kv_get_wait(filter_below(t), r, &value); /* leaves its result in R */
 }
 
-/* The range below needs a struct of its own: the caller's names this layer's transaction. */
+/* The range below needs a separate struct: the caller's names this layer's transaction. */
 void filter_range_start(struct kv_txn *t, struct kv_range *r)
 {
         r->priv = malloc(sizeof(struct kv_range));

@@ -14,7 +14,7 @@ struct filter {
         struct kv_ops ops; /* NULL where the store below has none */
 };
 
-/* First member of a layer's transaction, if it has members of its own. */
+/* First member of a layer's transaction that has more members. */
 struct filter_txn {
         struct kv_txn base;
         struct kv_txn *below;

@@ -156,7 +156,7 @@ static int check_free_list(struct check *c, uint64_t page, const uint8_t *data, 
         return 0;
 }
 
-/* Checks the data of a node that has pages of its own. */
+/* Checks the data of a node that is stored in overflow pages. */
 static int check_overflow(struct check *c, uint64_t page, uint64_t len)
 {
         uint64_t count = (PAGE_HEADER - 1 + len) / c->page_bytes + 1;
@@ -257,7 +257,7 @@ static int check_page(struct check *c, const struct todo *at, uint8_t *p)
         lower = u16(p + 12);
         upper = u16(p + 14);
         if (u64(p) != at->page || flags != (branch ? P_BRANCH : P_LEAF))
-                return damaged(c, at->page, "not a page of the tree at this place");
+                return damaged(c, at->page, "not a page of the tree at this position");
         if (lower < PAGE_HEADER || lower % 2 != 0 || lower > upper || upper > c->page_bytes)
                 return damaged(c, at->page, "its header is not valid");
         n = (lower - PAGE_HEADER) / 2;

@@ -29,7 +29,7 @@ static void *map_file(int dir_fd)
 
         if (fd < 0 || fstat(fd, &st) < 0)
                 return NULL;
-        /* Without blocks of its own on a full disk the mapping would raise SIGBUS. */
+        /* A file without allocated blocks would raise SIGBUS in the mapping on a full disk. */
         if (st.st_size < MAP_BYTES && posix_fallocate(fd, 0, MAP_BYTES) != 0)
                 return NULL;
         p = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -70,7 +70,7 @@ struct lmdb_scratch {
 struct lmdb_store {
         struct kv_store base;
         char *path;          /* absolute, for opening the environment again */
-        int dir_fd, data_fd; /* DATA_FD allocates and trims; LMDB has descriptors of its own */
+        int dir_fd, data_fd; /* DATA_FD allocates and trims; LMDB has its own descriptors */
         bool rdonly, exclusive;
         uint64_t max_bytes; /* kv_open_opts; 0: default */
         struct lmdb_lock lock;

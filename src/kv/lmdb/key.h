@@ -8,7 +8,7 @@
  *  2. A mapped key below 511 bytes is LMDB's key, and its value is LMDB's value.
  *  3. A longer one lies in a bucket (bucket.h) with all keys that share its first 511 bytes, its head. The
  *     head is LMDB's key. So each key of 511 bytes in LMDB has a bucket as its value, and order is kept:
- *     relative to all other keys, a bucket sorts like any of its own.
+ *     relative to all other keys, a bucket sorts like any key in it.
  */
 #ifndef KV_LMDB_KEY_H
 #define KV_LMDB_KEY_H

@@ -11,7 +11,7 @@
 /* Pages of the longest value. */
 #define VALUE_PAGES_MAX ((KV_VALUE_MAX + 16u) / 4096u + 1)
 
-/* A value that fits into half a leaf has no pages of its own. */
+/* A value that fits into half a leaf is stored in the leaf. */
 #define VALUE_IN_LEAF_MAX 2000u
 
 /* Page numbers in one page of the list of free pages. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which LMDB libraries and files this engine supports. It relies on internals of LMDB that no interface
- * promises:
+ * guarantees:
  *
  *     check.c     the layout of pages, nodes and headers
  *     free.c      the list of free pages, which of its records a writer reads, the text of mdb_reader_list

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches: one thread of the store reads the watched keys again after each commit, of whatever process.
+/* Watches: one thread of the store reads the watched keys again after each commit of any process.
  *
  * The doorbell wakes it. Once a second it also compares LMDB's transaction number, because a process may die
  * between its commit and its ring. A check costs one get for each watch; commits that follow one another

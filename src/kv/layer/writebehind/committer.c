@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* When batches are written and by which thread: the committer thread after some time or on request, or the
- * callers of kv_sync, which saves them two thread switches; callers that come while a batch is running share
- * the next one. */
+/* Schedules batches: when they are written and by which thread: the committer thread after some time or on
+ * request, or the callers of kv_sync, which saves them two thread switches; callers that come while a batch
+ * is running share the next one. */
 #include "kv/layer/writebehind/internal.h"
 
 #include "base/log.h"

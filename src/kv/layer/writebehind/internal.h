@@ -31,7 +31,7 @@ struct wb_load {
         size_t largest;             /* value */
 };
 
-/* A memtable and its place in the sequence of transactions. */
+/* A memtable and its position in the sequence of transactions. */
 struct wb_table {
         unsigned refs; /* lock: views that list it */
         struct memtable *mt;
@@ -174,7 +174,7 @@ static inline void wb_load_add(struct wb_load *to, const struct wb_load *load)
 
 /* Before T is acknowledged: reserves space below for T and all that is pending. 0: done; 1: T was written
  * below instead; ERR_RETRY: T must run again when all before it is written below; ENOSPC. With the writer's
- * lock; the lock is released meanwhile. */
+ * lock, which is released during the call. */
 int wb_reserve_txn_locked(struct wb_store *wb, struct wb_txn *t);
 
 /* ---- range.c ------------------------------------------------------------------------------------- */
@@ -186,9 +186,9 @@ void wb_range_end(struct kv_range *r);
 /* ---- batch.c ------------------------------------------------------------------------------------- */
 
 /* Writes what the writing transaction T, the only one that is not durable, put into the active table. 1: T is
- * durable; or an error. No batch may be running (asserted). The lock is released meanwhile. */
+ * durable; or an error. No batch may be running (asserted). The lock is released during the call. */
 int wb_write_through_locked(struct wb_store *wb, struct wb_txn *t);
-/* Writes the next batch, if there is one: 0 or its error. The lock is released meanwhile. */
+/* Writes the next batch, if there is one: 0 or its error. The lock is released during the call. */
 int wb_batch_run_locked(struct wb_store *wb);
 
 /* ---- committer.c --------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 #define CHUNK_BYTES   ((size_t)64 << 10)
 #define LARGE_BYTES   1024u /* values of this size and above are allocated one by one, to be freed early */
 #define SLOTS_INITIAL 256u
-#define HINTS         8u /* places of the last insertions, by the key's first byte */
+#define HINTS         8u /* positions of the last insertions, by the key's first byte */
 
 /* Open addressing with linear probing, at most half full. When it grows, readers may still use the smaller
  * array, which has all entries that they can see: it is kept until the table is freed. */
@@ -22,7 +22,7 @@ struct chunk {
         uint8_t data[];
 };
 
-/* The entries before the place of the last insertion, on each level. */
+/* The entries before the position of the last insertion, on each level. */
 struct hint {
         struct mt_entry *before[MT_HEIGHT_MAX];
 };
@@ -292,9 +292,9 @@ static bool is_before(const struct memtable *mt, const struct mt_entry *e, struc
         return e == mt->sentinel || slice_cmp(mt_key(e), key) < 0;
 }
 
-/* Moves HINT to the place of KEY on the levels below the one that it returns. New keys tend to follow the
+/* Moves HINT to the position of KEY on the levels below the one that it returns. New keys tend to follow the
  * last one of their kind (inode numbers, blocks, names in order), so the search goes up only as far as the
- * old place does not fit. From that level on the hint is still before KEY, but perhaps not right before
+ * old position does not fit. From that level on the hint is still before KEY, but perhaps not right before
  * it. */
 static int hint_move(struct memtable *mt, struct hint *hint, struct slice key)
 {

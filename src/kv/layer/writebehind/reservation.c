@@ -38,11 +38,11 @@ static int reserve_below(struct wb_store *wb, const struct wb_load *load, unsign
 }
 
 /* Reserves space for LOAD and as much more as the store below grants: 0 and the budget, or an error. The lock
- * is released meanwhile. */
+ * is released during the call. */
 static int budget_get_locked(struct wb_store *wb, const struct wb_load *load)
 {
-        /* A batch that ends meanwhile has used its part of the space, which LOAD still includes: the answer
-         * is right for this load, but a budget from it would count that space twice. */
+        /* A batch that ended during the call has used its part of the space, which LOAD still includes: the
+         * answer is right for this load, but a budget from it would count that space twice. */
         uint64_t batches = wb->batches;
         unsigned step = wb->budget_step > 0 ? wb->budget_step - 1 : 0;
         struct wb_load asked;
@@ -111,7 +111,7 @@ int wb_reserve_txn_locked(struct wb_store *wb, struct wb_txn *t)
          * the next one, which is tried again: nothing else can help. */
         if (frees && wb->error == -ENOSPC)
                 return 0;
-        /* The writer's lock keeps `pending` from growing meanwhile. */
+        /* The writer's lock keeps `pending` from growing until then. */
         r = budget_get_locked(wb, &load);
         if (r != -ENOSPC)
                 return r;

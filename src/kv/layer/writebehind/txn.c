@@ -64,7 +64,7 @@ static int wait_for_batch_locked(struct wb_store *wb, unsigned flags)
 }
 
 /* Takes a snapshot of the store below, and the lock such that no batch was retired in between: the current
- * view and the snapshot are a pair. (What a batch wrote below meanwhile is still in the view's tables, too.)
+ * view and the snapshot are a pair. (What a batch wrote below in between is still in the view's tables, too.)
  * The snapshot is not taken under the lock: the store below may have to wait for readers to end, which need
  * the lock for that. */
 static int snapshot_and_lock(struct wb_store *wb, struct kv_txn **ret)

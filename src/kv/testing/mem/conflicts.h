@@ -15,7 +15,7 @@
 struct mem_conflicts {
         struct mem_tree boundaries;
         uint64_t floor;  /* everything counts as written by this commit at least */
-        uint64_t swept;  /* writes before this commit are not told apart any more */
+        uint64_t swept;  /* writes before this commit are not distinguished any more */
         size_t sweep_at; /* number of boundaries at which old ones are removed */
 };
 
