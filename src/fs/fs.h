@@ -214,6 +214,11 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, uint64_t offset, struct slice data
  * KEEP_SIZE, ZERO_RANGE; EOPNOTSUPP for others. Sets mtime and ctime. */
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, uint64_t offset, uint64_t len);
 
+/* Copies LEN bytes from one file into another, or within one, as reads and writes in this order do; holes
+ * stay holes. Returns how many were copied: fewer at the end of the source, after some MiB of data, or before
+ * an error. EINVAL: the ranges overlap. */
+int64_t fs_copy(struct fs *fs, uint64_t from_ino, uint64_t from, uint64_t to_ino, uint64_t to, uint64_t len);
+
 /* WHENCE: SEEK_DATA or SEEK_HOLE. ENXIO beyond the end. */
 int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret);
 

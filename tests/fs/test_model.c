@@ -559,6 +559,33 @@ static void step_fallocate(struct pair *p)
         take_times(p, inode);
 }
 
+static void step_copy(struct pair *p)
+{
+        static uint8_t data[WRITE_MAX];
+        struct model_inode *from = some(p, S_IFREG), *to = below(p, 4) == 0 ? from : some(p, S_IFREG);
+        uint64_t at = some_offset(p, from), to_at = some_offset(p, to), len = some_len(p), expected = 0;
+        int64_t n;
+
+        if (!S_ISREG(from->mode) || !S_ISREG(to->mode) || len == 0)
+                return;
+        if (below(p, 3) == 0)
+                to_at = to_at / 4096 * 4096 + at % 4096;
+        if (at < from->size)
+                expected = len < from->size - at ? len : from->size - at;
+        n = fs_copy(p->f.fs, from->ino, at, to->ino, to_at, len);
+        if (from == to && at < to_at + expected && to_at < at + expected) {
+                assert_fails(n, EINVAL);
+                return;
+        }
+        compare_number(p, to, "bytes copied", (uint64_t)n, expected);
+        if (n == 0)
+                return;
+        memcpy(data, from->data + at, (size_t)n); /* which the write may move */
+        model_write(&p->m, to, to_at, data, (size_t)n);
+        from->atime = attr(&p->f, from->ino).atime; /* as by a read */
+        compare_inode(p, to);
+}
+
 static bool zeros(const uint8_t *data, size_t len)
 {
         for (size_t i = 0; i < len; i++)
@@ -647,8 +674,8 @@ static const struct {
         { step_create, 24 }, { step_lookup, 8 },    { step_forget, 20 },  { step_link, 8 },
         { step_unlink, 12 }, { step_rmdir, 5 },     { step_rename, 20 },  { step_write, 20 },
         { step_read, 10 },   { step_truncate, 10 }, { step_setattr, 10 }, { step_fallocate, 8 },
-        { step_seek, 5 },    { step_xattr, 10 },    { step_readdir, 3 },  { step_remount, 4 },
-        { step_sync, 3 },
+        { step_copy, 8 },    { step_seek, 5 },      { step_xattr, 10 },   { step_readdir, 3 },
+        { step_remount, 4 }, { step_sync, 3 },
 };
 
 static void one_step(struct pair *p)

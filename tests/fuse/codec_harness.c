@@ -168,6 +168,13 @@ static void op_fallocate(const struct fuse_req *r, uint64_t ino, int mode, uint6
                (unsigned long long)len);
 }
 
+static void op_copy(const struct fuse_req *r, const struct fuse_copy *copy)
+{
+        record("copy %llu %llu %llu %llu %llu %d fh %llu", (unsigned long long)copy->from_ino,
+               (unsigned long long)copy->from, (unsigned long long)copy->to_ino, (unsigned long long)copy->to,
+               (unsigned long long)copy->len, copy->is_64, (unsigned long long)r->fh);
+}
+
 static void op_lseek(const struct fuse_req *r, uint64_t ino, uint64_t offset, int whence)
 {
         record("lseek %llu %llu %d", (unsigned long long)ino, (unsigned long long)offset, whence);
@@ -222,6 +229,7 @@ static const struct fuse_ops ops = {
         .read = op_read,
         .write = op_write,
         .fallocate = op_fallocate,
+        .copy = op_copy,
         .lseek = op_lseek,
         .sync = op_ino,
         .getlk = op_getlk,

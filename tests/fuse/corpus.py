@@ -32,6 +32,8 @@ REQUESTS = [
     (43, 'fallocate', struct.pack('<QQQII', 9, 0, 4096, 3, 0)),
     (44, 'readdirplus', struct.pack('<QQIIQII', 9, 3, 4096, 0, 0, 0, 0)),
     (45, 'rename2', struct.pack('<QII', 8, 1, 0) + b'a\0b\0'), (46, 'lseek', struct.pack('<QQII', 9, 0, 3, 0)),
+    (47, 'copy', struct.pack('<QQQQQQQ', 9, 0, 8, 9, 4096, 1 << 20, 0)),
+    (53, 'copy-64', struct.pack('<QQQQQQQ', 9, 0, 8, 9, 4096, 1 << 40, 0)),
     (50, 'syncfs', struct.pack('<Q', 0)), (51, 'tmpfile', struct.pack('<IIII', 2, 0o100600, 18, 0) + b'#1\0'),
     (52, 'statx', struct.pack('<IIQII', 1, 0, 9, 0, 0xfff)),
 ]

@@ -72,7 +72,7 @@ struct sample {
         const char *last_call; /* recorded by the harness */
 };
 
-#define SAMPLES 33
+#define SAMPLES 35
 
 static void fill_samples(struct sample *s)
 {
@@ -122,6 +122,20 @@ static void fill_samples(struct sample *s)
                 { REQUEST(FUSE_LISTXATTR, "", (struct fuse_getxattr_in){ .size = 10 }), "listxattr 7 10" },
                 { REQUEST(FUSE_FALLOCATE, "", (struct fuse_fallocate_in){ .mode = 3, .length = 9 }),
                   "fallocate 7 3 0 9" },
+                { REQUEST(FUSE_COPY_FILE_RANGE, "",
+                          (struct fuse_copy_file_range_in){ .off_in = 1,
+                                                            .nodeid_out = 8,
+                                                            .fh_out = 9,
+                                                            .off_out = 2,
+                                                            .len = UINT64_C(1) << 40 }),
+                  "copy 7 1 8 2 4294967295 0 fh 9" },
+                { REQUEST(ABI_OPCODE_COPY_FILE_RANGE_64, "",
+                          (struct fuse_copy_file_range_in){ .off_in = 1,
+                                                            .nodeid_out = 8,
+                                                            .fh_out = 9,
+                                                            .off_out = 2,
+                                                            .len = UINT64_C(1) << 40 }),
+                  "copy 7 1 8 2 1099511627776 1 fh 9" },
                 { REQUEST(FUSE_LSEEK, "", (struct fuse_lseek_in){ .offset = 6, .whence = 3 }),
                   "lseek 7 6 3" },
                 { REQUEST(FUSE_GETLK, "", (struct fuse_lk_in){ .fh = 9, .owner = 77 }), "getlk 7" },
@@ -219,7 +233,7 @@ static void test_batch_forget(void **state)
 
 static void test_unknown(void **state)
 {
-        static const uint32_t opcodes[] = { 0, 7, 19, FUSE_BMAP, FUSE_IOCTL, 53, 63, 64, 4096, UINT32_MAX };
+        static const uint32_t opcodes[] = { 0, 7, 19, FUSE_BMAP, FUSE_IOCTL, 54, 63, 64, 4096, UINT32_MAX };
 
         for (size_t i = 0; i < sizeof(opcodes) / sizeof(opcodes[0]); i++) {
                 struct bytes b = BARE_REQUEST(opcodes[i], "whatever\0");

@@ -103,6 +103,12 @@ void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offse
                 fuse_reply_written(r, (size_t)n);
 }
 
+void fuse_op_copy_shared(const struct fuse_req *r, const struct fuse_copy *copy)
+{
+        handles_note_write(fuse_fs_conn_of(r)->handles, copy->to_ino, handle_number(r));
+        fuse_op_copy(r, copy);
+}
+
 /* Only a handle that wrote waits for the flush, and takes the error that is reported once. */
 void fuse_op_flush(const struct fuse_req *r, uint64_t ino)
 {

@@ -29,10 +29,8 @@ static void fuse_op_interrupt(struct fuse_conn *conn, uint64_t unique)
         .interrupt = fuse_op_interrupt
 
 static const struct fuse_ops exclusive_ops = {
-        COMMON_OPS,
-        .create = fuse_op_create,
-        .tmpfile = fuse_op_tmpfile,
-        .write = fuse_op_write,
+        COMMON_OPS,           .create = fuse_op_create, .tmpfile = fuse_op_tmpfile, .write = fuse_op_write,
+        .copy = fuse_op_copy,
 };
 
 static const struct fuse_ops shared_ops = {
@@ -44,6 +42,7 @@ static const struct fuse_ops shared_ops = {
         .flush = fuse_op_flush,
         .release = fuse_op_release,
         .write = fuse_op_write_shared,
+        .copy = fuse_op_copy_shared,
 };
 
 static int conn_init(struct fuse_fs_conn *c, struct fs *fs, const struct fuse_opts *opts,

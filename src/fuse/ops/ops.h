@@ -70,6 +70,7 @@ void fuse_op_read(const struct fuse_req *r, uint64_t ino, uint64_t offset, size_
 void fuse_op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
                    bool kill_priv);
 void fuse_op_fallocate(const struct fuse_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len);
+void fuse_op_copy(const struct fuse_req *r, const struct fuse_copy *copy);
 void fuse_op_sync(const struct fuse_req *r, uint64_t ino);
 
 /* seek.c */
@@ -86,6 +87,7 @@ void fuse_op_create_shared(const struct fuse_req *r, uint64_t dir, struct slice 
 void fuse_op_tmpfile_shared(const struct fuse_req *r, uint64_t dir, uint32_t mode);
 void fuse_op_write_shared(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data,
                           bool cached, bool kill_priv);
+void fuse_op_copy_shared(const struct fuse_req *r, const struct fuse_copy *copy);
 void fuse_op_flush(const struct fuse_req *r, uint64_t ino);
 void fuse_op_release(const struct fuse_req *r, uint64_t ino, bool unlock);
 void fuse_op_opendir(const struct fuse_req *r, uint64_t dir);

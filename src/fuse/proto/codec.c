@@ -53,9 +53,12 @@ static const struct request requests[] = {
         REQUEST(READDIRPLUS, readdir, readdirplus, true),
         REQUEST(RENAME2, rename, rename2, false),
         REQUEST(LSEEK, lseek, lseek, true),
+        REQUEST(COPY_FILE_RANGE, copy, copy, true),
         REQUEST(SYNCFS, sync, syncfs, true),
         REQUEST(TMPFILE, tmpfile, tmpfile, false),
         [ABI_OPCODE_STATX] = { "STATX", fuse_decode_statx, offsetof(struct fuse_ops, statx), false },
+        [ABI_OPCODE_COPY_FILE_RANGE_64] = { "COPY_FILE_RANGE_64", fuse_decode_copy_64,
+                                            offsetof(struct fuse_ops, copy), true },
 };
 
 static const struct request *find_request(uint32_t opcode)

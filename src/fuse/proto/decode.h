@@ -77,6 +77,8 @@ fuse_decode_fn fuse_decode_read;
 fuse_decode_fn fuse_decode_write;
 fuse_decode_fn fuse_decode_fallocate;
 fuse_decode_fn fuse_decode_lseek;
+fuse_decode_fn fuse_decode_copy;
+fuse_decode_fn fuse_decode_copy_64;
 fuse_decode_fn fuse_decode_fsync;
 fuse_decode_fn fuse_decode_syncfs;
 fuse_decode_fn fuse_decode_opendir;

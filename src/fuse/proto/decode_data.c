@@ -108,6 +108,37 @@ bool fuse_decode_lseek(const struct fuse_ops *ops, struct fuse_req *r, uint64_t 
         return true;
 }
 
+static bool decode_copy(const struct fuse_ops *ops, struct fuse_req *r, uint64_t node, struct fuse_input *in,
+                        bool is_64)
+{
+        const struct fuse_copy_file_range_in *arg = fuse_take(in, sizeof(*arg));
+        struct fuse_copy copy;
+
+        if (!arg)
+                return false;
+        r->fh = arg->fh_out;
+        copy = (struct fuse_copy){
+                .from_ino = node,
+                .from = arg->off_in,
+                .to_ino = arg->nodeid_out,
+                .to = arg->off_out,
+                .len = is_64 || arg->len < UINT32_MAX ? arg->len : UINT32_MAX,
+                .is_64 = is_64,
+        };
+        ops->copy(r, &copy);
+        return true;
+}
+
+bool fuse_decode_copy(const struct fuse_ops *ops, struct fuse_req *r, uint64_t node, struct fuse_input *in)
+{
+        return decode_copy(ops, r, node, in, false);
+}
+
+bool fuse_decode_copy_64(const struct fuse_ops *ops, struct fuse_req *r, uint64_t node, struct fuse_input *in)
+{
+        return decode_copy(ops, r, node, in, true);
+}
+
 bool fuse_decode_fsync(const struct fuse_ops *ops, struct fuse_req *r, uint64_t node, struct fuse_input *in)
 {
         const struct fuse_fsync_in *arg = fuse_take(in, sizeof(*arg));

@@ -48,6 +48,8 @@ struct fuse_ops {
         void (*write)(const struct fuse_req *r, uint64_t ino, uint64_t offset, struct slice data, bool cached,
                       bool kill_priv);
         void (*fallocate)(const struct fuse_req *r, uint64_t ino, int mode, uint64_t offset, uint64_t len);
+        /* R->fh is the handle of the destination. */
+        void (*copy)(const struct fuse_req *r, const struct fuse_copy *copy);
         void (*lseek)(const struct fuse_req *r, uint64_t ino, uint64_t offset, int whence);
         /* INO 0: the whole file system. Also for directories. */
         void (*sync)(const struct fuse_req *r, uint64_t ino);

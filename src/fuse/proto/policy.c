@@ -31,11 +31,10 @@
  *   same, and sends neither OPEN nor RELEASE again.
  * - FLUSH, ACCESS: close has no effect, and the kernel checks permissions.
  * - GETLK, SETLK, SETLKW: not sent without their features.
- * - BMAP, IOCTL, POLL: not supported. COPY_FILE_RANGE: the kernel copies by itself. */
+ * - BMAP, IOCTL, POLL: not supported. */
 #define REFUSED                                                                                      \
         (BIT(FUSE_OPEN) | BIT(FUSE_OPENDIR) | BIT(FUSE_FLUSH) | BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | \
-         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) | BIT(FUSE_POLL) |    \
-         BIT(FUSE_COPY_FILE_RANGE))
+         BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_BMAP) | BIT(FUSE_IOCTL) | BIT(FUSE_POLL))
 
 #define REFUSED_XATTR (BIT(FUSE_SETXATTR) | BIT(FUSE_GETXATTR) | BIT(FUSE_LISTXATTR) | BIT(FUSE_REMOVEXATTR))
 
@@ -73,7 +72,7 @@ struct fuse_policy fuse_policy_exclusive(const struct fuse_opts *opts)
  * commits written data. Locks: each machine has its own. */
 #define SHARED_REFUSED                                                                              \
         (BIT(FUSE_ACCESS) | BIT(FUSE_GETLK) | BIT(FUSE_SETLK) | BIT(FUSE_SETLKW) | BIT(FUSE_BMAP) | \
-         BIT(FUSE_IOCTL) | BIT(FUSE_POLL) | BIT(FUSE_COPY_FILE_RANGE))
+         BIT(FUSE_IOCTL) | BIT(FUSE_POLL))
 
 /* Appending handles bypass the page cache (ops/open.c). A kernel with DIRECT_IO_ALLOW_MMAP (6.6) drops the
  * cached pages that such a write changes. An older one does not, and other handles would read zeros where

@@ -183,6 +183,16 @@ void fuse_reply_written(const struct fuse_req *r, size_t len)
         send_one(r, &out, sizeof(out));
 }
 
+void fuse_reply_copied(const struct fuse_req *r, const struct fuse_copy *copy, uint64_t len)
+{
+        const struct abi_copy_file_range_out out = { .bytes_copied = len };
+
+        if (copy->is_64)
+                send_one(r, &out, sizeof(out));
+        else
+                fuse_reply_written(r, (size_t)len);
+}
+
 void fuse_reply_statfs(const struct fuse_req *r, const struct fs_statfs *st)
 {
         struct fuse_statfs_out out = {

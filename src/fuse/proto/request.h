@@ -33,6 +33,12 @@ struct fuse_lock {
         bool flock; /* by flock(2), not fcntl(2) */
 };
 
+/* copy_file_range(2). */
+struct fuse_copy {
+        uint64_t from_ino, from, to_ino, to, len;
+        bool is_64; /* the form of the reply */
+};
+
 /* ---- replies ------------------------------------------------------------------------------------ */
 
 /* Fails the request. ERR: a negative error of fs.h; not ENOSYS (asserted), see fuse_reply_enosys. */
@@ -63,6 +69,8 @@ void fuse_reply_written(const struct fuse_req *r, size_t len);
 void fuse_reply_statfs(const struct fuse_req *r, const struct fs_statfs *st);
 /* GETXATTR, LISTXATTR with CAP 0: the size of the value or the list. */
 void fuse_reply_xattr_size(const struct fuse_req *r, size_t len);
+/* COPY_FILE_RANGE, as the request COPY demands. */
+void fuse_reply_copied(const struct fuse_req *r, const struct fuse_copy *copy, uint64_t len);
 /* LSEEK. */
 void fuse_reply_offset(const struct fuse_req *r, uint64_t offset);
 /* GETLK: a conflicting lock, or type F_UNLCK. */

@@ -86,6 +86,14 @@ _Static_assert(sizeof(struct abi_uring_cmd) == 24, "size in the kernel's interfa
 /* Older kernels mark a page clean, and can drop it, while its WRITE is still queued. */
 #define ABI_MINOR_MARKS_WRITEBACK 44u
 
+/* ---- 7.45: COPY_FILE_RANGE with a reply of 64 bits (Linux 6.18) --------------------------------------- */
+
+#define ABI_OPCODE_COPY_FILE_RANGE_64 53u
+
+struct abi_copy_file_range_out {
+        uint64_t bytes_copied;
+};
+
 /* The protocol version that this code implements. */
 #define ABI_PROTO_MINOR 42u
 
