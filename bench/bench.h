@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ashlar-bench: the same work on several file systems in one run. Rounds go through the groups of rows,
- * and each group through the file systems in turn, so that a noisy moment hits all alike; ratios are
+ * and each group through the file systems in turn, so that noise affects all equally; ratios are
  * taken within a round. */
 #ifndef BENCH_H
 #define BENCH_H
@@ -40,7 +40,7 @@ struct target {
 
 /* What a target needs to know to start. */
 struct target_paths {
-        char base[PATH_MAX]; /* a directory of our own; everything is below it */
+        char base[PATH_MAX]; /* the run's own directory; everything is below it */
         char ashlar[PATH_MAX], memfs[PATH_MAX];
         const char *ashlar_options; /* additional -o of the ashlar mounts, or NULL */
 };
@@ -67,7 +67,7 @@ int64_t target_rss_anon_kib(const struct target *t);
 
 struct hogs;
 
-/* Starts PER_CPU spinning processes on each CPU. They end with us. */
+/* Starts PER_CPU spinning processes on each CPU. They end with this process. */
 int hogs_start(unsigned per_cpu, struct hogs **ret);
 /* Takes NULL. */
 void hogs_stop(struct hogs *h);
@@ -104,7 +104,7 @@ enum row_id {
         ROW_COUNT,
 };
 
-/* What a row is held to. All rows are to be ahead of bindfs. */
+/* The requirement of a row. All rows must be ahead of bindfs. */
 enum row_class {
         ROW_SMALL, /* metadata and small files: 70% of memfs */
         ROW_WARM,  /* served by the kernel's caches: within 10% of native */
@@ -128,7 +128,7 @@ static inline bool row_lower_is_better(enum row_id id)
 
 /* ---- a run ---------------------------------------------------------------------------------------- */
 
-/* How much of each: totals, shared out between the threads. */
+/* Amounts: totals, divided between the threads. */
 struct bench_sizes {
         unsigned files; /* of 0 and of 4 KiB */
         unsigned dirs;
@@ -203,7 +203,7 @@ int pass_begin(struct pass *p, struct bench *b, struct target *t, unsigned threa
 /* Removes it all. */
 void pass_end(struct pass *p);
 
-/* Runs OP TOTAL times, shared out between the workers that start together, and returns the cost until the
+/* Runs OP TOTAL times, divided between the workers, which start together, and returns the cost until the
  * last was ready. FINISH (may be NULL) runs once per worker inside the time. */
 int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, struct cost *ret);
 /* The same, as a sample of ROW; AMOUNT counts in the row's unit (operations, or MiB). Does nothing if the
@@ -211,7 +211,7 @@ int pass_run(struct pass *p, uint64_t total, worker_op op, worker_op finish, str
 int pass_measure(struct pass *p, enum row_id row, uint64_t total, double amount, worker_op op,
                  worker_op finish);
 void pass_record(struct pass *p, enum row_id row, double amount, struct cost cost);
-/* For steps that are not run by workers: called before and, with what that gave, after the step. */
+/* For steps that are not run by workers: called before and, with the result of that call, after the step. */
 struct cost pass_clock(const struct pass *p);
 struct cost pass_clock_since(const struct pass *p, struct cost begin);
 bool pass_wants(const struct pass *p, enum row_id row);
@@ -249,7 +249,7 @@ int tree_load(struct bench *b, struct err_text *text);
 
 /* ---- special runs, and the report ----------------------------------------------------------------- */
 
-/* These print tables of their own. Cost of create, lookup and unlink against the size of the file system,
+/* These print separate tables. Cost of create, lookup and unlink against the size of the file system,
  * on mounts that it makes itself: */
 enum { FLAT_EXTRA_FILES = 1000 }; /* for which there must be names, too */
 int flat_run(struct bench *b, enum target_id id, uint64_t files_max);

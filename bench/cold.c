@@ -46,7 +46,7 @@ int target_drop_entries(const struct target *t)
 
         if (fd < 0 || write(fd, "2\n", 2) != 2)
                 return -errno;
-        return target_settle(t); /* until the daemon has forgotten what the kernel forgot */
+        return target_settle(t); /* until the daemon has dropped the inodes that the kernel dropped */
 }
 
 int target_make_cold(const struct target *t, int dir_fd)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What one operation costs in a file system of a thousand files, and of a million. Each size has a mount
- * of its own, and the batches go through them in turn, so that a noisy moment hits all sizes alike. */
+/* The cost of one operation in a file system of a thousand files, and of a million. Each size has its own
+ * mount, and the batches go through them in turn, so that noise affects all sizes equally. */
 #include "bench.h"
 
 #include "base/rng.h"
@@ -14,7 +14,7 @@ enum { BATCH = FLAT_EXTRA_FILES, REPEATS = 9, SIZES_MAX = 4 };
 
 enum flat_op { FLAT_CREATE, FLAT_LOOKUP, FLAT_UNLINK, FLAT_OPS };
 
-/* One size: a directory with FILES files on a mount of its own. */
+/* One size: a directory with FILES files on its own mount. */
 struct flat {
         struct target target;
         char name[32];

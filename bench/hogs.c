@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes that want all of the CPU all of the time, so that everything else has to share. */
+/* Processes that use all of the CPU all of the time, so that all others compete for it. */
 #include "bench.h"
 
 #include "base/cleanup.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How much anonymous memory a daemon takes while it has much to do. */
+/* The anonymous memory of a daemon under load. */
 #include "bench.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@ static int write_data(int dir_fd, uint64_t mib)
         return r;
 }
 
-/* All stay in the kernel's caches if it has the room, and so in the daemon's table of inodes in use. */
+/* All stay in the kernel's caches if it has enough memory, and so in the daemon's table of inodes in use. */
 static int create_files(int dir_fd, uint64_t files)
 {
         for (uint64_t i = 0; i < files; i++) {
@@ -49,7 +49,7 @@ static int create_files(int dir_fd, uint64_t files)
         return 0;
 }
 
-/* Runs WORK in a process of its own, looks at the daemon meanwhile, and prints a line of the table. */
+/* Runs WORK in a separate process, samples the daemon's memory during it, and prints a line of the table. */
 static int watch(struct target *t, const char *title, int (*work)(int dir_fd, uint64_t amount),
                  uint64_t amount, double limit_mib)
 {

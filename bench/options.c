@@ -140,7 +140,7 @@ static void list_names(void)
         }
 }
 
-/* Programs are found beside our own, as the build lays them out. */
+/* Programs are found beside this one, as the build places them. */
 static void default_programs(struct bench *b)
 {
         char self[PATH_MAX - 32];

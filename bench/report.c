@@ -99,7 +99,7 @@ static const char *unit_text(enum row_unit unit)
         return texts[unit];
 }
 
-/* What the row's class asks for, judged by the medians of the ratios. */
+/* Prints whether the row meets the requirement of its class, by the medians of the ratios. */
 static void print_verdict(const struct bench *b, FILE *f, enum row_id row, unsigned threads, enum target_id t,
                           enum target_id ram)
 {
@@ -229,7 +229,7 @@ static void print_notes(const struct bench *b, FILE *f)
 
         fprintf(f,
                 "\n"
-                "- Work is shared out between the threads; each has a directory or file of its own.\n"
+                "- Work is divided between the threads; each has its own directory or file.\n"
                 "- Small files: %u empty ones (create, rename), %u of 4 KiB (the others), %u directories.\n"
                 "- Streams: %u MiB in requests of 1 MiB. Random: %u requests of 4 KiB in %u MiB. Appends: %u "
                 "of 100 bytes. Writes include one fsync at the end; write-4k-fsync is the time of each of "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes: streams, random access, appends, fsync. What is written is brought to the disk within the time. */
+/* Bytes: streams, random access, appends, fsync. The time includes writing to the disk. */
 #include "bench.h"
 
 #include "base/rng.h"
@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { PIECE = 4096, RECORD = 100 };
+enum { BLOCK = 4096, RECORD = 100 };
 
 static const char data_file[] = "data";
 
@@ -55,22 +55,22 @@ static int op_stream_read(struct worker *w, uint64_t i)
 
 static off_t random_offset(struct worker *w)
 {
-        uint64_t pieces = (uint64_t)w->pass->b->sizes.random_mib * WORK_BUFFER / w->pass->threads / PIECE;
+        uint64_t blocks = (uint64_t)w->pass->b->sizes.random_mib * WORK_BUFFER / w->pass->threads / BLOCK;
         struct rng rng;
 
-        /* One step of a generator of its own: the workers share nothing. */
+        /* A separate generator for each step: the workers share nothing. */
         rng_seed(&rng, w->random++);
-        return (off_t)(rng_below(&rng, pieces) * PIECE);
+        return (off_t)(rng_below(&rng, blocks) * BLOCK);
 }
 
 static int op_random_write(struct worker *w, uint64_t i)
 {
-        return whole(pwrite(w->fd, work_source() + i % 256 * PIECE, PIECE, random_offset(w)), PIECE);
+        return whole(pwrite(w->fd, work_source() + i % 256 * BLOCK, BLOCK, random_offset(w)), BLOCK);
 }
 
 static int op_random_read(struct worker *w, uint64_t i)
 {
-        return whole(pread(w->fd, work_sink(w->index), PIECE, random_offset(w)), PIECE);
+        return whole(pread(w->fd, work_sink(w->index), BLOCK, random_offset(w)), BLOCK);
 }
 
 static int op_append(struct worker *w, uint64_t i)
@@ -80,7 +80,7 @@ static int op_append(struct worker *w, uint64_t i)
 
 static int op_write_fsync(struct worker *w, uint64_t i)
 {
-        int r = whole(pwrite(w->fd, work_source() + i % 256 * PIECE, PIECE, (off_t)i * PIECE), PIECE);
+        int r = whole(pwrite(w->fd, work_source() + i % 256 * BLOCK, BLOCK, (off_t)i * BLOCK), BLOCK);
 
         return r < 0 ? r : op_fsync(w, i);
 }
@@ -161,6 +161,6 @@ int group_fsync(struct pass *p)
         uint64_t n = p->b->sizes.fsyncs;
         int r = open_data(p, O_WRONLY);
 
-        /* The time that one caller waits, however many wait at once. */
+        /* The time that one caller waits, for any number of callers. */
         return r < 0 ? r : pass_measure(p, ROW_FSYNC, n, (double)n / p->threads, op_write_fsync, NULL);
 }

@@ -12,7 +12,7 @@ enum { SMALL = 4096 };
 /* Short steps are repeated within a sample. */
 enum { WARM_STATS = 10, WARM_READS = 4, COLD_LISTS = 4, WARM_LISTS = 20 };
 
-/* The I-th of a worker's files, again from the first when all had their turn. */
+/* The I-th of a worker's files, again from the first after the last. */
 static const char *again(const struct worker *w, uint64_t i)
 {
         return work_name(i % (w->pass->b->sizes.files / w->pass->threads));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A tree of small files: unpacked by tar, removed by rm, looked at by git. */
+/* A tree of small files: unpacked by tar, removed by rm, scanned by git. */
 #include "bench.h"
 
 #include "base/cleanup.h"
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* nftw hands its callback nothing of the caller's; used while the program has one thread. */
+/* nftw passes its callback no argument of the caller; used while the program has one thread. */
 static unsigned tree_counted;
 
 static int count_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -74,7 +74,7 @@ static int git_status(const char *dir)
                            dir, -1, -1);
 }
 
-/* A repository that stays for all rounds: making it costs more than looking at it. */
+/* A repository that stays for all rounds: making it costs more than scanning it. */
 static int git_make(struct pass *p, const char *dir)
 {
         static const char *const init[] = { "git", "init", "-q", NULL };
@@ -108,7 +108,7 @@ static int git_make(struct pass *p, const char *dir)
                 r = bench_spawn(add, dir, -1, -1);
         if (r == 0)
                 r = bench_spawn(commit, dir, -1, -1);
-        sleep(1); /* past the moment in which git cannot trust the times of files */
+        sleep(1); /* git does not trust the times of files changed within the last second */
         if (r == 0)
                 r = git_status(dir);
         if (r == 0)

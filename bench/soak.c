@@ -37,7 +37,7 @@ static int do_create(struct worker *w)
         return 0;
 }
 
-/* Of a name that nobody has asked for before, which is a request whatever is cached. */
+/* Looks up a new name, which the kernel cannot have cached. */
 static int do_lookup(struct worker *w, uint64_t n)
 {
         struct stat st;

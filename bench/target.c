@@ -56,8 +56,8 @@ __attribute__((format(printf, 2, 3))) static int path_format(char path[static PA
 
 /* ---- starting ------------------------------------------------------------------------------------- */
 
-/* Starts a daemon that stays in the foreground. It is in a group of its own, so that a Ctrl-C does not
- * unmount under the work, and ends with us. */
+/* Starts a daemon that stays in the foreground. It is in a separate process group, so that a Ctrl-C does not
+ * unmount under the work, and ends with this process. */
 static int daemon_start(const char *const argv[], const char *log_path, pid_t *ret)
 {
         pid_t parent = getpid(), pid = fork();

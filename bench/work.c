@@ -14,7 +14,7 @@
 
 enum { NAME_SIZE = 12 };
 
-/* What all workers use, made once: formatting names would be a part of every warm row. */
+/* Data that all workers use, made once: formatting names would be a part of every warm row. */
 static struct {
         char (*names)[NAME_SIZE];
         uint64_t n_names;

@@ -38,7 +38,7 @@ shift
 exec 9>>"$STATE" || skip "cannot write $STATE"
 flock -s 9
 switch_on
-# A test that is told to end may still be unmounting: wait for it.
+# A test that got a signal to end may still be unmounting: wait for it.
 trap ':' TERM INT
 ASHLAR_TRANSPORT=uring "$@" 9>&- &
 pid=$!

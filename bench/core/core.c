@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the core costs in one process, without FUSE: names and small data over a store, with the committer's
+/* The cost of the core in one process, without FUSE: names and small data over a store, with the committer's
  * thread included. Prints a Markdown table. */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -20,7 +20,7 @@
 #define SMALL    1000u /* files, of the small directory that the large one is compared with */
 
 struct options {
-        const char *url; /* NULL: lmdb in a directory of our own, removed in the end */
+        const char *url; /* NULL: lmdb in a temporary directory, removed at the end */
         unsigned files;  /* of the rates */
         unsigned large;  /* files of the large directory; 0: no comparison */
         uint32_t block_size;
@@ -48,7 +48,7 @@ static double seconds(clockid_t clock)
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* A whole core: the store, what lies over it, and the file system. */
+/* A whole core: the store, the layers over it, and the file system. */
 struct core {
         struct kv_store *store;
         struct fs *fs;
@@ -86,7 +86,7 @@ static void core_close(struct core *c)
 
 /* ---- operations: each does the Nth of its kind ---------------------------------------------------- */
 
-struct place {
+struct workload {
         struct fs *fs;
         uint64_t dir, file;
         uint8_t block[4096];
@@ -94,7 +94,7 @@ struct place {
         unsigned files;
 };
 
-typedef void (*operation)(struct place *p, unsigned n);
+typedef void (*operation)(struct workload *p, unsigned n);
 
 static struct slice name_of(unsigned n, char buf[16])
 {
@@ -103,7 +103,7 @@ static struct slice name_of(unsigned n, char buf[16])
 
 static const struct fs_cred nobody = { .uid = 65534, .gid = 65534 };
 
-static void op_create(struct place *p, unsigned n)
+static void op_create(struct workload *p, unsigned n)
 {
         struct fs_attr attr;
         char buf[16];
@@ -112,7 +112,7 @@ static void op_create(struct place *p, unsigned n)
         fs_forget(p->fs, attr.ino, 1);
 }
 
-static void op_lookup(struct place *p, unsigned n)
+static void op_lookup(struct workload *p, unsigned n)
 {
         struct fs_attr attr;
         char buf[16];
@@ -121,19 +121,19 @@ static void op_lookup(struct place *p, unsigned n)
         fs_forget(p->fs, attr.ino, 1);
 }
 
-static void op_lookup_random(struct place *p, unsigned n)
+static void op_lookup_random(struct workload *p, unsigned n)
 {
         op_lookup(p, (unsigned)rng_below(&p->rng, p->files));
 }
 
-static void op_unlink(struct place *p, unsigned n)
+static void op_unlink(struct workload *p, unsigned n)
 {
         char buf[16];
 
         check("unlink", fs_unlink(p->fs, p->dir, name_of(n, buf)));
 }
 
-static void op_create_write(struct place *p, unsigned n)
+static void op_create_write(struct workload *p, unsigned n)
 {
         struct fs_attr attr;
         char buf[16];
@@ -143,20 +143,20 @@ static void op_create_write(struct place *p, unsigned n)
         fs_forget(p->fs, attr.ino, 1);
 }
 
-static void op_append(struct place *p, unsigned n)
+static void op_append(struct workload *p, unsigned n)
 {
         check("write", (int)fs_write(p->fs, p->file, (uint64_t)n * sizeof(p->block),
                                      slice_of(p->block, sizeof(p->block)), 0));
 }
 
-static void op_overwrite(struct place *p, unsigned n)
+static void op_overwrite(struct workload *p, unsigned n)
 {
         op_append(p, (unsigned)rng_below(&p->rng, p->files));
 }
 
 static int take_data(const struct iovec *iov, int n, size_t len, void *arg)
 {
-        struct place *p = arg;
+        struct workload *p = arg;
         size_t at = 0;
 
         for (int i = 0; i < n; at += iov[i].iov_len, i++)
@@ -164,13 +164,13 @@ static int take_data(const struct iovec *iov, int n, size_t len, void *arg)
         return (int)len;
 }
 
-static void op_read(struct place *p, unsigned n)
+static void op_read(struct workload *p, unsigned n)
 {
         check("read", fs_read(p->fs, p->file, rng_below(&p->rng, p->files) * sizeof(p->block),
                               sizeof(p->block), 0, take_data, p));
 }
 
-static void op_mebibyte(struct place *p, unsigned n)
+static void op_mebibyte(struct workload *p, unsigned n)
 {
         static uint8_t data[1 << 20];
 
@@ -183,7 +183,8 @@ static void op_mebibyte(struct place *p, unsigned n)
 
 /* Operations FIRST to FIRST + COUNT, and if SYNC also until they are durable: microseconds for each, and
  * (RET_CPU may be NULL) those of all threads' processor time. */
-static double run(struct place *p, operation op, unsigned first, unsigned count, bool sync, double *ret_cpu)
+static double run(struct workload *p, operation op, unsigned first, unsigned count, bool sync,
+                  double *ret_cpu)
 {
         double start = seconds(CLOCK_MONOTONIC), cpu_start = seconds(CLOCK_PROCESS_CPUTIME_ID);
 
@@ -196,7 +197,7 @@ static double run(struct place *p, operation op, unsigned first, unsigned count,
         return (seconds(CLOCK_MONOTONIC) - start) * 1e6 / count;
 }
 
-static void row(struct place *p, const char *what, operation op, unsigned count, bool sync)
+static void row(struct workload *p, const char *what, operation op, unsigned count, bool sync)
 {
         double cpu, us = run(p, op, 0, count, sync, &cpu);
 
@@ -204,7 +205,7 @@ static void row(struct place *p, const char *what, operation op, unsigned count,
         fflush(stdout);
 }
 
-static uint64_t make(struct place *p, const char *name, uint32_t mode)
+static uint64_t make(struct workload *p, const char *name, uint32_t mode)
 {
         struct fs_attr attr;
 
@@ -215,7 +216,7 @@ static uint64_t make(struct place *p, const char *name, uint32_t mode)
 
 static void rates(const struct options *o, const char *url)
 {
-        struct place p = { .files = o->files };
+        struct workload p = { .files = o->files };
         struct core core;
 
         core_open(&core, o, url);
@@ -243,9 +244,9 @@ static void rates(const struct options *o, const char *url)
         core_close(&core);
 }
 
-/* Microseconds of one operation in a directory that holds P->files files, the best of a few rounds: what else
- * runs on the machine only adds. BEFORE and AFTER (may be NULL) make room for the next round. */
-static double best(struct place *p, operation op, operation before, operation after)
+/* Microseconds of one operation in a directory that holds P->files files, the best of a few rounds: other
+ * load on the machine only adds time. BEFORE and AFTER (may be NULL) prepare the next round. */
+static double best(struct workload *p, operation op, operation before, operation after)
 {
         double least = 0;
 
@@ -267,7 +268,7 @@ static double best(struct place *p, operation op, operation before, operation af
 /* Costs in a directory of FILES. */
 static void costs(const struct options *o, const char *url, unsigned files, double ret[4])
 {
-        struct place p = { .files = files };
+        struct workload p = { .files = files };
         struct core core;
 
         core_open(&core, o, url);

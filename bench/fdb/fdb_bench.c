@@ -4,8 +4,8 @@
  *
  *     fdb_bench [OPTION=N...]     (the cluster of FDB_CLUSTER_FILE; options with their defaults are below)
  *
- * Each thread sends a number of values (a piece) as one transaction, waits for the commit, and takes the next
- * piece. Then it reads the same pieces, by gets that are started together, and by ranges. Prints one line for
+ * Each thread sends a number of values (a group) as one transaction, waits for the commit, and takes the next
+ * group. Then it reads the same groups, by gets that are started together, and by ranges. Prints one line for
  * each phase.
  */
 #include "base/lock.h"
@@ -39,8 +39,8 @@ enum { MIB, VALUE, TRANSACTION, THREADS };
 static const struct fdb_api *api;
 static FDBDatabase *db;
 static uint8_t *data; /* longer than a value, so that values begin at different offsets */
-static _Atomic size_t next_piece;
-static size_t values, piece_values;
+static _Atomic size_t next_group;
+static size_t values, group_values;
 
 static void die(const char *what, fdb_error_t e)
 {
@@ -96,7 +96,7 @@ static void key_of(size_t i, uint8_t key[KEY_LEN])
 }
 
 /* Values FROM to TO, in the transaction T. */
-static fdb_error_t write_piece(FDBTransaction *t, size_t from, size_t to)
+static fdb_error_t write_group(FDBTransaction *t, size_t from, size_t to)
 {
         uint8_t key[KEY_LEN];
         FDBFuture *f;
@@ -112,7 +112,7 @@ static fdb_error_t write_piece(FDBTransaction *t, size_t from, size_t to)
         return e;
 }
 
-static fdb_error_t get_piece(FDBTransaction *t, size_t from, size_t to)
+static fdb_error_t get_group(FDBTransaction *t, size_t from, size_t to)
 {
         FDBFuture **f = calloc(to - from, sizeof(*f));
         uint8_t key[KEY_LEN];
@@ -142,7 +142,7 @@ static fdb_error_t get_piece(FDBTransaction *t, size_t from, size_t to)
         return e;
 }
 
-static fdb_error_t range_piece(FDBTransaction *t, size_t from, size_t to)
+static fdb_error_t range_group(FDBTransaction *t, size_t from, size_t to)
 {
         uint8_t begin[KEY_LEN], end[KEY_LEN];
         fdb_error_t e = 0;
@@ -170,22 +170,22 @@ static fdb_error_t range_piece(FDBTransaction *t, size_t from, size_t to)
         return e;
 }
 
-typedef fdb_error_t (*piece_fn)(FDBTransaction *t, size_t from, size_t to);
+typedef fdb_error_t (*group_fn)(FDBTransaction *t, size_t from, size_t to);
 
 static void *work(void *arg)
 {
-        piece_fn piece = *(piece_fn *)arg;
+        group_fn group = *(group_fn *)arg;
 
         for (;;) {
-                size_t from = atomic_fetch_add(&next_piece, 1) * piece_values;
-                size_t to = from + piece_values < values ? from + piece_values : values;
+                size_t from = atomic_fetch_add(&next_group, 1) * group_values;
+                size_t to = from + group_values < values ? from + group_values : values;
                 FDBTransaction *t;
                 fdb_error_t e;
 
                 if (from >= values)
                         return NULL;
                 must("transaction", api->database_create_transaction(db, &t));
-                while ((e = piece(t, from, to)) != 0) {
+                while ((e = group(t, from, to)) != 0) {
                         FDBFuture *f = api->transaction_on_error(t, e);
 
                         must("error", wait_for(f));
@@ -203,15 +203,15 @@ static double seconds(void)
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void phase(const char *name, piece_fn piece)
+static void phase(const char *name, group_fn group)
 {
         size_t n = options[THREADS].n;
         pthread_t *threads = calloc(n, sizeof(*threads));
         double begin = seconds(), took;
 
-        atomic_store(&next_piece, 0);
+        atomic_store(&next_group, 0);
         for (size_t i = 0; i < n; i++)
-                if (pthread_create(&threads[i], NULL, work, &piece) != 0)
+                if (pthread_create(&threads[i], NULL, work, &group) != 0)
                         abort();
         for (size_t i = 0; i < n; i++)
                 pthread_join(threads[i], NULL);
@@ -265,18 +265,18 @@ int main(int argc, char **argv)
         }
         must("cluster file", api->create_database(getenv("FDB_CLUSTER_FILE"), &db));
         values = (options[MIB].n << 20) / options[VALUE].n;
-        piece_values = options[TRANSACTION].n / options[VALUE].n;
-        if (piece_values == 0)
-                piece_values = 1;
+        group_values = options[TRANSACTION].n / options[VALUE].n;
+        if (group_values == 0)
+                group_values = 1;
         data = malloc(options[VALUE].n + 4096);
         rng_seed(&rng, 1);
         rng_fill(&rng, data, options[VALUE].n + 4096);
         printf("%zu MiB in values of %zu bytes, %zu to a transaction, %zu at a time\n", options[MIB].n,
-               options[VALUE].n, piece_values, options[THREADS].n);
-        phase("write", write_piece);
-        phase("get", get_piece);
-        phase("range", range_piece);
-        piece_values = values;
+               options[VALUE].n, group_values, options[THREADS].n);
+        phase("write", write_group);
+        phase("get", get_group);
+        phase("range", range_group);
+        group_values = values;
         phase("clear", clear);
         free(data);
         api->database_destroy(db);

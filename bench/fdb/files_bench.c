@@ -5,7 +5,7 @@
  *     files_bench PHASE DIR [OPTION=N...]     (options with their defaults are below)
  *
  * PHASE is create (write and close, too), stat, list (names with attributes, as ls -l) or unlink; each
- * handles the same files. Each thread has a directory of its own below DIR, because the kernel serializes
+ * handles the same files. Each thread has its own directory below DIR, because the kernel serializes
  * changes of a directory. Prints one line.
  */
 #include <dirent.h>

@@ -78,7 +78,7 @@ print(t["started"]["counter"], t["committed"]["counter"], t["conflicted"]["count
 }
 
 # Committed and refused transactions, with all that ended before the call, and the time. The cluster updates its counts
-# every five seconds, and they always change, because it begins transactions of its own.
+# every five seconds, and they always change, because the cluster itself begins transactions.
 counters() {
         local before now i
 
@@ -174,7 +174,7 @@ files_bench() { # PHASE DIR THREADS FILES FIRST
         "$BENCH/files_bench" "$1" "$2" threads="$3" files="$4" first="$5" | awk '{ print $NF + 0 }'
 }
 
-# One row, from counters $last on: each run has directories of its own, which all phases go through in turn.
+# One row, from counters $last on: each run has its own directories, which all phases go through in turn.
 phase() { # MODE PHASE THREADS FILES
         local before=$last i
 

@@ -44,7 +44,7 @@ bad() {
         [[ $lines -eq 1 ]] || failed "$(shown "$@")printed $lines lines: $(<"$WORK/err")"
         grep -q '^ashlar: ' "$WORK/err" || failed "$(shown "$@")printed no 'ashlar: ': $(<"$WORK/err")"
         grep -qE -- "$pattern" "$WORK/err" || failed "$(shown "$@")printed no '$pattern': $(<"$WORK/err")"
-        ! grep -qi 'assertion' "$WORK/err" || failed "$(shown "$@")met an assertion"
+        ! grep -qi 'assertion' "$WORK/err" || failed "$(shown "$@")failed an assertion"
 }
 
 # out_has PATTERN: the last output matches.

@@ -101,7 +101,7 @@ read -r _ <&"${HOLD[0]}"
 "$ASHLAR" fsck "$WORK/second" >"$WORK/out" 2>"$WORK/err" || failed "fsck beside an owner: $(<"$WORK/err")"
 out_has ': clean$'
 grep -q 'last durable state' "$WORK/err" || failed "fsck does not say what it looks at"
-grep -q "process $$" "$WORK/err" || failed "fsck does not say who has the store"
+grep -q "process $$" "$WORK/err" || failed "fsck does not name the process that has the store"
 ok keys "$WORK/second"
 exec {hold_in}>&-
 wait "$hold_pid"

@@ -13,7 +13,7 @@
 
 /* ---- trees -------------------------------------------------------------------------------------- */
 
-static size_t place(const struct tree *t, const char *path)
+static size_t position(const struct tree *t, const char *path)
 {
         size_t i = 0;
 
@@ -24,14 +24,14 @@ static size_t place(const struct tree *t, const char *path)
 
 static struct tree_entry *find(struct tree *t, const char *path)
 {
-        size_t i = place(t, path);
+        size_t i = position(t, path);
 
         return i < t->n && strcmp(t->entries[i].path, path) == 0 ? &t->entries[i] : NULL;
 }
 
 static struct tree_entry *add(struct tree *t, const char *path, mode_t mode)
 {
-        size_t i = place(t, path);
+        size_t i = position(t, path);
 
         assert(t->n < TREE_ENTRIES);
         memmove(&t->entries[i + 1], &t->entries[i], (t->n - i) * sizeof(t->entries[0]));

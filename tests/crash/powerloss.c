@@ -373,7 +373,7 @@ static void run(const char *name, bool writebehind, unsigned txns, uint64_t stat
         r = record(&u);
         while (r.events[made].kind != EVENT_DURABLE)
                 made++;
-        /* Making the store takes few events, so it gets a number of states of its own. */
+        /* Making the store takes few events, so it has a separate number of states. */
         check_states(&u, &r, 0, states / 8, made);
         check_states(&u, &r, states / 8, states - states / 8, r.n);
         printf("%s: %llu states of %zu events, %u transactions: sound\n", name, (unsigned long long)states,

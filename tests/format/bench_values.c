@@ -7,7 +7,7 @@
 
 #define ROUNDS 1000000u
 
-/* Tells the compiler that P's memory is read and written here, so that the work is not left out. */
+/* Makes the compiler assume that P's memory is read and written here, so that it keeps the work. */
 static inline void touch(void *p)
 {
         __asm__ volatile("" : : "r"(p) : "memory");

@@ -90,7 +90,7 @@ static void cut(struct rng *r, struct input *in)
         in->len -= n;
 }
 
-/* The rest of another input from some place on. */
+/* The rest of another input from a random position on. */
 static void splice(struct rng *r, struct input *in, const struct input *other)
 {
         size_t at = rng_below(r, in->len + 1), from = rng_below(r, other->len + 1), n = other->len - from;
@@ -103,7 +103,7 @@ static void splice(struct rng *r, struct input *in, const struct input *other)
 
 static void mutate(struct rng *r, struct input *in, const struct corpus *c)
 {
-        static const uint8_t telling[] = { 0x00, 0x01, 0x7f, 0x80, 0xff };
+        static const uint8_t special[] = { 0x00, 0x01, 0x7f, 0x80, 0xff };
         size_t at = in->len > 0 ? rng_below(r, in->len) : 0;
 
         switch (rng_below(r, 6)) {
@@ -114,7 +114,7 @@ static void mutate(struct rng *r, struct input *in, const struct corpus *c)
                 in->data[at] = (uint8_t)rng_next(r);
                 return;
         case 2:
-                in->data[at] = telling[rng_below(r, sizeof(telling))];
+                in->data[at] = special[rng_below(r, sizeof(special))];
                 return;
         case 3:
                 insert(r, in);

@@ -20,7 +20,7 @@ static size_t trim_reference(const uint8_t *p, size_t len)
         return len;
 }
 
-/* Every length and every place of the last byte around the sizes of words and vectors, unaligned too. */
+/* Every length and every position of the last byte around the sizes of words and vectors, unaligned too. */
 static void test_trim_small(void **state)
 {
         uint8_t buf[300] = { 0 };
@@ -33,7 +33,7 @@ static void test_trim_small(void **state)
                                 assert_int_equal(fmt_block_trim(buf + at, len), last + 1);
                                 buf[at + last] = 0;
                         }
-                        /* What lies beyond does not count. */
+                        /* Bytes beyond do not count. */
                         buf[at + len] = 1;
                         assert_int_equal(fmt_block_trim(buf + at, len), 0);
                         buf[at + len] = 0;

@@ -67,7 +67,7 @@ static void assert_time(struct timespec a, struct timespec b)
         assert_int_equal(a.tv_nsec, b.tv_nsec);
 }
 
-/* A value in memory of its own and exact size, so that a sanitizer sees a read beyond it. */
+/* A value in a separate allocation of exact size, so that a sanitizer sees a read beyond it. */
 static struct slice copy_of(const uint8_t *data, size_t len)
 {
         uint8_t *p = malloc(len ? len : 1);
@@ -424,7 +424,7 @@ static void test_meta_rules(void **state)
         assert_int_equal(decode_meta(1, 4096, 15, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 4096, 0, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 4096, 16, 256, &m), -ERR_CORRUPT);
-        /* A newer version says so, whatever else it holds. */
+        /* A newer version is reported as such, whatever its other content. */
         assert_int_equal(decode_meta(2, 77, 3, 1000, &m), -ERR_NEWER);
         assert_int_equal(m.version, 2);
         /* As does an unknown feature. */

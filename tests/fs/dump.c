@@ -114,7 +114,7 @@ struct kv_store *dump_open(const struct dump *d)
 }
 
 /* Returns the index of the first pair whose key is not less than KEY. */
-static size_t place(const struct dump *d, struct slice key)
+static size_t position(const struct dump *d, struct slice key)
 {
         size_t i = 0;
 
@@ -130,7 +130,7 @@ static bool is_at(const struct dump *d, size_t i, struct slice key)
 
 void dump_set(struct dump *d, struct slice key, struct slice value)
 {
-        size_t i = place(d, key);
+        size_t i = position(d, key);
 
         if (is_at(d, i, key)) {
                 free(d->pairs[i].value);
@@ -143,7 +143,7 @@ void dump_set(struct dump *d, struct slice key, struct slice value)
 
 void dump_delete(struct dump *d, struct slice key)
 {
-        size_t i = place(d, key);
+        size_t i = position(d, key);
 
         assert(is_at(d, i, key));
         free(d->pairs[i].key);
@@ -154,7 +154,7 @@ void dump_delete(struct dump *d, struct slice key)
 
 struct slice dump_get(const struct dump *d, struct slice key)
 {
-        size_t i = place(d, key);
+        size_t i = position(d, key);
 
         return is_at(d, i, key) ? dump_value(&d->pairs[i]) : slice_of(NULL, 0);
 }

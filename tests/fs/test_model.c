@@ -175,7 +175,7 @@ static void compare_data(struct pair *p, const struct model_inode *inode)
 struct listing {
         struct pair *p;
         const struct model_inode *dir;
-        size_t at, room;
+        size_t at, limit;
         bool plus;
         char last[256];
 };
@@ -186,9 +186,9 @@ static int compare_entry(const struct fs_entry *entry, void *arg)
         const struct model_entry *expected = &l->dir->entries[l->at];
 
         assert_true(l->at < l->dir->n_entries);
-        if (l->room == 0)
+        if (l->limit == 0)
                 return 0;
-        l->room--;
+        l->limit--;
         l->at++;
         assert_true(slice_eq(entry->name, slice_str(expected->name)));
         compare_number(l->p, expected->inode, "number in its entry", entry->ino, expected->inode->ino);
@@ -210,7 +210,7 @@ static void compare_listing(struct pair *p, const struct model_inode *dir)
         int r = 0;
 
         while (r == 0) {
-                l.room = 1 + below(p, 20);
+                l.limit = 1 + below(p, 20);
                 l.plus = below(p, 2);
                 r = fs_readdir(p->f.fs, dir->ino, str(l.last), l.plus ? FS_READDIR_PLUS : 0, compare_entry,
                                &l);

@@ -233,7 +233,7 @@ static const struct {
         unsigned rounds, remote_rounds, txns, changes;
 } costs[] = {
         { "lookup", do_lookup, 2, 1, 1, 0 },
-        { "lookup of a name not met before", do_lookup_new, 2, 2, 1, 0 },
+        { "lookup of a new name", do_lookup_new, 2, 2, 1, 0 },
         { "lookup of no name", do_lookup_missing, 2, 1, 1, 0 },
         { "getattr", do_getattr, 1, 1, 1, 0 },
         { "getattr of a directory", do_getattr_dir, 2, 1, 1, 0 },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SEEK_DATA and SEEK_HOLE: they tell the truth, and never pass over what only the kernel knows. */
+/* SEEK_DATA and SEEK_HOLE: the results are right, also for data that is only in the kernel's cache. */
 #include "fixture.h"
 
 #include <fcntl.h>

@@ -183,7 +183,7 @@ static void test_append_beside_reader(void **state)
         close(fd);
 }
 
-/* An append goes to the end of the file in the store, whatever size the kernel knows. */
+/* An append goes to the end of the file in the store, independently of the size that the kernel knows. */
 static void test_append(void **state)
 {
         struct mounted *m = *state;

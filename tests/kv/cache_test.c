@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the cache layer promises beyond the contract: which reads it saves, and that a transaction never sees
+/* Properties of the cache layer beyond the contract: which reads it saves, and that a transaction never sees
  * another version than that of its snapshot. */
 #include "kv/kv.h"
 #include "kv/layer/layer.h"
@@ -130,7 +130,7 @@ static void test_saves_reads(void **state)
         assert_int_equal(kv_close(s.cache), 0);
 }
 
-/* A transaction sees the version of its begin, whatever is cached meanwhile, and values that it reads are not
+/* A transaction sees the version of its begin, whatever is cached later, and values that it reads are not
  * cached for later transactions. */
 static void test_versions(void **state)
 {

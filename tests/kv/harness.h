@@ -3,9 +3,9 @@
  * that check what they read.
  *
  * A stack is named from below upwards: "lmdb+faulty+writebehind+stats". Layers:
- *   mem, lmdb    engines; lmdb in a directory of its own, removed at the end
+ *   mem, lmdb    engines; lmdb in a temporary directory, removed at the end
  *   fdb          FoundationDB, by the client library that $ASHLAR_FDB_LIB names: the cluster of
- *                $ASHLAR_TEST_CLUSTER under a prefix of its own if set, else the stand-in of tests/kv/fdb
+ *                $ASHLAR_TEST_CLUSTER under a new prefix if set, else the stand-in of tests/kv/fdb
  *   fdb-faulty   the stand-in, with every error that FoundationDB has
  *   fault        the fault layer with nothing to inject
  *   faulty       the fault layer with conflicts, unknown results, transient failures and slow calls
@@ -92,7 +92,7 @@ void tx_expect_slice(struct tx *x, struct slice key, const struct slice *value);
 /* Records R, the result of a kv call. True: the body goes on with the result. */
 bool tx_ok(struct tx *x, int r);
 
-/* One write or read, in a transaction of its own. */
+/* One write or read, in a separate transaction. */
 void put(struct ctx *c, const char *key, const char *value);
 void expect(struct ctx *c, const char *key, const char *value);
 void expect_range(struct ctx *c, const char *begin, const char *end, const char *pairs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What only the mem store promises: FoundationDB's age limit by a clock, bounds, and exactly FoundationDB's
+/* Properties of the mem store alone: FoundationDB's age limit by a clock, bounds, and exactly FoundationDB's
  * conflicts, compared with their definition on random transactions. */
 #include "base/rng.h"
 #include "kv/kv.h"

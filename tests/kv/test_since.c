@@ -258,8 +258,8 @@ static void commit_many(struct blind *b)
         }
 }
 
-/* No conflict is missed, whatever was forgotten: with many commits after the change, before the attempt and
- * during it; and when no other transaction ran beside the change. */
+/* No conflict is missed, also after old versions were forgotten: with many commits after the change, before
+ * the attempt and during it; and when no other transaction ran beside the change. */
 static void test_long_ago(void **state)
 {
         struct ctx *c = *state;
@@ -517,7 +517,7 @@ static void *counter_main(void *arg)
         return NULL;
 }
 
-/* With unknown results, too: each call counts once, whatever was committed in between. */
+/* With unknown results, too: each call counts once, also with commits in between. */
 static void test_since_counts_once(void **state)
 {
         struct ctx *c = *state;

@@ -40,7 +40,7 @@ static void test_reader_keeps_its_version(void **state)
         expect_range(c, "", KEYS_END, "b=3 c=1 d=2");
 }
 
-/* Bytes that were returned do not change until the transaction ends, whatever writers do to the keys. */
+/* Bytes that were returned do not change until the transaction ends, while writers change the keys. */
 static void test_slices_stay(void **state)
 {
         struct ctx *c = *state;

@@ -111,7 +111,7 @@ static void run_check(struct kv_store *store, struct lines *lines, struct maint_
 /* Asserts that a violation that contains WANTED is found in D, in one transaction and in several. Frees D. */
 static void expect(struct dump *d, const char *wanted)
 {
-        struct lines lines = { .wanted = wanted }, pieces = { .wanted = wanted };
+        struct lines lines = { .wanted = wanted }, chunks = { .wanted = wanted };
         struct maint_check_result result;
         struct stepping_clock clock;
 
@@ -120,8 +120,8 @@ static void expect(struct dump *d, const char *wanted)
                 fail_msg("'%s' was not found, but:\n%s", wanted, lines.all);
         assert_true(result.violations > 0);
         assert_true(result.snapshot);
-        run_check(open_impatient(d, &clock), &pieces, &result);
-        assert_string_equal(pieces.all, lines.all);
+        run_check(open_impatient(d, &clock), &chunks, &result);
+        assert_string_equal(chunks.all, lines.all);
         assert_true(result.violations > 0);
         assert_false(result.snapshot);
         dump_free(d);
@@ -446,7 +446,7 @@ static void test_every_pair_counts(void **state)
 }
 
 /* More pairs than the checker reads at once. */
-static void test_many_pieces(void **state)
+static void test_many_chunks(void **state)
 {
         static uint8_t data[5 << 20];
         struct maint_check_result result;
@@ -472,7 +472,7 @@ static void test_many_pieces(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_many_pieces),
+                cmocka_unit_test(test_many_chunks),
                 cmocka_unit_test(test_clean),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_directories),

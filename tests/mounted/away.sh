@@ -95,7 +95,7 @@ says_lost() {
         ! grep -qx "$2" "$WORK/names" || fail "$2 is not lost"
 }
 
-say "exclusive: the timeout ends it, and ashlar umount tells"
+say "exclusive: the timeout ends it, and ashlar umount reports it"
 start exclusive,timeout=10
 write_then_away new
 if timeout 300 "$ASHLAR" umount "$MNT" 2>"$WORK/umount"; then
@@ -132,7 +132,7 @@ ended 0
 grep -q 'this mount is still registered' "$WORK/said" || fail "said: $(<"$WORK/said")"
 grep -qx new "$WORK/names" || fail "a change is lost"
 
-say "shared: what was gathered is lost"
+say "shared: dirty data is lost"
 start shared,timeout=10
 mkfifo "$WORK/go-on"
 # Not by this shell: each process that it starts would also close the file, which flushes it.
@@ -146,7 +146,7 @@ sys.stdin.readline()
 try:
     os.close(f)
 except OSError:
-    print("told")' "$MNT/new" <"$WORK/go-on" >"$WORK/writer" &
+    print("reported")' "$MNT/new" <"$WORK/go-on" >"$WORK/writer" &
 writer=$!
 exec 8>"$WORK/go-on"
 until_in "$WORK/writer" open
@@ -156,7 +156,7 @@ until_in "$WORK/writer" written
 order away
 exec 8>&-
 wait "$writer"
-grep -q told "$WORK/writer" || fail "close(2) reports nothing"
+grep -q reported "$WORK/writer" || fail "close(2) reports nothing"
 if timeout 300 "$ASHLAR" umount "$MNT" 2>"$WORK/umount"; then
         fail "umount says that all is well"
 fi

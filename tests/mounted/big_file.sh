@@ -39,7 +39,7 @@ say "$mib MiB written and read back"
 remount_store
 expect "read after a new mount" "$(sum <"$MNT/big")" "$(<"$WORK/sum")"
 
-# Overwrite 5 MiB at an odd place.
+# Overwrite 5 MiB at an odd offset.
 at=100000001
 len=$((5 << 20))
 pattern 2 "$len" >"$WORK/patch"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes into a mount until told to stop, keeping account of what was acknowledged; or compares.
+"""Writes into a mount until a signal stops it, recording what was acknowledged; or compares.
 
     cluster_load.py write DIR ACCOUNT STOP     works below DIR until the file STOP exists
     cluster_load.py compare DIR ACCOUNT        DIR holds what the account says

@@ -9,7 +9,7 @@ chmod 755 "$WORK"
 export MODES="exclusive shared"
 [[ ${ASHLAR_TRANSPORT:-} != uring ]] || MODES=exclusive # rings serve no shared mounts
 
-# In a namespace of its own, with the helpers in /sbin.
+# In a separate mount namespace, with the helpers in /sbin.
 cat >"$WORK/inner.sh" <<'INNER'
 set -u
 : "${WORK:?}"

@@ -37,7 +37,7 @@ refused "$MNT" "$ASHLAR" mount "$WORK/second" "$MNT"
 
 "$ASHLAR" fsck "$STORE" >"$WORK/out" 2>"$WORK/err" ||
         fail "fsck beside a mount: $(cat "$WORK/out" "$WORK/err")"
-grep -q "$MNT" "$WORK/err" || fail "fsck does not say who uses the store: $(<"$WORK/err")"
+grep -q "$MNT" "$WORK/err" || fail "fsck does not name the user of the store: $(<"$WORK/err")"
 "$ASHLAR" keys "$STORE" >"$WORK/out" || fail "keys beside a mount"
 grep -q 'file' "$WORK/out" || fail "keys does not show what was fsynced"
 

@@ -7,7 +7,7 @@
 SOURCE_ROOT=${SOURCE_ROOT:?the source tree}
 need_command git meson ninja
 need_space 1500
-# As root some unit tests act as another user, who is to be let in.
+# As root some unit tests act as another user, which needs access.
 options=()
 if [[ $(id -u) -eq 0 ]]; then
         options=(-o allow_other)

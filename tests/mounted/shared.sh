@@ -3,7 +3,7 @@
 # Two mounts of one store: each sees the changes of the other; which mounts exclude each other; one is killed, evicted
 # or stopped.
 #
-# shared.sh [STORE]: on a store of its own, or on STORE, which is erased.
+# shared.sh [STORE]: on a new store, or on STORE, which is erased.
 . "$(dirname "$0")/lib.sh"
 
 need_command python3 stat setsid

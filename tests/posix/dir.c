@@ -110,7 +110,7 @@ static void removal_while_listing(void)
         OK(rmdir("d"));
 }
 
-/* What stays is seen exactly once, whatever else comes and goes. */
+/* Entries that stay are seen exactly once, while others are added and removed. */
 static void changes_while_listing(void)
 {
         static unsigned seen[MANY];

@@ -3,7 +3,7 @@
  * where POSIX leaves a choice or does not know the call. They are not about ashlar: they pass on ext4, and
  * run.sh runs them there too, so that a test is known to be right.
  *
- * A test is a function in one of the groups (one file a group, by call). It runs in a process of its own, in
+ * A test is a function in one of the groups (one file a group, by call). It runs in a separate process, in
  * an empty directory that is its working directory, as root with umask 0.
  */
 #ifndef POSIX_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who loses set-user-ID, set-group-ID and file capabilities, and when: what Linux does (6.18, ext4). */
+/* Which changes remove set-user-ID, set-group-ID and file capabilities: as Linux does (6.18, ext4). */
 #include "posix.h"
 
 #include <sys/mman.h>
@@ -62,7 +62,7 @@ static void change(mode_t before, void (*fn)(void *path), unsigned uid, mode_t a
         OK(unlink("f"));
 }
 
-/* Every way of changing the data, by a user who may write. */
+/* Every way of changing the data, by a user with write permission. */
 static void all_writers(mode_t before, unsigned uid, mode_t after)
 {
         change(before, write_one, uid, after);

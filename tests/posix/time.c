@@ -132,7 +132,7 @@ static void set_as_other(void *arg)
         const struct timespec set[2] = { { 1, 2 }, { 3, 4 } };
 
         FAILS(utimensat(AT_FDCWD, "writable", set, 0), EPERM);
-        OK(utimensat(AT_FDCWD, "writable", NULL, 0)); /* now: who may write may */
+        OK(utimensat(AT_FDCWD, "writable", NULL, 0)); /* now: allowed to users with write permission */
         FAILS(utimensat(AT_FDCWD, "readable", NULL, 0), EACCES);
 }
 

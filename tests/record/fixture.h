@@ -30,7 +30,7 @@ struct kv_txn *begin(struct kv_store *s);
 /* Commits T and ends it; returns kv_commit's result. */
 int finish(struct kv_txn *t);
 
-/* Writes KEY with VALUE in a transaction of its own. */
+/* Writes KEY with VALUE in a separate transaction. */
 void set_raw(struct kv_store *s, struct slice key, struct slice value);
 /* Pairs in the store. */
 size_t count_pairs(struct kv_store *s);

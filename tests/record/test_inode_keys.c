@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What lies below an inode's record: extended attributes, locks, use counters, and the counter of blocks. */
+/* Keys below an inode's record: extended attributes, locks, use counters, and the counter of blocks. */
 #include "fixture.h"
 #include "record/inode.h"
 #include "record/lock.h"

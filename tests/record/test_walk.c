@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Walks in a transaction and in pieces, and clearing in steps. */
+/* Walks in a transaction and in chunks, and clearing in steps. */
 #include "fixture.h"
 #include "record/walk.h"
 
 #define PAIRS     300u
-#define VALUE_LEN 20000u /* so that a walk takes several pieces */
+#define VALUE_LEN 20000u /* so that a walk takes several chunks */
 
 static struct slice number_key(char *buf, unsigned i)
 {
@@ -47,22 +47,22 @@ static void test_both_ways(void **state)
 
         fill(*state, 0, PAIRS);
         t = begin(*state);
-        for (int pieces = 0; pieces < 2; pieces++) {
-                assert_ok(rec_walk_start(&w, *state, pieces ? NULL : t, rec_keys_begin, rec_keys_end));
+        for (int chunks = 0; chunks < 2; chunks++) {
+                assert_ok(rec_walk_start(&w, *state, chunks ? NULL : t, rec_keys_begin, rec_keys_end));
                 assert_pairs(&w, 0, PAIRS);
                 rec_walk_end(&w);
                 rec_walk_end(&w);
-                assert_ok(rec_walk_start(&w, *state, pieces ? NULL : t, number_key(from, 123), rec_keys_end));
+                assert_ok(rec_walk_start(&w, *state, chunks ? NULL : t, number_key(from, 123), rec_keys_end));
                 assert_pairs(&w, 123, PAIRS);
                 rec_walk_end(&w);
-                assert_ok(rec_walk_start(&w, *state, pieces ? NULL : t, slice_str("a"), slice_str("b")));
+                assert_ok(rec_walk_start(&w, *state, chunks ? NULL : t, slice_str("a"), slice_str("b")));
                 assert_pairs(&w, 0, 0);
                 rec_walk_end(&w);
         }
         kv_end(t);
 }
 
-/* A walk in pieces sees what was committed behind the piece that it is in, and holds no transaction. */
+/* A walk in chunks sees what was committed behind the chunk that it is in, and holds no transaction. */
 static void test_changes(void **state)
 {
         struct rec_walk w;
@@ -76,7 +76,7 @@ static void test_changes(void **state)
         rec_walk_end(&w);
 }
 
-/* The longest keys, at the end of a piece as well. */
+/* The longest keys, at the end of a chunk as well. */
 static void test_long_keys(void **state)
 {
         uint8_t key[KV_KEY_MAX], value[KV_VALUE_MAX];

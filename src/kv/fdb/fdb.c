@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening, closing and the space of a store in a FoundationDB cluster. internal.h shows the parts.
  *
- * The client's own time and retry limits stay off: a commit that it gave up could still take place. Snapshots
+ * The client's own time and retry limits stay off: a commit that it gave up could still happen. Snapshots
  * are strict (no causal_read_risky).
  */
 #include "base/thread.h"

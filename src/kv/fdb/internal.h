@@ -108,7 +108,7 @@ static inline int fdb_key(const struct fdb_store *s, struct slice key, uint8_t *
 
 /* The error of any call except a commit. */
 int fdb_error(const struct fdb_api *api, fdb_error_t e);
-/* The error of a commit that was sent: ERR_UNKNOWN_RESULT unless it is certain that it did not take place. */
+/* The error of a commit that was sent: ERR_UNKNOWN_RESULT unless it certainly did not happen. */
 int fdb_commit_error(const struct fdb_api *api, fdb_error_t e);
 /* fdb_error, and stores E in T for its back-off. ERR_AWAY if fdb_give_up cancelled the call. */
 int fdb_failed(struct fdb_txn *t, fdb_error_t e);

@@ -155,7 +155,7 @@ int fdb_keep(struct fdb_txn *t, FDBFuture *f, bool is_get)
 
 /* ---- commit -------------------------------------------------------------------------------------- */
 
-/* A commit that was sent. It is never cancelled: it could still take place. If the deadline of its thread
+/* A commit that was sent. It is never cancelled: it could still happen. If the deadline of its thread
  * expires first, the commit is detached: the callback takes care of the outcome and frees it. */
 struct commit {
         struct fdb_store *s;

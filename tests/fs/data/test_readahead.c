@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Readahead: the right bytes, in fewer transactions than requests, never older than promised. Only the tests
- * move the clock. */
+/* Readahead: the right bytes, in fewer transactions than requests, never older than documented. Only the
+ * tests move the clock. */
 #include "fixture.h"
 #include "fs/data/readahead.h"
 #include "fs/gc/gc.h"
@@ -191,7 +191,7 @@ static void test_own_changes(void **state)
         close_pair(&p);
 }
 
-/* A change by another mount is read after the promised time, or after fs_drop_read_ahead. */
+/* A change by another mount is read after the documented time, or after fs_drop_read_ahead. */
 static void test_changes_of_others(void **state)
 {
         struct pair p;

@@ -4,9 +4,9 @@
 
 #include <unistd.h>
 
-/* Accepts up to `room` names; keeps the last one. */
-struct piece {
-        unsigned room, taken, referenced;
+/* Accepts up to `limit` names; keeps the last one. */
+struct taker {
+        unsigned limit, taken, referenced;
         char last[FMT_NAME_MAX + 1];
         uint8_t *seen; /* by the number in the name */
         struct fixture *f;
@@ -15,10 +15,10 @@ struct piece {
 
 static int take(const struct fs_entry *entry, void *arg)
 {
-        struct piece *p = arg;
+        struct taker *p = arg;
 
         assert_true(entry->name.len <= FMT_NAME_MAX);
-        if (p->taken == p->room)
+        if (p->taken == p->limit)
                 return 0;
         p->taken++;
         memcpy(p->last, entry->name.data, entry->name.len);
@@ -62,8 +62,8 @@ static void test_continuation(void **state)
                 snprintf(name, sizeof(name), "n%03d", i);
                 new_file(f, dir, name);
         }
-        for (unsigned room = 1; room < 2 * N; room = room * 2 + 1) {
-                struct piece p = { .room = room, .seen = seen };
+        for (unsigned limit = 1; limit < 2 * N; limit = limit * 2 + 1) {
+                struct taker p = { .limit = limit, .seen = seen };
                 int r, round = 0;
 
                 memset(seen, 0, sizeof(seen));
@@ -75,7 +75,7 @@ static void test_continuation(void **state)
                         snprintf(name, sizeof(name), "%.20s+", p.last);
                         new_file(f, dir, name);
                         assert_ok(fs_unlink(f->fs, dir, str(name)));
-                        snprintf(name, sizeof(name), "m%d-%d", (int)room, round++);
+                        snprintf(name, sizeof(name), "m%d-%d", (int)limit, round++);
                         new_file(f, dir, name);
                 } while (r == 0);
                 for (int i = 0; i < N; i++)
@@ -87,7 +87,7 @@ static void test_continuation(void **state)
 static void test_continue_after_removed(void **state)
 {
         struct fixture *f = *state;
-        struct piece p = { .room = 2 };
+        struct taker p = { .limit = 2 };
         const char *all[] = { "a", "b", "c", "d" };
 
         for (int i = 0; i < 4; i++)
@@ -96,7 +96,7 @@ static void test_continue_after_removed(void **state)
         assert_string_equal(p.last, "b");
         assert_ok(fs_unlink(f->fs, ROOT, str("b")));
         p.taken = 0;
-        p.room = 1;
+        p.limit = 1;
         assert_int_equal(fs_readdir(f->fs, ROOT, str(p.last), 0, take, &p), 0);
         assert_string_equal(p.last, "c");
 }
@@ -106,7 +106,7 @@ static void test_plus(void **state)
 {
         struct fixture *f = *state;
         uint64_t file = new_file(f, ROOT, "file"), other = new_file(f, ROOT, "other");
-        struct piece p = { .room = 1, .plus = true };
+        struct taker p = { .limit = 1, .plus = true };
         struct fs_attr a;
 
         put(f, file, 0, "x");

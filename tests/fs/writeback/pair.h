@@ -27,7 +27,7 @@ void close_pair(struct pair *p);
 
 /* Writes all of it, asserted. */
 void write_at(struct fixture *f, uint64_t ino, uint64_t offset, const void *data, size_t len);
-/* Fills BIG with bytes that differ from place to place. */
+/* Fills BIG with bytes that differ by offset. */
 void fill_big(void);
 
 #endif

@@ -45,7 +45,7 @@ struct stream {
 };
 
 /* Opens both over SPEC: "mem", "fdb" (the stand-in), with "+fault" also with errors, and with those of the
- * stand-in: commits that are reported as failed and take place later. Written bytes follow stream_byte. */
+ * stand-in: commits that are reported as failed and happen later. Written bytes follow stream_byte. */
 void stream_open(struct stream *s, const char *spec, uint64_t seed, const struct stream_opts *opts);
 /* Runs maint_check and closes everything. */
 void stream_close(struct stream *s);
@@ -65,7 +65,7 @@ extern uint8_t stream_pattern[STREAM_BYTES];
         } while (0)
 void must_fail(const char *cond, const char *file, int line) __attribute__((noreturn));
 
-/* ---- a writer, in a thread of its own -------------------------------------------------------------- */
+/* ---- a writer, in a separate thread ---------------------------------------------------------------- */
 
 /* The clock may move between requests. */
 struct writer {

@@ -120,7 +120,7 @@ static void test_commit_goes_on(void **state)
         expect(f->store, "k", "sent");
 }
 
-/* A signal does not end the wait for a commit: EINTR would mean that it did not take place. */
+/* A signal does not end the wait for a commit: EINTR would mean that it did not happen. */
 static void test_commit_is_not_cancelled(void **state)
 {
         struct fixture *f = *state;
@@ -145,11 +145,11 @@ static int count_body(struct kv_txn *t, void *arg)
         return kv_set(t, slice_str("k"), slice_str("done"));
 }
 
-/* Nor while the result is unknown: EINTR means that the commit did not take place, 0 that it did, once. The
+/* Nor while the result is unknown: EINTR means that the commit did not happen, 0 that it did, once. The
  * result is 0 if the commit was sent before the cancellation. */
 static void test_unknown_is_not_cancelled(void **state)
 {
-        static const int codes[] = { 1021, 1500 }; /* takes place, does not */
+        static const int codes[] = { 1021, 1500 }; /* happens, does not */
         struct fixture *f = *state;
         struct deadline p;
 

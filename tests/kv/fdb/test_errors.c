@@ -22,7 +22,7 @@ static const struct {
         { 1213, -ERR_RETRY },
         { 1021, -ERR_UNKNOWN_RESULT },
         { 1039, -ERR_UNKNOWN_RESULT },
-        { 1025, -ERR_UNKNOWN_RESULT }, /* may still take place */
+        { 1025, -ERR_UNKNOWN_RESULT }, /* may still happen */
         { 1031, -ERR_UNKNOWN_RESULT },
         { 1500, -ERR_UNKNOWN_RESULT }, /* the outcome for an unknown code is not certain */
         { 2101, -E2BIG },
@@ -68,7 +68,7 @@ static void expect_count(struct kv_store *s, uint8_t n)
         kv_end(t);
 }
 
-/* A transaction takes place exactly once, whatever error its first commit reports. */
+/* A transaction happens exactly once after any error of its first commit. */
 static void test_run(void **state)
 {
         struct fixture *f = *state;
@@ -81,7 +81,7 @@ static void test_run(void **state)
 
                 f->set_faults(&faults);
                 assert_int_equal(kv_run(f->store, KV_WRITE, add, &runs), passes ? commits[i].err : 0);
-                /* A commit that took place is not repeated. */
+                /* A commit that happened is not repeated. */
                 if (commits[i].code == 1021 || commits[i].code == 1039)
                         assert_int_equal(runs, 1);
                 n += !passes;
@@ -126,7 +126,7 @@ static void test_reads(void **state)
         }
 }
 
-/* A commit that was reported as failed may take place later: the counter still counts it exactly once. */
+/* A commit that was reported as failed may happen later: the counter still counts it exactly once. */
 static void test_late(void **state)
 {
         struct fixture *f = *state;
@@ -144,7 +144,7 @@ static void test_late(void **state)
         for (int i = 0; i < 150; i++)
                 assert_int_equal(kv_run(f->store, KV_WRITE, add, &runs), 0);
         f->set_faults(&(struct standin_faults){ 0 });
-        usleep(20000); /* late commits have taken place */
+        usleep(20000); /* late commits have happened */
         expect_count(f->store, 150);
         assert_true(runs > 150);
 }

@@ -11,7 +11,7 @@
 #define SOON_MS 50
 #define MANY    65u /* more than there are slots for markers */
 
-/* A call that waits in a thread of its own, without a deadline. */
+/* A call that waits in a separate thread, without a deadline. */
 struct call {
         pthread_t thread;
         struct kv_store *store;

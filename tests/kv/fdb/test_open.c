@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening: one clear line for each thing that can be missing or wrong. The library can be set up only once in
- * a process, so each case runs in a process of its own. */
+ * a process, so each case runs in a separate process. */
 #include "fixture.h"
 
 #include "kv/fdb/url.h"

@@ -119,7 +119,7 @@ static void use_damaged(struct fixture *f, void *arg)
         _exit(sum == UINT64_MAX ? 2 : 0);
 }
 
-/* Bytes changed at random places never lead to a crash or an endless loop. */
+/* Bytes changed at random positions never lead to a crash or an endless loop. */
 static void test_damaged_pages(void **state)
 {
         const char *scale = getenv("ASHLAR_DAMAGE_ROUNDS");

@@ -303,7 +303,7 @@ static void run_in(const char *path, uint64_t max_bytes, uint64_t capacity_bytes
 
 /* ---- kinds of stores ---------------------------------------------------------------------------- */
 
-/* In a child: mounts a file system in memory on the test's directory, in a mount namespace of its own. */
+/* In a child: mounts a file system in memory on the test's directory, in a separate mount namespace. */
 static bool in_memory(struct fixture *f, const char *size)
 {
         return unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) >= 0 &&

@@ -141,7 +141,7 @@ static void test_exclusive(void **state)
         assert_int_equal(in_child(child_open, f, &busy), 0);
         assert_int_equal(in_child(child_open, f, &shared), 0);
         assert_int_equal(in_child(child_open, f, &rdonly), 0);
-        /* LMDB cannot have a store open twice in one process, whatever the flags. */
+        /* LMDB cannot have a store open twice in one process, with any flags. */
         store_open_fails(f, KV_OPEN_EXCLUSIVE, EBUSY, "this process");
         store_open_fails(f, KV_OPEN_RDONLY, EBUSY, "this process");
         /* These attempts did not release the lock. */
@@ -319,7 +319,7 @@ static void test_no_permission(void **state)
         assert_int_equal(in_child(as_nobody, f, &rdonly), 0);
 }
 
-/* Mounts the store's file system read-only, in a mount namespace of its own. Exits with 77 if that is not
+/* Mounts the store's file system read-only, in a separate mount namespace. Exits with 77 if that is not
  * allowed. */
 static void on_readonly_fs(struct fixture *f, void *arg)
 {

@@ -139,7 +139,7 @@ static void test_reserve(void **state)
         assert_int_equal(kv_close(s), 0);
 }
 
-/* In a child: mounts a file system of 96 MiB in memory, in a mount namespace of its own. Exits with 77 if
+/* In a child: mounts a file system of 96 MiB in memory, in a separate mount namespace. Exits with 77 if
  * that is not allowed. */
 static void on_small_disk(struct fixture *f, void *arg)
 {

@@ -108,7 +108,7 @@ struct FDB_future {
         void (*act)(FDBFuture *f);
         FDBTransaction *tr;
         struct cluster *cluster;
-        struct kv_txn *late; /* a commit that takes place after it was reported as failed */
+        struct kv_txn *late; /* a commit that happens after it was reported as failed */
 };
 
 /* State of the library. */

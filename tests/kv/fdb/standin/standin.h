@@ -17,9 +17,9 @@ struct standin_faults {
         /* commits */
         unsigned conflict_ppm;         /* 1020 */
         unsigned too_old_ppm;          /* 1007; reads too */
-        unsigned unknown_done_ppm;     /* 1021, and it took place */
-        unsigned unknown_not_done_ppm; /* 1021, and it did not take place */
-        unsigned timed_out_ppm;        /* 1031, and it takes place later, or not */
+        unsigned unknown_done_ppm;     /* 1021, and it happened */
+        unsigned unknown_not_done_ppm; /* 1021, and it did not happen */
+        unsigned timed_out_ppm;        /* 1031, and it happens later, or not */
         unsigned cancelled_ppm;        /* 1025, the same */
         /* reads, and read versions */
         unsigned future_version_ppm; /* 1009 */
@@ -30,7 +30,7 @@ struct standin_faults {
         unsigned commit_us;        /* the least time of a commit */
         unsigned watch_broken_ppm; /* a watch fails with 1029 after a while */
         unsigned watches_max;      /* 0: the database's option */
-        /* The error of the next commit, only of that one. The commit takes place if the error allows it. */
+        /* The error of the next commit, only of that one. The commit happens if the error allows it. */
         int next_commit;
 };
 
@@ -38,7 +38,7 @@ struct standin_faults {
 struct standin_counts {
         unsigned databases, transactions, futures;
         unsigned watches;        /* of those futures */
-        uint64_t landed;         /* commits with writes that took place */
+        uint64_t landed;         /* commits with writes that happened */
         uint64_t versions_asked; /* read versions fetched from the cluster */
         uint64_t ranges_asked, keys_asked;
 };

@@ -342,8 +342,8 @@ static void commit_late(FDBFuture *f)
         f->late = NULL;
 }
 
-/* The error that is reported for this commit; 0: that of the store. *RET_DONE: it takes place now; *RET_LATE:
- * it takes place after the report. */
+/* The error that is reported for this commit; 0: that of the store. *RET_DONE: it happens now; *RET_LATE:
+ * it happens after the report. */
 static fdb_error_t commit_fault(bool *ret_done, bool *ret_late)
 {
         struct standin_faults f = faults();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the fault and stats layers promise beyond the contract. */
+/* Properties of the fault and stats layers beyond the contract. */
 #include "kv/kv.h"
 #include "kv/layer/layer.h"
 #include "kv/testing/testing.h"
