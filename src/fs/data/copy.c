@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* copy_file_range(2): data moves from the store to the store in reads and writes that are as large as one transaction
- * may be; holes stay holes. */
+/* copy_file_range(2): data moves from the store to the store in reads and writes that are as large as one
+ * transaction may be; holes stay holes. */
 #include "base/cleanup.h"
 #include "fs/extent/extent.h"
 
@@ -29,7 +29,8 @@ static int take(const struct iovec *iov, int n, size_t len, void *arg)
         return (int)len;
 }
 
-/* Reads up to the end of a block of the destination, so that only the first and the last block are written in part. */
+/* Reads up to the end of a block of the destination, so that only the first and the last block are written in
+ * part. */
 static ssize_t read_some(const struct copy *c)
 {
         size_t len = c->buffer_bytes - (size_t)(c->to % c->fs->block_size);

@@ -41,7 +41,8 @@ void fuse_op_write(const struct fuse_req *r, uint64_t ino, uint64_t offset, stru
 }
 
 /* A change by another user than root clears the set-user-id and set-group-id bits. For fallocate and
- * copy_file_range the kernel leaves that to the server without a flag, and keeps the old mode cached until it is notified. */
+ * copy_file_range the kernel leaves that to the server without a flag, and keeps the old mode cached until it
+ * is notified. */
 static int kill_priv(const struct fuse_req *r, uint64_t ino)
 {
         struct fs_setattr set = { .set = FS_SET_KILL_PRIV };
@@ -63,8 +64,8 @@ void fuse_op_fallocate(const struct fuse_req *r, uint64_t ino, int mode, uint64_
         fuse_reply_result(r, result);
 }
 
-/* The kernel has written back its pages of both files, and drops those of the destination after the reply. It does not
- * know that reading may change the access time of the source. */
+/* The kernel has written back its pages of both files, and drops those of the destination after the reply. It
+ * does not know that reading may change the access time of the source. */
 void fuse_op_copy(const struct fuse_req *r, const struct fuse_copy *copy)
 {
         int64_t n = r->cred.uid == 0 ? 0 : kill_priv(r, copy->to_ino);

@@ -120,7 +120,7 @@ static void test_heartbeat(void **state)
         mount_close(&m);
 }
 
-/* ---- which mounts exclude each other -------------------------------------------------------------------- */
+/* ---- which mounts exclude each other --------------------------------------------------------- */
 
 static void test_refused(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Transactions, each of them one of the store in memory. With their prefix keys may be longer than the
- * contract allows, so calls with keys bypass the checks of kv.c. */
+ * contract allows, so calls with keys bypass the checks of front.c. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -481,7 +481,7 @@ EXPORT FDBFuture *fdb_transaction_watch(FDBTransaction *t, const uint8_t *key, i
         ensure_version_locked(t);
         r = ops_of(t)->watch(t->txn, key_of(key, length), on_watch, f, &f->watch);
         if (r >= 0)
-                f->watch->store = t->db->cluster->store; /* as kv.c does */
+                f->watch->store = t->db->cluster->store; /* as front.c does */
         lock_release(&t->lock);
         if (r < 0) {
                 future_unref(f);
