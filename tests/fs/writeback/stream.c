@@ -24,6 +24,7 @@ void must_fail(const char *cond, const char *file, int line)
 struct spy_txn {
         struct filter_txn filter;
         bool blocks, record, garbage_set, garbage_cleared;
+        uint64_t begin, end; /* of the blocks */
 };
 
 static struct spy *spy_of(struct kv_txn *t)
@@ -36,13 +37,25 @@ static int spy_begin(struct kv_store *s, unsigned flags, struct kv_txn **ret)
         return filter_begin_sized(s, flags, sizeof(struct spy_txn), ret);
 }
 
+static void note_block(struct spy_txn *t, struct slice key)
+{
+        struct fmt_parsed_key parsed;
+
+        must(fmt_key_parse(key, &parsed) == 0);
+        if (!t->blocks)
+                t->begin = parsed.offset;
+        t->blocks = true;
+        t->end = parsed.offset + BLOCK;
+}
+
 static int spy_set(struct kv_txn *txn, struct slice key, struct slice value)
 {
         struct spy_txn *t = (struct spy_txn *)txn;
         struct fmt_key record;
 
         fmt_key_inode(&record, spy_of(txn)->ino);
-        t->blocks |= key.data[0] == 'f';
+        if (key.data[0] == 'f')
+                note_block(t, key);
         t->garbage_set |= key.data[0] == 'g';
         t->record |= slice_eq(key, fmt_slice(&record));
         return kv_set(filter_below(txn), key, value);
@@ -62,6 +75,26 @@ static void wait_for_writer(struct spy *s)
         }
 }
 
+static void wait_for_turn(struct spy *s, const struct spy_txn *t)
+{
+        for (int i = 0; atomic_load(&s->behind_writer) && s->ahead_max > 0 &&
+                        (atomic_load(&s->turn) != t->begin || atomic_load(&s->ahead) >= s->ahead_max);
+             i++) {
+                must(i < 200000);
+                usleep(50);
+        }
+}
+
+static void end_turn(struct spy *s, const struct spy_txn *t)
+{
+        if (t->record) {
+                atomic_store(&s->ahead, 0);
+        } else if (t->blocks) {
+                atomic_fetch_add(&s->ahead, (t->end - t->begin) / BLOCK);
+                atomic_store(&s->turn, t->end);
+        }
+}
+
 static int spy_commit(struct kv_txn *txn)
 {
         struct spy_txn *t = (struct spy_txn *)txn;
@@ -70,9 +103,12 @@ static int spy_commit(struct kv_txn *txn)
 
         if (txn->flags & KV_WRITE)
                 wait_for_writer(s);
+        if (t->blocks && !t->record)
+                wait_for_turn(s, t);
         r = filter_commit(txn);
         if (r < 0)
                 return r;
+        end_turn(s, t);
         s->blind += t->blocks && kv_is_blind(txn);
         s->reading += t->blocks && !kv_is_blind(txn) && !t->record;
         s->intents += t->garbage_set;
