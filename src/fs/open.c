@@ -114,23 +114,39 @@ int fs_open(struct kv_store *store, const struct fs_open_opts *opts, struct fs *
         return 0;
 }
 
+static int make_rdonly(struct fs *fs)
+{
+        int r = fs_sync(fs);
+
+        if (r < 0)
+                return r;
+        fs->rdonly = true;
+        r = fs_gc_remounted(fs);
+        if (r >= 0)
+                r = fs_sync(fs); /* for what the collector committed in the meantime */
+        if (r < 0) {
+                fs->rdonly = false;
+                (void)fs_gc_remounted(fs);
+        }
+        return r;
+}
+
 int fs_remount(struct fs *fs, bool rdonly, enum fs_atime atime)
 {
-        int r;
-
         if (!rdonly && !fs->remountable)
                 return -EROFS;
         if (rdonly && !fs->rdonly) {
-                r = fs_sync(fs);
+                int r = make_rdonly(fs);
+
                 if (r < 0)
                         return r;
         }
         fs->atime = atime;
-        if (rdonly == fs->rdonly)
-                return 0;
-        fs->rdonly = rdonly;
-        fs_gc_remounted(fs);
-        return rdonly ? fs_sync(fs) : 0; /* for what the collector has just committed */
+        if (!rdonly && fs->rdonly) {
+                fs->rdonly = false;
+                (void)fs_gc_remounted(fs);
+        }
+        return 0;
 }
 
 int fs_close(struct fs *fs)

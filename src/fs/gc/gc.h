@@ -10,8 +10,9 @@
 /* Starts the collector, which first looks for what earlier mounts left. 0 or a negative errno. */
 int fs_gc_start(struct fs *fs);
 
-/* Wakes the collector after a remount: it pauses while the file system is read-only. */
-void fs_gc_remounted(struct fs *fs);
+/* Wakes the collector after a remount. It pauses while the file system is read-only: then this waits until no
+ * pass is under way. 0; EINTR, ERR_AWAY: one still is. */
+int fs_gc_remounted(struct fs *fs);
 
 /* Ends the thread and collects everything that 'g' lists, also inodes that this mount refers to, but not
  * those that other mounts may use. */
@@ -32,7 +33,7 @@ void fs_gc_orphan(struct fs *fs, uint64_t ino);
  * reference goes. */
 void fs_gc_unlinked(struct fs *fs, uint64_t ino);
 
-/* Waits until everything queued before was collected or failed. Not from the collector's thread, nor on a
+/* Waits until everything queued before was collected or failed, or the wait was cancelled. Not from the collector's thread, nor on a
  * read-only mount. */
 void fs_gc_drain(struct fs *fs);
 

@@ -48,15 +48,19 @@ void fs_gc_unlinked(struct fs *fs, uint64_t ino)
                 fs_gc_orphan(fs, ino);
 }
 
-void fs_gc_remounted(struct fs *fs)
+int fs_gc_remounted(struct fs *fs)
 {
         struct fs_gc *c = fs->gc;
+        int r = 0;
 
         if (!c)
-                return;
+                return 0;
         LOCK_GUARD(&c->lock);
         pthread_cond_signal(&c->wake);
-        pthread_cond_broadcast(&c->pass_done);
+        waitlist_wake_all(&c->pass_done);
+        while (r >= 0 && fs->rdonly && c->busy)
+                r = waitlist_wait(&c->pass_done, &c->lock);
+        return r;
 }
 
 void fs_gc_drain(struct fs *fs)
@@ -70,6 +74,7 @@ void fs_gc_drain(struct fs *fs)
         c->hurried++;
         pthread_cond_signal(&c->wake);
         while (!c->stop && !fs->rdonly && (c->count > 0 || c->scan || c->busy) && c->passes < last)
-                lock_wait(&c->lock, &c->pass_done);
+                if (waitlist_wait(&c->pass_done, &c->lock) < 0)
+                        break;
         c->hurried--;
 }

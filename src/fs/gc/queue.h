@@ -4,6 +4,7 @@
 #define FS_GC_QUEUE_H
 
 #include "base/lock.h"
+#include "base/waitlist.h"
 #include "fs/gc/gc.h"
 
 /* This many queued inodes are collected at once, without waiting for more. */
@@ -25,9 +26,9 @@ struct fs_gc {
         bool stop;
         bool busy; /* a pass is under way */
         uint64_t passes;
-        pthread_cond_t pass_done; /* after each pass */
-        unsigned hurried;         /* threads that wait for a pass */
-        struct timespec looked;   /* when the table of sessions was last read */
+        struct waitlist pass_done; /* after each pass */
+        unsigned hurried;          /* threads that wait for a pass */
+        struct timespec looked;    /* when the table of sessions was last read */
 };
 
 /* Whether fs_gc_stop was called. */

@@ -160,7 +160,7 @@ static void end_pass(struct fs_gc *c, int r)
         LOCK_GUARD(&c->lock);
         c->busy = false;
         c->passes++;
-        pthread_cond_broadcast(&c->pass_done);
+        waitlist_wake_all(&c->pass_done);
         if (r >= 0)
                 return;
         c->scan = true;
@@ -188,7 +188,6 @@ static void *collector_main(void *arg)
 
 static void gc_free(struct fs_gc *c)
 {
-        pthread_cond_destroy(&c->pass_done);
         pthread_cond_destroy(&c->wake);
         lock_destroy(&c->lock);
         free(c->queue);
@@ -207,7 +206,6 @@ int fs_gc_start(struct fs *fs)
         clock_gettime(CLOCK_MONOTONIC, &c->looked);
         lock_init(&c->lock);
         thread_cond_init(&c->wake);
-        pthread_cond_init(&c->pass_done, NULL);
         fs->gc = c;
         r = thread_start(&c->thread, collector_main, c);
         if (r < 0) {
