@@ -83,6 +83,7 @@ static int chunk_body(struct kv_txn *t, void *arg)
         int r;
 
         p->used = p->at = 0;
+        p->last = false;
         kv_range_start(t, &range,
                        &(struct kv_range_opts){ .begin = slice_of(p->from, p->from_len),
                                                 .end = p->end,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Walks in a transaction and in chunks, and clearing in steps. */
 #include "fixture.h"
+#include "kv/layer/filter.h"
 #include "record/walk.h"
 
 #define PAIRS     300u
@@ -74,6 +75,47 @@ static void test_changes(void **state)
         fill(*state, PAIRS, 1);
         assert_pairs(&w, 1, PAIRS + 1);
         rec_walk_end(&w);
+}
+
+/* A store whose first commit comes too late: by then PAIRS were written. */
+struct late {
+        struct filter filter;
+        bool committed;
+};
+
+static int late_commit(struct kv_txn *t)
+{
+        struct late *l = (struct late *)t->store;
+
+        if (l->committed)
+                return filter_commit(t);
+        l->committed = true;
+        fill(l->filter.below, 1, PAIRS - 1);
+        return -ERR_RETRY;
+}
+
+static int late_close(struct kv_store *s)
+{
+        free(s);
+        return 0;
+}
+
+/* A chunk that is read again, and is longer then, is not the last one although it was at first. */
+static void test_chunk_again(void **state)
+{
+        struct late *l = calloc(1, sizeof(*l));
+        struct rec_walk w;
+
+        assert_non_null(l);
+        filter_init(&l->filter, "late", *state);
+        l->filter.ops.commit = late_commit;
+        l->filter.ops.close = late_close;
+        fill(*state, 0, 1);
+        assert_ok(rec_walk_start(&w, &l->filter.base, NULL, rec_keys_begin, rec_keys_end));
+        assert_pairs(&w, 0, PAIRS);
+        assert_true(l->committed);
+        rec_walk_end(&w);
+        assert_ok(kv_close(&l->filter.base));
 }
 
 /* The longest keys, at the end of a chunk as well. */
@@ -155,8 +197,8 @@ static void test_clear(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                STORE_TEST(test_both_ways), STORE_TEST(test_changes), STORE_TEST(test_long_keys),
-                STORE_TEST(test_parts),     STORE_TEST(test_clear),
+                STORE_TEST(test_both_ways), STORE_TEST(test_changes), STORE_TEST(test_chunk_again),
+                STORE_TEST(test_long_keys), STORE_TEST(test_parts),   STORE_TEST(test_clear),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
