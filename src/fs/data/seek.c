@@ -11,7 +11,8 @@
 struct seek {
         struct fs *fs;
         uint64_t ino;
-        uint64_t at; /* where to continue */
+        uint64_t from; /* where this transaction begins */
+        uint64_t at;   /* where the next one continues */
         int whence;
         bool found; /* AT is the result */
 };
@@ -66,6 +67,8 @@ static int seek_body(struct kv_txn *t, void *arg)
         struct rec_inode inode;
         int r = rec_inode_load(t, s->ino, REC_INODE_RECORD, KV_SNAPSHOT, &inode);
 
+        s->at = s->from;
+        s->found = false;
         if (r < 0)
                 return r;
         if (!S_ISREG(inode.rec.mode))
@@ -85,7 +88,7 @@ static int seek_body(struct kv_txn *t, void *arg)
 
 int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t *ret)
 {
-        struct seek s = { .fs = fs, .ino = ino, .at = offset, .whence = whence };
+        struct seek s = { .fs = fs, .ino = ino, .from = offset, .whence = whence };
         int r;
 
         if (whence != SEEK_DATA && whence != SEEK_HOLE)
@@ -97,6 +100,7 @@ int fs_lseek(struct fs *fs, uint64_t ino, uint64_t offset, int whence, uint64_t 
                 r = fs_run_read(fs, seek_body, &s);
                 if (r < 0)
                         return r;
+                s.from = s.at;
         }
         *ret = s.at;
         return 0;

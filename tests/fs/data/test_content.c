@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Data: reads, writes, truncation, holes, fallocate. Data beyond the end must never reappear. */
 #include "fixture.h"
+#include "kv/layer/filter.h"
 
 #include <linux/falloc.h>
 
@@ -225,6 +226,57 @@ static void test_sparse(void **state)
         assert_int_equal(fs_lseek(f->fs, file, 0, SEEK_SET, &at), -EINVAL);
 }
 
+/* A store whose next commit is refused, after another mount cut the file. */
+struct cutting {
+        struct filter filter;
+        struct fixture *f;
+        uint64_t file; /* 0: commits as usual */
+};
+
+static int cutting_commit(struct kv_txn *t)
+{
+        struct cutting *c = (struct cutting *)t->store;
+        uint64_t file = c->file;
+
+        if (file == 0)
+                return filter_commit(t);
+        c->file = 0;
+        assert_ok(truncate_to(c->f, file, BS));
+        return -ERR_RETRY;
+}
+
+static int cutting_close(struct kv_store *s)
+{
+        free(s);
+        return 0;
+}
+
+/* A search that is repeated begins where the caller said. */
+static void test_seek_again(void **state)
+{
+        struct cutting *c = calloc(1, sizeof(*c));
+        struct fixture *f = *state;
+        struct err_text text;
+        uint64_t at;
+        struct fs *fs;
+
+        assert_non_null(c);
+        filter_init(&c->filter, "cutting", f->store);
+        c->filter.ops.commit = cutting_commit;
+        c->filter.ops.close = cutting_close;
+        c->f = f;
+        assert_ok(fs_open(&c->filter.base, &(struct fs_open_opts){ .rdonly = true }, &fs, &text));
+        c->file = new_file(f, ROOT, "file");
+        for (unsigned i = 0; i < 3; i++)
+                put(f, c->file, i * BS, "data");
+        assert_ok(truncate_to(f, c->file, 3 * BS));
+        assert_ok(fs_lseek(fs, c->file, 0, SEEK_HOLE, &at));
+        assert_int_equal(c->file, 0);
+        assert_int_equal(at, BS);
+        fs_close(fs);
+        assert_ok(kv_close(&c->filter.base));
+}
+
 /* A large sparse file is created, read, truncated and removed at the cost of its data, not of its size. */
 static void test_huge(void **state)
 {
@@ -375,6 +427,7 @@ int main(int argc, char **argv)
                 FIXTURE_TEST(test_large),
                 FIXTURE_TEST(test_stale_bytes),
                 FIXTURE_TEST(test_sparse),
+                FIXTURE_TEST(test_seek_again),
                 FIXTURE_TEST(test_huge),
                 FIXTURE_TEST(test_write_at_limit),
                 FIXTURE_TEST(test_truncate_many_blocks),
