@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* How long one attempt to open the store, or to receive the report, lasts. */
@@ -180,42 +181,47 @@ static int wait_for_store(const char *url, struct err_text *text)
 
 struct elsewhere {
         dev_t dev;
-        char *target;
+        int err; /* why a mount of it could not be opened; 0: there is none */
 };
 
-static int find_elsewhere(const struct fuse_mountinfo *m, void *arg)
+/* The mount may be of a single file, or hidden by another one. Returns 1 when everything is committed. */
+static int commit_at(const struct fuse_mountinfo *m, void *arg)
 {
         struct elsewhere *e = arg;
+        _cleanup_close_ int fd = -1;
+        struct stat st;
 
         if (m->dev != e->dev)
                 return 0;
-        e->target = strdup(m->target);
-        return 1;
+        fd = open(m->target, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                e->err = errno;
+        else if (st.st_dev != e->dev)
+                e->err = ENOENT;
+        else
+                return fsync(fd) < 0 ? -errno : 1;
+        return 0;
 }
 
-/* Commits what the file system DEV was given if it is still mounted at another directory, where its process
- * goes on. Returns 0 if it is not, 1 if that is done. */
+/* Commits what the file system DEV was given if it is still mounted at another path, where its process goes
+ * on. Returns 0 if it is not, 1 if that is done. */
 static int commit_elsewhere(dev_t dev, struct err_text *text)
 {
         struct elsewhere e = { .dev = dev };
-        _cleanup_free_ char *target = NULL;
-        _cleanup_close_ int fd = -1;
+        int r = fuse_mountinfo_each(commit_at, &e);
 
-        if (fuse_mountinfo_each(find_elsewhere, &e) <= 0)
-                return 0;
-        target = e.target;
-        fd = target ? open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-        if (fd < 0 || fsync(fd) < 0)
-                return err_set(text, errno,
-                               "unmounted, but whether everything is committed cannot be seen: %s",
-                               err_str(errno));
-        return 1;
+        if (r == 0)
+                r = -e.err;
+        if (r < 0)
+                return err_set(text, -r, "unmounted, but whether everything is committed cannot be seen: %s",
+                               err_str(r));
+        return r;
 }
 
 static int unmount_and_wait(const struct fuse_mountinfo *at, struct err_text *text)
 {
         _cleanup_close_ int report = -1;
-        struct mount_row server;
+        struct mount_row server = { .unix_pid = 0 };
         bool registered;
         int r;
 

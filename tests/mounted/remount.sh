@@ -138,6 +138,15 @@ for mode in $MODES; do
         "$ASHLAR" umount "$WORK/bound" || fail "umount of the bind mount"
         check_clean
 
+        # The same beside a bind mount of a single file.
+        mount_store -o "$mode"
+        : >"$WORK/bound-file"
+        mount --bind "$MNT/file" "$WORK/bound-file"
+        timeout 60 "$ASHLAR" umount "$MNT" || fail "umount beside a bind mount of a file"
+        same "content of the file's bind mount" "$(<"$WORK/bound-file")" text
+        "$ASHLAR" umount "$WORK/bound-file" || fail "umount of the file's bind mount"
+        check_clean
+
         # Mounted read-only at first.
         mount_store -o "ro,$mode"
         is_read_only "ro"
