@@ -5,14 +5,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 /* How long the kernel may take to close the descriptors of a dead process. */
 #define DEATH_POLLS   100
 #define DEATH_POLL_MS 50
+
+/* How long threads of a dead process may take to end. */
+#define THREADS_END_MS 1000
 
 static void detach(int keep)
 {
@@ -45,12 +51,39 @@ static void unmount_if_dead(const char *dir)
         }
 }
 
+/* A signal when the thread dies that started the watcher. Returns a descriptor to poll. */
+static int signal_of_death(void)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        prctl(PR_SET_PDEATHSIG, SIGUSR1);
+        return signalfd(-1, &set, 0);
+}
+
+/* Waits for the end of the pipe. It does not come if a thread of the dead process waits in the kernel for a
+ * reply of that process (fuse_notify_pages): such a thread cannot be killed, and keeps all descriptors open. */
+static void wait_for_pipe(const char *dir, int pipe, int death)
+{
+        struct pollfd fds[] = { { .fd = pipe, .events = POLLIN }, { .fd = death, .events = POLLIN } };
+        int r;
+
+        do
+                r = poll(fds, 2, -1);
+        while (r < 0 && errno == EINTR);
+        if (!fds[0].revents && poll(fds, 1, THREADS_END_MS) == 0)
+                fuse_abort(dir);
+}
+
 static void watch(const char *dir, int fd)
 {
         char byte;
         ssize_t n;
 
         detach(fd);
+        wait_for_pipe(dir, 3, signal_of_death());
         do
                 n = read(3, &byte, 1);
         while (n < 0 && errno == EINTR);

@@ -130,6 +130,46 @@ ls "$MNT" >"$WORK/out" || failed "a dead mount point after kill -9"
 ok mount_ "$STORE" "$MNT"
 same "fsynced before kill -9" "$(<"$MNT/fsynced")" fsynced
 
+# ---- killed while a thread of it waits in the kernel for a reply of its own
+cat >"$WORK/seek.py" <<'PY'
+# seek.py FILE PID: kills PID while the kernel writes back the pages of FILE for one of its threads.
+import glob, mmap, os, sys, time
+
+SIZE = 64 << 20
+
+def notifies(pid):
+    for name in glob.glob(f"/proc/{pid}/task/*/stack"):
+        try:
+            if "fuse_reverse_inval_inode" in open(name).read():
+                return True
+        except OSError:
+            pass
+    return False
+
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+child = os.fork()
+while child == 0:
+    os.ftruncate(fd, 0)
+    os.ftruncate(fd, SIZE)
+    pages = mmap.mmap(fd, SIZE)
+    for at in range(0, SIZE, 8192):
+        pages[at] = 1
+    os.lseek(fd, 0, os.SEEK_HOLE)
+end = time.monotonic() + 10
+while not notifies(sys.argv[2]) and time.monotonic() < end:
+    pass
+os.kill(int(sys.argv[2]), 9)
+os.kill(child, 9)
+PY
+if [[ $EUID -eq 0 ]] && command -v python3 >/dev/null; then
+        pid=$(server_pid "$STORE")
+        python3 "$WORK/seek.py" "$MNT/map" "$pid" &
+        soon 30 not is_mounted "$MNT"
+        umount -f -l "$MNT" 2>/dev/null
+        wait $! || failed "seek.py"
+        ok mount_ "$STORE" "$MNT"
+fi
+
 # ---- killed together with its watcher: the next mount clears the dead mount point away
 pid=$(server_pid "$STORE")
 watcher=$(pgrep -P "$pid")

@@ -3,11 +3,13 @@
 
 #include "base/cleanup.h"
 #include "fuse/mountpoint/fusermount.h"
+#include "fuse/mountpoint/mountinfo.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #define DEVICE "/dev/fuse"
@@ -101,4 +103,22 @@ int fuse_unmount_dead(const char *dir)
                 return 1;
         /* fusermount3 takes paths only. */
         return errno == EPERM && fusermount_unmount(dir, true, NULL) == 0 ? 1 : -errno;
+}
+
+int fuse_abort(const char *dir)
+{
+        _cleanup_mountinfo_ struct fuse_mountinfo at = { 0 };
+        _cleanup_close_ int fd = -1;
+        char path[64];
+
+        if (fuse_mountinfo_at(dir, &at) < 0 || !fuse_mountinfo_is_ashlar(&at))
+                return -ENOENT;
+        snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(at.dev));
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0 && write(fd, "1", 1) == 1)
+                return 0;
+        /* Aborts even if it then finds the mount in use. */
+        if (umount2(dir, MNT_FORCE | UMOUNT_NOFOLLOW) < 0 && errno != EBUSY)
+                return -errno;
+        return 0;
 }

@@ -30,6 +30,11 @@ int fuse_unmount(const char *dir, bool lazy, struct err_text *text);
  * during the call. 1: unmounted; 0: the mount is live; or a negative errno. */
 int fuse_unmount_dead(const char *dir);
 
+/* Fails all requests to the mount at DIR, for a server that died while one of its threads waits in the kernel
+ * for a reply of its own, which keeps the connection open. Negative errno: ENOENT (not mounted), EPERM (for
+ * others than root without /sys/fs/fuse/connections), ... */
+int fuse_abort(const char *dir);
+
 /* Gives the mount at DIR the flags FLAGS, all of them; the kernel writes back its dirty pages first. For
  * root. EBUSY with TEXT: it was to become read-only, and files are open for writing. */
 int fuse_remount(const char *dir, unsigned long flags, struct err_text *text);
