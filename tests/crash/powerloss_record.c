@@ -166,26 +166,26 @@ ssize_t write(int fd, const void *data, size_t len)
         return writev(fd, &iov, 1);
 }
 
-static int record_flush(int fd, long call)
+static int record_sync(int fd, long call)
 {
         enum file file = file_of(fd);
         int r = (int)syscall(call, fd);
 
         if (r == 0 && file == FILE_DATA)
-                add((struct event){ .kind = EVENT_FLUSH });
+                add((struct event){ .kind = EVENT_SYNC });
         if (r == 0 && file == FILE_DIR)
-                add((struct event){ .kind = EVENT_DIR_FLUSH });
+                add((struct event){ .kind = EVENT_DIR_SYNC });
         return r;
 }
 
 int fsync(int fd)
 {
-        return record_flush(fd, SYS_fsync);
+        return record_sync(fd, SYS_fsync);
 }
 
 int fdatasync(int fd)
 {
-        return record_flush(fd, SYS_fdatasync);
+        return record_sync(fd, SYS_fdatasync);
 }
 
 int ftruncate(int fd, off_t size)
@@ -279,23 +279,23 @@ void replay_to(struct replay *p, const struct recording *r, size_t at)
                 const struct event *e = &r->events[p->at];
 
                 switch (e->kind) {
-                case EVENT_FLUSH:
-                        for (; p->flushed < p->at; p->flushed++)
-                                apply(&r->events[p->flushed], &p->disk, &p->disk_size, &p->disk_cap);
+                case EVENT_SYNC:
+                        for (; p->n_synced < p->at; p->n_synced++)
+                                apply(&r->events[p->n_synced], &p->disk, &p->disk_size, &p->disk_cap);
                         break;
                 case EVENT_WRITE:
                         /* LMDB has no pending writes before a synced one, or the order would be lost. */
                         if (e->synced) {
-                                for (size_t i = p->flushed; i < p->at; i++)
+                                for (size_t i = p->n_synced; i < p->at; i++)
                                         assert(!changes_file(&r->events[i]));
                                 apply(e, &p->disk, &p->disk_size, &p->disk_cap);
-                                p->flushed = p->at + 1;
+                                p->n_synced = p->at + 1;
                         }
                         break;
                 case EVENT_RENAME:
                         p->renamed = true;
                         break;
-                case EVENT_DIR_FLUSH:
+                case EVENT_DIR_SYNC:
                         p->rename_durable = p->renamed;
                         break;
                 case EVENT_STARTED:
@@ -340,9 +340,9 @@ void replay_crash(const struct replay *p, struct rng *g, struct crash_state *sta
         if (p->disk_size > 0)
                 memcpy(bytes, p->disk, p->disk_size);
         /* The call that has not returned may be on the disk already. */
-        pending = calloc(p->at - p->flushed + 2, sizeof(*pending));
+        pending = calloc(p->at - p->n_synced + 2, sizeof(*pending));
         assert(pending);
-        for (size_t i = p->flushed; i < p->at || (i == p->at && i < p->recording->n); i++)
+        for (size_t i = p->n_synced; i < p->at || (i == p->at && i < p->recording->n); i++)
                 if (changes_file(&p->recording->events[i]))
                         pending[n++] = &p->recording->events[i];
         for (size_t i = n; i > 1; i--) {

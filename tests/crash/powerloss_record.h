@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Records the changes of a store's data file and builds the states in which a power failure can leave it. The
- * recorder replaces the C library's write and flush calls in this program, also those of LMDB.
+ * recorder replaces the C library's write and sync calls in this program, also those of LMDB.
  *
- * The model: when a flush (fsync, fdatasync, a write through O_DSYNC) returns, what it covers is durable. Of
+ * The model: when a sync (fsync, fdatasync, a write through O_DSYNC) returns, what it covers is durable. Of
  * all other writes any part may be on the disk, in any order, torn at sectors, and the file's size may be any
- * that it has had or passed since. A rename is durable only after its directory was flushed.
+ * that it has had or passed since. A rename is durable only after its directory was synced.
  */
 #ifndef POWERLOSS_RECORD_H
 #define POWERLOSS_RECORD_H
@@ -18,9 +18,9 @@
 enum event_kind {
         EVENT_WRITE,    /* data[len] at offset */
         EVENT_TRUNCATE, /* to size offset */
-        EVENT_FLUSH,    /* of the file, it has returned */
+        EVENT_SYNC,     /* of the file, it has returned */
         EVENT_RENAME,   /* the file has its final name */
-        EVENT_DIR_FLUSH,
+        EVENT_DIR_SYNC,
         EVENT_STARTED, /* from here on transaction NUMBER may reach the file */
         EVENT_DURABLE, /* all transactions up to NUMBER are acknowledged as durable */
 };
@@ -57,9 +57,9 @@ struct crash_state {
 /* Walks through the points in time of a recording in order. */
 struct replay {
         const struct recording *recording;
-        size_t at;      /* events before this one have happened */
-        size_t flushed; /* of these, writes before this one are in `disk` */
-        uint8_t *disk;  /* durable contents */
+        size_t at;       /* events before this one have happened */
+        size_t n_synced; /* of these, writes before this one are in `disk` */
+        uint8_t *disk;   /* durable contents */
         size_t disk_size, disk_cap;
         bool renamed, rename_durable;
         uint64_t started, durable;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What one encode and one decode cost, in nanoseconds; run by `meson test --benchmark`. */
+/* The cost of one encode and one decode in nanoseconds; run by `meson test --benchmark`. */
 #include "base/clock.h"
 #include "format/format.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Input: a key. What parses is what would be built. */
+/* Input: a key. A key that parses is built again to the same bytes. */
 #include "fuzz.h"
 #include "reencode.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Random records that the format allows. What they point to lives in BUF. */
+/* Random records that the format allows. Their pointers point into BUF. */
 #ifndef TESTS_FORMAT_RANDOM_H
 #define TESTS_FORMAT_RANDOM_H
 

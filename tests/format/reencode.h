@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Decoding and encoding again: what was canonical must come out as it was. */
+/* Decoding and encoding again: a canonical value must give the same bytes. */
 #ifndef TESTS_FORMAT_REENCODE_H
 #define TESTS_FORMAT_REENCODE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptions: what FORMAT.md's examples do not show, that is lengths, escapes and damage. */
+/* Descriptions that FORMAT.md's examples do not show: lengths, escapes and damage. */
 #include "format/format.h"
 #include "random.h"
 #include "seed.h"

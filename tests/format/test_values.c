@@ -105,7 +105,7 @@ static void test_inode(void **state)
                 assert_slice(i.writer, j.writer);
                 assert_true(i.writing == j.writing);
                 free_copy(v);
-                /* What was decoded does not point into the value. */
+                /* The decoded record does not point into the value. */
                 assert_slice(i.target, j.target);
         }
 }

@@ -187,7 +187,7 @@ static const struct {
 
 #define STEPS (sizeof(script) / sizeof(script[0]))
 
-/* ---- what can be seen --------------------------------------------------------------------------- */
+/* ---- visible state ------------------------------------------------------------------------------ */
 
 struct picture {
         struct fs *fs;

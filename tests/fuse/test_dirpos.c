@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Directory positions: the hash, the table, its bound and evicted names. */
+/* Directory positions: the hash, the table, its bound and dropped names. */
 #include "fuse/ops/dirpos.h"
 
 #include <setjmp.h>

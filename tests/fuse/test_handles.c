@@ -126,7 +126,7 @@ static void assert_dirty(struct mount *m, bool dirty)
 {
         const struct kv_fault_opts away = { .io_error_ppm = 1000000 }, none = { 0 };
 
-        /* Flushing what is dirty fails; where nothing is, nothing is committed. */
+        /* Flushes of dirty data fail; without dirty data nothing is committed. */
         kv_fault_set(m->fault, &away);
         assert_int_equal(fs_flush(m->fs, m->ino), dirty ? -EIO : 0);
         kv_fault_set(m->fault, &none);

@@ -640,7 +640,7 @@ static int read_some(int fd, char *last)
         return count;
 }
 
-/* A position that was evicted from the table is found by a search of the directory. If its name was removed,
+/* A position that was dropped from the table is found by a search of the directory. If its name was removed,
  * too, the listing begins again, without the dots. */
 static void test_evicted_position(void **state)
 {

@@ -31,6 +31,6 @@ int main(int argc, char **argv)
                         tests[n++] = t.tests[j];
                 }
         }
-        /* What cmocka_run_group_tests does, for a table that is not an array with a name. */
+        /* As cmocka_run_group_tests, for a table that is not an array with a name. */
         return _cmocka_run_group_tests(argv[1], tests, n, NULL, NULL);
 }

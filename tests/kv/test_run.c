@@ -165,7 +165,7 @@ static void test_counts_in_sequence(void **state)
         }
 }
 
-/* ---- what may not be true together -------------------------------------------------------------- */
+/* ---- an invariant over two keys ----------------------------------------------------------------- */
 
 /* At least one of two flags must stay set: each thread clears its own if the other one is set. */
 struct flags {

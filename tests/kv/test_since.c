@@ -84,7 +84,7 @@ static kv_version version_of_put(struct ctx *c, const char *key, const char *val
         return m;
 }
 
-/* ---- what it gives ------------------------------------------------------------------------------ */
+/* ---- results ------------------------------------------------------------------------------------ */
 
 /* From one commit to the next, with markers and without. */
 static void test_chain(void **state)
@@ -140,7 +140,7 @@ static void test_since_returns(void **state)
         expect(c, "k", "v");
 }
 
-/* ---- what others did ---------------------------------------------------------------------------- */
+/* ---- other transactions ------------------------------------------------------------------------- */
 
 /* Keys b, d and f exist, and f was written by the commit of the version itself. */
 static const struct since {

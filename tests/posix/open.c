@@ -91,7 +91,7 @@ static void permissions(void)
         as_user(USER_A, open_as_user, NULL);
 }
 
-/* What counts are the bits at open(2): a descriptor stays usable. */
+/* The bits at open(2) count: a descriptor stays usable. */
 static void mode_0_can_be_written_by_its_creator(void)
 {
         int fd = OK(open("f", O_RDWR | O_CREAT, 0));

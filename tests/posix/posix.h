@@ -84,7 +84,7 @@ void as_user(unsigned uid, void (*fn)(void *arg), void *arg);
 
 /* Makes a file with CONTENT, mode MODE, and closes it. */
 void make(const char *path, mode_t mode, const char *content);
-/* What the file holds, at most 4,095 bytes; static memory. */
+/* The content of the file, at most 4,095 bytes; static memory. */
 const char *content(const char *path);
 struct stat stat_of(const char *path);
 struct stat lstat_of(const char *path);

@@ -23,7 +23,7 @@ static int changed(const char *path, struct stat before)
                (differs(now.st_ctim, before.st_ctim) ? C : 0);
 }
 
-/* What STATEMENT changes of PATH's times: exactly WANT. */
+/* Asserts that STATEMENT changes exactly the times WANT of PATH. */
 #define CHANGES(path, want, statement)                \
         do {                                          \
                 struct stat before_ = lstat_of(path); \

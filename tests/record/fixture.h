@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of src/record share: an empty store in memory, and transactions on it. */
+/* Shared by the tests of src/record: an empty store in memory, and transactions on it. */
 #ifndef RECORD_FIXTURE_H
 #define RECORD_FIXTURE_H
 

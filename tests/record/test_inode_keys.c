@@ -41,7 +41,7 @@ static void test_xattr(void **state)
         assert_ok(rec_xattr_set(t, 7, slice_str("\xff"), slice_str("last")));
         assert_ok(rec_xattr_set(t, 8, slice_str("user.other"), slice_str("3")));
         assert_ok(rec_xattr_set(t, 6, slice_str("user.other"), slice_str("3")));
-        /* What sorts on both sides of the attributes is none. */
+        /* Keys that sort on both sides of the attributes are not attributes. */
         assert_ok(rec_use_set(t, 7, pid_c, 1));
         assert_ok(rec_inode_add(t, 7, FMT_ATTR_CHANGE, 1));
         assert_names(t, 7, "user.a user.b \xff ");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The session table. What mounts make of it is tested in tests/fs. */
+/* The session table. tests/fs tests how mounts use it. */
 #include "fixture.h"
 #include "record/session_table.h"
 

@@ -32,11 +32,11 @@ struct job {
 };
 #define MANY_BLOCKS 2u
 
-struct batch {
+struct group {
         struct fs *fs;
         bool only_mount; /* no other mount is registered */
         unsigned count;
-        struct job jobs[GC_BATCH];
+        struct job jobs[GC_GROUP];
 };
 
 int gc_is_only_mount(const struct fs *fs, struct kv_txn *t)
@@ -49,21 +49,21 @@ int gc_is_only_mount(const struct fs *fs, struct kv_txn *t)
 /* The inodes that another mount has open are not known, so a mount collects only while it is the only one.
  * A registration in the meantime conflicts, and a later one finds no name that leads to what is cleared
  * here. */
-static int find_others(struct batch *b, struct kv_txn *t)
+static int find_others(struct group *g, struct kv_txn *t)
 {
-        int r = b->fs->shared ? gc_is_only_mount(b->fs, t) : 1;
+        int r = g->fs->shared ? gc_is_only_mount(g->fs, t) : 1;
 
-        b->only_mount = r > 0;
+        g->only_mount = r > 0;
         return r < 0 ? r : 0;
 }
 
-static enum state state_of(const struct batch *b, const struct job *job, const struct fmt_inode *rec)
+static enum state state_of(const struct group *g, const struct job *job, const struct fmt_inode *rec)
 {
         if (rec->nlink > 0)
                 return rec->trim_from != 0 ? TRIM : STALE;
         if (job->in_use)
                 return IN_USE;
-        return b->only_mount ? DEAD : SHARED;
+        return g->only_mount ? DEAD : SHARED;
 }
 
 /* Only the size bounds the blocks: those that are being written are not in `allocated`. */
@@ -74,7 +74,7 @@ static unsigned blocks_of(const struct fs *fs, const struct fmt_inode *rec)
         return rec->size > 0 ? 1 : 0;
 }
 
-static int find_state(const struct batch *b, struct kv_txn *t, struct rec_inode_read *read, struct job *job)
+static int find_state(const struct group *g, struct kv_txn *t, struct rec_inode_read *read, struct job *job)
 {
         struct rec_inode inode;
         int r = rec_inode_wait(t, read, &inode);
@@ -86,8 +86,8 @@ static int find_state(const struct batch *b, struct kv_txn *t, struct rec_inode_
         }
         if (r < 0)
                 return r;
-        job->state = state_of(b, job, &inode.rec);
-        job->blocks = blocks_of(b->fs, &inode.rec);
+        job->state = state_of(g, job, &inode.rec);
+        job->blocks = blocks_of(g->fs, &inode.rec);
         return 0;
 }
 
@@ -136,17 +136,17 @@ static int clear_inode(struct fs *fs, struct kv_txn *t, struct job *job, unsigne
         return r < 0 ? r : rec_garbage_clear(t, job->ino);
 }
 
-static int clear_all(struct batch *b, struct kv_txn *t)
+static int clear_all(struct group *g, struct kv_txn *t)
 {
-        unsigned budget = rec_block_step(b->fs->limits);
+        unsigned budget = rec_block_step(g->fs->limits);
         int64_t cleared = 0;
         int r = 0;
 
-        for (unsigned i = 0; r >= 0 && i < b->count; i++) {
-                struct job *job = &b->jobs[i];
+        for (unsigned i = 0; r >= 0 && i < g->count; i++) {
+                struct job *job = &g->jobs[i];
 
                 if (job->state == DEAD) {
-                        r = clear_inode(b->fs, t, job, &budget);
+                        r = clear_inode(g->fs, t, job, &budget);
                         cleared += r == 0;
                 } else if (job->state == STALE) {
                         r = rec_garbage_clear(t, job->ino);
@@ -159,19 +159,19 @@ static int clear_all(struct batch *b, struct kv_txn *t)
 
 static int clear_body(struct kv_txn *t, void *arg)
 {
-        struct batch *b = arg;
-        struct rec_inode_read reads[GC_BATCH];
+        struct group *g = arg;
+        struct rec_inode_read reads[GC_GROUP];
         int r;
 
-        for (unsigned i = 0; i < b->count; i++)
-                rec_inode_start(t, &reads[i], b->jobs[i].ino, REC_INODE_RECORD, 0);
-        r = find_others(b, t);
-        for (unsigned i = 0; r >= 0 && i < b->count; i++)
-                r = find_state(b, t, &reads[i], &b->jobs[i]);
-        return r < 0 ? r : clear_all(b, t);
+        for (unsigned i = 0; i < g->count; i++)
+                rec_inode_start(t, &reads[i], g->jobs[i].ino, REC_INODE_RECORD, 0);
+        r = find_others(g, t);
+        for (unsigned i = 0; r >= 0 && i < g->count; i++)
+                r = find_state(g, t, &reads[i], &g->jobs[i]);
+        return r < 0 ? r : clear_all(g, t);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------ */
+/* ---- groups ------------------------------------------------------------------------------------- */
 
 /* Completes a job after its transaction. */
 static int follow_up(struct fs_gc *c, const struct job *job)
@@ -192,13 +192,13 @@ static int follow_up(struct fs_gc *c, const struct job *job)
 /* Runs a job in separate transactions until it is done. */
 static int clear_by_itself(struct fs_gc *c, const struct job *job, bool at_unmount)
 {
-        struct batch b = { .fs = c->fs, .count = 1, .jobs = { *job } };
+        struct group g = { .fs = c->fs, .count = 1, .jobs = { *job } };
         int r;
 
         do
-                r = fs_run_write(c->fs, KV_RESERVE, clear_body, &b);
-        while (r >= 0 && b.jobs[0].more && (at_unmount || !gc_stopping(c)));
-        return r < 0 ? r : follow_up(c, &b.jobs[0]);
+                r = fs_run_write(c->fs, KV_RESERVE, clear_body, &g);
+        while (r >= 0 && g.jobs[0].more && (at_unmount || !gc_stopping(c)));
+        return r < 0 ? r : follow_up(c, &g.jobs[0]);
 }
 
 static int log_damaged(const struct job *job, int r)
@@ -212,26 +212,26 @@ static int log_damaged(const struct job *job, int r)
 
 int gc_clear(struct fs_gc *c, const uint64_t *inos, unsigned n, bool at_unmount)
 {
-        struct batch b = { .fs = c->fs, .count = n };
+        struct group g = { .fs = c->fs, .count = n };
         bool apart;
         int r;
 
-        assert(n <= GC_BATCH);
+        assert(n <= GC_GROUP);
         /* Before the table of references is read: see fs_gc_generation. */
         atomic_fetch_add(&c->generation, 1);
         for (unsigned i = 0; i < n; i++)
-                b.jobs[i] = (struct job){
+                g.jobs[i] = (struct job){
                         .ino = inos[i],
                         .in_use = !at_unmount && fs_inuse_orphan(c->fs->inuse, inos[i]),
                 };
-        r = fs_run_write(c->fs, KV_RESERVE, clear_body, &b);
+        r = fs_run_write(c->fs, KV_RESERVE, clear_body, &g);
         apart = r == -ERR_CORRUPT; /* damaged keys of one of them: each runs by itself */
         if (r < 0 && !apart)
                 return r;
         if (!apart)
-                atomic_store(&c->others, !b.only_mount);
+                atomic_store(&c->others, !g.only_mount);
         for (unsigned i = 0; i < n; i++) {
-                struct job *job = &b.jobs[i];
+                struct job *job = &g.jobs[i];
 
                 r = apart || job->more ? clear_by_itself(c, job, at_unmount) : follow_up(c, job);
                 r = log_damaged(job, r);

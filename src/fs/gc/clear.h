@@ -6,9 +6,9 @@
 #include "fs/gc/queue.h"
 
 /* Inodes in one transaction. */
-#define GC_BATCH 64u
+#define GC_GROUP 64u
 
-/* Collects the inodes INOS, at most GC_BATCH. AT_UNMOUNT: also those that this mount refers to, and without
+/* Collects the inodes INOS, at most GC_GROUP. AT_UNMOUNT: also those that this mount refers to, and without
  * stopping early. Sets the collector's OTHERS and LEFT. A damaged inode is logged and does not keep the
  * others from being collected. 0 or an error of the store. */
 int gc_clear(struct fs_gc *c, const uint64_t *inos, unsigned n, bool at_unmount);

@@ -16,12 +16,12 @@
 
 /* Reads the next inodes of a walk over 'g' into INOS, leaving out damaged keys; returns their number, 0 at
  * the end. */
-static int next_inos(struct rec_walk *walk, uint64_t inos[GC_BATCH])
+static int next_inos(struct rec_walk *walk, uint64_t inos[GC_GROUP])
 {
         struct slice key, value;
         int r = 0, n = 0;
 
-        while (n < (int)GC_BATCH && (r = rec_walk_next(walk, &key, &value)) > 0) {
+        while (n < (int)GC_GROUP && (r = rec_walk_next(walk, &key, &value)) > 0) {
                 struct fmt_parsed_key parsed;
 
                 if (fmt_key_parse(key, &parsed) >= 0)
@@ -34,7 +34,7 @@ static int next_inos(struct rec_walk *walk, uint64_t inos[GC_BATCH])
 static int collect_all(struct fs_gc *c, bool at_unmount)
 {
         _cleanup_walk_ struct rec_walk walk = { .chunk = NULL };
-        uint64_t inos[GC_BATCH];
+        uint64_t inos[GC_GROUP];
         struct fmt_key begin, end;
         int r, n;
 
@@ -68,10 +68,10 @@ static int collect(struct fs_gc *c, const struct work *w)
 {
         int r = w->scan ? collect_all(c, false) : 0;
 
-        for (size_t done = 0; r >= 0 && done < w->count && !gc_stopping(c); done += GC_BATCH) {
+        for (size_t done = 0; r >= 0 && done < w->count && !gc_stopping(c); done += GC_GROUP) {
                 size_t left = w->count - done;
 
-                r = gc_clear(c, w->inos + done, left < GC_BATCH ? (unsigned)left : GC_BATCH, false);
+                r = gc_clear(c, w->inos + done, left < GC_GROUP ? (unsigned)left : GC_GROUP, false);
         }
         return r;
 }

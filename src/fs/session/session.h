@@ -51,7 +51,7 @@ bool fs_session_lost(const struct fs_session *s);
 /* Records that a transaction gave ERR_FENCED. Any thread. */
 void fs_session_lose(struct fs_session *s);
 
-/* The key of the mount's entry, for a layer that does the fencing itself. */
+/* The key of the mount's entry, for a layer that checks the fence itself. */
 void fs_session_fence_key(const struct fs_session *s, struct fmt_key *ret);
 /* A key of the mount's own, for the number of the last batch of a write-behind overlay. */
 void fs_session_batch_key(const struct fs_session *s, struct fmt_key *ret);

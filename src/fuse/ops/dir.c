@@ -48,7 +48,7 @@ static int put_entry(const struct fs_entry *e, void *arg)
         next = dirpos_of(fuse_fs_conn_of(l->req)->positions, e->name);
         if (!put(l, e->name, e->ino, e->type, next, e->attr))
                 return 0;
-        /* On an error the name is found again by a search, as after its eviction. */
+        /* On an error the name is found again by a search, as one that was dropped. */
         if (l->names)
                 dirpos_chunk_add(l->names, next, e->name);
         return 1;
@@ -90,7 +90,7 @@ static int match_entry(const struct fs_entry *e, void *arg)
         return 0;
 }
 
-/* Finds the name after which the listing continues. If it was evicted from the table and then removed, the
+/* Finds the name after which the listing continues. If it was dropped from the table and then removed, the
  * listing begins again: names may be repeated, but none is skipped, and programs that remove what they list,
  * which is where this happens, see only what they have not removed yet. */
 static int find_position(const struct fuse_fs_conn *conn, uint64_t dir, uint64_t offset,

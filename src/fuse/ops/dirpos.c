@@ -105,7 +105,7 @@ static size_t chunk_bytes(const struct dirpos_chunk *c)
         return sizeof(*c) + c->allocated;
 }
 
-static void evict_oldest_locked(struct dirpos *p)
+static void drop_oldest_locked(struct dirpos *p)
 {
         struct dirpos_chunk *c = p->oldest;
 
@@ -133,9 +133,9 @@ void dirpos_remember(struct dirpos *p, struct dirpos_chunk *c)
                 p->oldest = c;
         p->newest = c;
         p->bytes += chunk_bytes(c);
-        /* The newest chunk is never evicted: the next request needs its last name. */
+        /* The newest chunk is never dropped: the next request needs its last name. */
         while (p->bytes > p->max_bytes && p->oldest != p->newest)
-                evict_oldest_locked(p);
+                drop_oldest_locked(p);
 }
 
 static uint64_t record_pos(const uint8_t *record)

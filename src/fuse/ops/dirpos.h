@@ -3,7 +3,7 @@
  *
  * The kernel identifies a position in a directory by a 63-bit number. Without OPENDIR there is no state of
  * an open directory, so a position is the keyed hash of the name before it. A table of the names in recent
- * replies maps it back to the name, even if the name has been removed since. If the name was evicted from
+ * replies maps it back to the name, even if the name has been removed since. If the name was dropped from
  * the table, the caller searches the directory for a name with that hash.
  *
  * Any thread; a chunk is used by one thread until dirpos_remember.
@@ -46,7 +46,7 @@ int dirpos_chunk_add(struct dirpos_chunk *c, uint64_t pos, struct slice name);
 /* Adds the chunk to the table, which takes it over. */
 void dirpos_remember(struct dirpos *p, struct dirpos_chunk *c);
 
-/* Finds the name before position POS of directory DIR. False: evicted, or never a position. */
+/* Finds the name before position POS of directory DIR. False: dropped, or never a position. */
 bool dirpos_find(struct dirpos *p, uint64_t dir, uint64_t pos, struct dirpos_name *ret);
 
 #endif

@@ -164,7 +164,7 @@ int fdb_clear_range(struct kv_txn *t, struct slice begin, struct slice end);
 int fdb_atomic(struct kv_txn *t, enum kv_atomic_op op, struct slice key, struct slice operand);
 int fdb_conflict_range(struct kv_txn *t, enum kv_conflict kind, struct slice begin, struct slice end);
 /* Writes the value that was filled in since kv_set_reserve: each other call on T begins with this. */
-void fdb_flush_reserved(struct fdb_txn *t);
+void fdb_write_reserved(struct fdb_txn *t);
 
 /* ---- watch.c ------------------------------------------------------------------------------------- */
 

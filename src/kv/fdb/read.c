@@ -17,7 +17,7 @@ void fdb_get_start(struct kv_txn *txn, struct kv_read *r)
         r->err = fdb_ensure_tr(t);
         if (r->err < 0)
                 return;
-        fdb_flush_reserved(t);
+        fdb_write_reserved(t);
         f = fdb_api_of(t)->transaction_get(t->tr, key, fdb_key(fdb_store_of(t), r->key, key),
                                            (r->flags & KV_SNAPSHOT) != 0);
         r->err = fdb_keep(t, f, true);
@@ -87,7 +87,7 @@ void fdb_range_start(struct kv_txn *txn, struct kv_range *r)
         r->err = fdb_ensure_tr(t);
         if (r->err < 0)
                 return;
-        fdb_flush_reserved(t);
+        fdb_write_reserved(t);
         /* Either bound may be replaced by the last key of a chunk. */
         c = malloc(sizeof(*c) + 2 * FDB_KEY_MAX);
         if (!c) {

@@ -281,7 +281,7 @@ int fdb_commit(struct kv_txn *txn)
         fdb_error_t e;
         int r;
 
-        fdb_flush_reserved(t);
+        fdb_write_reserved(t);
         /* One that only reads needs no commit, unless it has watches: the client arms them in commit,
          * locally. */
         if (!t->writes && !t->has_watches) {

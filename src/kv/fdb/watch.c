@@ -92,7 +92,7 @@ int fdb_watch(struct kv_txn *txn, struct slice key, kv_watch_fn fn, void *arg, s
 
         if (r < 0)
                 return r;
-        fdb_flush_reserved(t);
+        fdb_write_reserved(t);
         w = malloc(sizeof(*w));
         if (!w)
                 return -ENOMEM;

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-void fdb_flush_reserved(struct fdb_txn *t)
+void fdb_write_reserved(struct fdb_txn *t)
 {
         uint8_t *data = t->reserved;
 
@@ -21,7 +21,7 @@ static struct fdb_txn *begin_write(struct kv_txn *txn)
 {
         struct fdb_txn *t = (struct fdb_txn *)txn;
 
-        fdb_flush_reserved(t);
+        fdb_write_reserved(t);
         t->writes = true;
         return t;
 }
@@ -88,7 +88,7 @@ int fdb_conflict_range(struct kv_txn *txn, enum kv_conflict kind, struct slice b
         uint8_t full_begin[FDB_KEY_MAX], full_end[FDB_KEY_MAX];
         int begin_len = fdb_key(s, begin, full_begin), end_len = fdb_key(s, end, full_end);
 
-        fdb_flush_reserved(t);
+        fdb_write_reserved(t);
         if (kind == KV_CONFLICT_READ && !(txn->flags & KV_WRITE))
                 return 0; /* transactions that only read never conflict */
         if (kind == KV_CONFLICT_WRITE)

@@ -92,7 +92,7 @@ static void test_times_of_write(void **state)
         assert_times(attr(f, file).ctime, now(f));
 }
 
-/* What changed the inode later, by the clock of another mount or of the kernel, stays. */
+/* A later change of the inode, by the clock of another mount or of the kernel, stays. */
 static void test_ctime_never_goes_back(void **state)
 {
         struct fixture *f = *state;

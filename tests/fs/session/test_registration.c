@@ -45,7 +45,7 @@ static void make(struct mount *m, const char *name)
         fs_forget(m->fs, a.ino, 1);
 }
 
-/* ---- what the table says ------------------------------------------------------------------------ */
+/* ---- the table ---------------------------------------------------------------------------------- */
 
 static int check_entry(const struct rec_session *m, void *arg)
 {

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-/* ---- what it costs ------------------------------------------------------------------------------- */
+/* ---- cost ---------------------------------------------------------------------------------------- */
 
 /* Create, write, close: two transactions, each with one round of reads. */
 static void test_small_file(void **state)
@@ -91,7 +91,7 @@ static void test_fill_hole(void **state)
         close_pair(&p);
 }
 
-/* ---- when it is committed ------------------------------------------------------------------------ */
+/* ---- times of flushes ---------------------------------------------------------------------------- */
 
 /* The timer flushes. */
 static void test_timer(void **state)

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-/* ---- what is seen --------------------------------------------------------------------------------- */
+/* ---- visibility ----------------------------------------------------------------------------------- */
 
 struct found {
         const char *name;
@@ -75,7 +75,7 @@ static void assert_file_times(struct fixture *f, uint64_t ino, struct timespec m
         assert_times(a.ctime, ctime);
 }
 
-/* As without the cache: the times are those of the write, and what was changed between write and flush is
+/* As without the cache: the times are those of the write, and a change between write and flush is
  * later. */
 static void test_times(void **state)
 {

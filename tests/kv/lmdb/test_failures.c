@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Failing writes and flushes below LMDB: the errors, the contents afterwards, and that the store works again.
+/* Failing writes and syncs below LMDB: the errors, the contents afterwards, and that the store works again.
  * This program's pwrite and fdatasync replace those of the C library. */
 #undef _FILE_OFFSET_BITS /* LMDB calls them by their plain names */
 
@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum failing { NOTHING, HEADER, PAGES, FLUSH };
+enum failing { NOTHING, HEADER, PAGES, SYNC };
 
 static _Atomic int failing, failing_errno;
 
@@ -43,7 +43,7 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
 
 int fdatasync(int fd)
 {
-        if (fails(fd, FLUSH))
+        if (fails(fd, SYNC))
                 return -1;
         return (int)syscall(SYS_fdatasync, fd);
 }
@@ -75,7 +75,7 @@ static void test_failing_writes(void **state)
         for (int i = 0; i < 3; i++) {
                 check_failure(s, HEADER, EIO);
                 check_failure(s, PAGES, EIO);
-                check_failure(s, FLUSH, EIO);
+                check_failure(s, SYNC, EIO);
                 check_failure(s, HEADER, ENOSPC);
                 check_failure(s, PAGES, ENOSPC);
         }

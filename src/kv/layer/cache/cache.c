@@ -33,7 +33,7 @@ struct cache {
         unsigned n_fresh;
 
         _Atomic uint64_t done; /* up to this commit each has certainly happened, or certainly not */
-        struct lock commit;    /* protects what follows, and is held during commits */
+        struct lock commit;    /* protects the members below, and is held during commits */
         uint64_t number;       /* of the last commit */
         bool uncertain;        /* an earlier commit may still happen */
 };
@@ -294,7 +294,7 @@ static void mark_writes(struct cache *c, const struct cache_txn *t)
                 cache_table_mark_all(c->table, c->number);
 }
 
-/* Caches what was written; a later write of a key replaces an earlier one. */
+/* Caches the values written; a later write of a key replaces an earlier one. */
 static void keep_writes(struct cache *c, const struct cache_txn *t)
 {
         const struct write *w;

@@ -22,7 +22,7 @@ struct entry {
         struct list_link link; /* in its shard */
         uint64_t hash;
         bool present;
-        bool used; /* since eviction last considered it */
+        bool used; /* since drop_oldest_locked last considered it */
         uint32_t key_len, value_len;
         uint8_t data[];
 };
@@ -103,7 +103,7 @@ static void drop_locked(struct shard *s, struct entry *e)
 }
 
 /* Drops the oldest entries until at most BYTES are left; an entry that was used gets a second chance. */
-static void evict_locked(struct shard *s, size_t bytes)
+static void drop_oldest_locked(struct shard *s, size_t bytes)
 {
         lock_assert_held(&s->lock);
         while (s->bytes > bytes) {
@@ -127,7 +127,7 @@ void cache_table_free(struct cache_table *t)
                 struct shard *s = &t->shards[i];
 
                 lock_acquire(&s->lock);
-                evict_locked(s, 0);
+                drop_oldest_locked(s, 0);
                 lock_release(&s->lock);
                 lock_destroy(&s->lock);
         }
@@ -198,7 +198,7 @@ void cache_table_put(struct cache_table *t, uint64_t hash, struct slice key, con
                 *bucket(s, hash) = e;
                 list_append(&s->all, &e->link);
                 s->bytes += entry_bytes(e);
-                evict_locked(s, t->shard_bytes);
+                drop_oldest_locked(s, t->shard_bytes);
         }
         lock_release(&s->lock);
         if (!put)
@@ -225,7 +225,7 @@ void cache_table_mark_all(struct cache_table *t, uint64_t number)
 
                 for (unsigned k = 0; k < MARKS; k++)
                         s->marks[k] = number;
-                evict_locked(s, 0);
+                drop_oldest_locked(s, 0);
         }
 }
 

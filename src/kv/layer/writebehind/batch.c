@@ -286,7 +286,7 @@ static int batch_retire(struct wb_store *wb, const struct batch *b)
         wb->pending.bytes -= b->load.bytes;
         if (wb->durable == wb->published)
                 wb->pending.largest = 0;
-        /* What is pending still has its space reserved; how much more there is, only the store below
+        /* Pending transactions still have their space reserved; how much more there is, only the store below
          * knows. */
         wb->budget = wb->frees_budget = (struct wb_load){ 0 };
         wb->batches = b->number;

@@ -83,7 +83,7 @@ static int wait_for_committer_locked(struct wb_store *wb)
         return waitlist_wait(&wb->batch_done, &wb->lock);
 }
 
-int wb_flush(struct wb_store *wb, uint64_t target)
+int wb_sync_to(struct wb_store *wb, uint64_t target)
 {
         /* A batch serves all callers: it must not end with the deadline of one of them. */
         bool leave_to_committer = deadline_is_set() && wb->below->limits.remote;

@@ -194,7 +194,7 @@ int wb_batch_run_locked(struct wb_store *wb);
 /* ---- committer.c --------------------------------------------------------------------------------- */
 
 /* Everything up to transaction TARGET is durable when this returns 0. */
-int wb_flush(struct wb_store *wb, uint64_t target);
+int wb_sync_to(struct wb_store *wb, uint64_t target);
 /* Wakes the committer if it would not look by itself in time. */
 void wb_committer_notify_locked(struct wb_store *wb);
 /* Makes the committer write a batch as soon as possible. */

@@ -90,7 +90,7 @@ static int set_patched(struct kv_txn *base, struct slice key, size_t total, size
         if (read.err < 0 && read.err != -ENOENT)
                 return read.err;
         old = read.err == 0 ? read.value.len : 0;
-        /* What was read stays valid: a new version does not change older ones, and only a version that this
+        /* The value read stays valid: a new version does not change older ones, and only a version that this
          * transaction made is written in place. */
         r = push(base, key, total, false, &out);
         if (r < 0)

@@ -49,7 +49,7 @@ static int wb_sync(struct kv_store *s)
         lock_acquire(&wb->lock);
         target = wb->published;
         lock_release(&wb->lock);
-        return wb_flush(wb, target);
+        return wb_sync_to(wb, target);
 }
 
 /* Writes the last batches. Nothing tries again after a close, so a disk that is full or fails gets some time.
