@@ -64,7 +64,8 @@ static int signal_of_death(void)
 }
 
 /* Waits for the end of the pipe. It does not come if a thread of the dead process waits in the kernel for a
- * reply of that process (fuse_notify_pages): such a thread cannot be killed, and keeps all descriptors open. */
+ * reply of that process (fuse_notify_pages): such a thread cannot be killed, and keeps all descriptors
+ * open. */
 static void wait_for_pipe(const char *dir, int pipe, int death)
 {
         struct pollfd fds[] = { { .fd = pipe, .events = POLLIN }, { .fd = death, .events = POLLIN } };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Changing a file system to read-only: what the collector has under way, and a store that cannot be synced. */
+/* Changing a file system to read-only: what the collector has under way, and a store that cannot be
+ * synced. */
 #include "fixture.h"
 #include "kv/layer/filter.h"
 

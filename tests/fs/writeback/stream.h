@@ -23,9 +23,9 @@ struct spy {
         uint64_t ino; /* the inode whose record is counted */
         /* While it is set, a commit waits until A's memory is full, so that the writer is always ahead. */
         _Atomic bool behind_writer;
-        /* If AHEAD_MAX is not 0, also until its blocks begin at TURN, where the parts before ended, and fewer than
-         * AHEAD_MAX blocks were committed since the last step: no thread is so far ahead of another one that
-         * there is nothing to do. */
+        /* If AHEAD_MAX is not 0, also until its blocks begin at TURN, where the parts before ended, and fewer
+         * than AHEAD_MAX blocks were committed since the last step: no thread is so far ahead of another one
+         * that there is nothing to do. */
         _Atomic uint64_t turn;
         _Atomic size_t ahead;
         size_t ahead_max;
