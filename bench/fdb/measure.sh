@@ -189,7 +189,7 @@ phase() { # MODE PHASE THREADS FILES
                 "$(cost "$before" "$last" $((RUNS * $4)))" "$(median %.2f <"$WORK/umount")"
 }
 
-# The same at two shared mounts at once, in directories of their own.
+# The same at two shared mounts at once, in separate directories.
 phase_of_two() { # PHASE THREADS FILES
         local before=$last i pid
 
@@ -270,7 +270,7 @@ for threads in 1 8 32; do
 done
 
 printf '\n### Small files at two shared mounts at once\n\n'
-printf 'The same at each of two mounts at the same time, in directories of their own.\n\n'
+printf 'The same at each of two mounts at the same time, in separate directories.\n\n'
 printf '| | threads each | files each | per second at one | at the other | commits | conflicts |\n'
 printf '| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n'
 for threads in 1 8; do

@@ -131,26 +131,26 @@ static void give_up(struct mount_signals *x)
 }
 
 /* How long the store has not answered, not counting the time before the end, when waits are not bounded. */
-static uint64_t silent_ns(const struct mount_signals *x, uint64_t now)
+static uint64_t unanswered_ns(const struct mount_signals *x, uint64_t now)
 {
         uint64_t waiting = kv_waiting_ns(x->o.store), since = now - x->began_ns;
 
         return waiting < since ? waiting : since;
 }
 
-static void check_store(struct mount_signals *x, uint64_t silent)
+static void check_store(struct mount_signals *x, uint64_t unanswered)
 {
         uint64_t timeout_ns = x->o.timeout_ms * UINT64_C(1000000);
 
         if (x->given_up)
                 return;
-        if (silent >= timeout_ns || (x->asked && silent >= QUIET_NS)) {
+        if (unanswered >= timeout_ns || (x->asked && unanswered >= QUIET_NS)) {
                 give_up(x);
-        } else if (silent >= QUIET_NS && !x->warned) {
+        } else if (unanswered >= QUIET_NS && !x->warned) {
                 x->warned = true;
                 log_warning("%s does not answer: waiting for %u more seconds, or until the next signal (kill "
                             "%ld); then what is not written is lost",
-                            x->o.url, (unsigned)((timeout_ns - silent) / 1000000000) + 1, (long)getpid());
+                            x->o.url, (unsigned)((timeout_ns - unanswered) / 1000000000) + 1, (long)getpid());
         }
 }
 
@@ -175,7 +175,7 @@ static unsigned wait_for_signal(struct mount_signals *x)
         return info.ssi_signo;
 }
 
-static void on_signal_locked(struct mount_signals *x, unsigned sig, uint64_t silent)
+static void on_signal_locked(struct mount_signals *x, unsigned sig, uint64_t unanswered)
 {
         bool serving = x->phase == SERVING;
 
@@ -184,7 +184,7 @@ static void on_signal_locked(struct mount_signals *x, unsigned sig, uint64_t sil
                 begin_to_unmount(x, sig);
                 return;
         }
-        if (!serving || silent >= QUIET_NS)
+        if (!serving || unanswered >= QUIET_NS)
                 x->asked = true;
         if (serving)
                 stop_serving(x);
@@ -204,17 +204,17 @@ static bool grace_is_over_locked(const struct mount_signals *x, uint64_t now)
 /* Checks everything once. SIG: a signal that has arrived; 0: none. */
 static void check_locked(struct mount_signals *x, unsigned sig)
 {
-        uint64_t now = now_ns(), silent;
+        uint64_t now = now_ns(), unanswered;
 
         lock_assert_held(&x->lock);
         if (x->began_ns == 0 && sig == 0 && x->phase == SERVING)
                 return;
         if (x->began_ns == 0)
                 x->began_ns = now;
-        silent = silent_ns(x, now);
+        unanswered = unanswered_ns(x, now);
         if (sig > 0)
-                on_signal_locked(x, sig, silent);
-        check_store(x, silent);
+                on_signal_locked(x, sig, unanswered);
+        check_store(x, unanswered);
         if (grace_is_over_locked(x, now))
                 stop_serving(x);
 }

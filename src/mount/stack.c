@@ -158,7 +158,7 @@ static int open_layers(struct mount_stack *s, struct err_text *text)
         r = open_cache(s);
         if (r >= 0)
                 r = open_writebehind(s);
-        return r < 0 ? err_set(text, -r, "cannot set up the write-behind cache: %s", err_str(r)) : 0;
+        return r < 0 ? err_set(text, -r, "cannot set up the write-behind overlay: %s", err_str(r)) : 0;
 }
 
 static int open_fs(struct mount_stack *s, struct err_text *text)

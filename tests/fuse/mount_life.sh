@@ -130,7 +130,7 @@ ls "$MNT" >"$WORK/out" || failed "a dead mount point after kill -9"
 ok mount_ "$STORE" "$MNT"
 same "fsynced before kill -9" "$(<"$MNT/fsynced")" fsynced
 
-# ---- killed while a thread of it waits in the kernel for a reply of its own
+# ---- killed while a thread of it waits in the kernel for a reply of the same process
 cat >"$WORK/seek.py" <<'PY'
 # seek.py FILE PID: kills PID while the kernel writes back the pages of FILE for one of its threads.
 import glob, mmap, os, sys, time

@@ -81,7 +81,7 @@ static uint64_t step(const struct clock *clock)
 }
 
 /* Checks D in a store whose transactions may read the pairs of one kind, but not all pairs. */
-static struct kv_store *open_impatient(const struct dump *d, struct stepping_clock *clock)
+static struct kv_store *open_with_age_limit(const struct dump *d, struct stepping_clock *clock)
 {
         size_t of_kind[256] = { 0 }, most = 0;
         struct kv_mem_opts opts = { .clock = &clock->clock, .txn_ms = 1000 };
@@ -120,7 +120,7 @@ static void expect(struct dump *d, const char *wanted)
                 fail_msg("'%s' was not found, but:\n%s", wanted, lines.all);
         assert_true(result.violations > 0);
         assert_true(result.snapshot);
-        run_check(open_impatient(d, &clock), &chunks, &result);
+        run_check(open_with_age_limit(d, &clock), &chunks, &result);
         assert_string_equal(chunks.all, lines.all);
         assert_true(result.violations > 0);
         assert_false(result.snapshot);
@@ -461,7 +461,7 @@ static void test_many_chunks(void **state)
                          sizeof(data));
         dump_load(&d, f.store);
         fixture_close(&f);
-        run_check(open_impatient(&d, &clock), &lines, &result);
+        run_check(open_with_age_limit(&d, &clock), &lines, &result);
         assert_false(result.snapshot);
         assert_string_equal(lines.all, "");
         assert_int_equal(result.blocks, sizeof(data) / 4096);

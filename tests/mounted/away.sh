@@ -140,7 +140,7 @@ python3 -c 'import os, sys
 f = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
 print("open", flush=True)
 sys.stdin.readline()
-os.write(f, b"gathered")
+os.write(f, b"buffered")
 print("written", flush=True)
 sys.stdin.readline()
 try:

@@ -67,7 +67,7 @@ for ((i = 0; i < mib / 64; i++)); do
 done
 truncate -s "${mib}M" "$MNT/sparse"
 # uses_mib N: the sparse file takes space for its data, N MiB, and for up to one more block at either end of each
-# MiB. (SEEK_HOLE reports no holes: docs/DESIGN.md.)
+# MiB.
 uses_mib() {
         local used
 

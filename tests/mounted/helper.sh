@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# mount(8) and fstab: as its helper, suid and dev are what mount(8) means by their absence; remount, in both modes.
+# mount(8) and fstab: called as the helper, suid and dev are on unless nosuid and nodev are given; remount, in both modes.
 . "$(dirname "$0")/lib.sh"
 
 [[ $EUID -eq 0 ]] || skip "needs root"

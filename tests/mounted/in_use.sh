@@ -50,7 +50,7 @@ check_clean
 
 [[ ${ASHLAR_TRANSPORT:-} != uring ]] || exit 0 # rings serve no shared mounts
 
-# Of several users of a store the message names those that are there: not a command that has ended, nor a mount that
+# Of several users of a store the message names those that exist: not a command that has ended, nor a mount that
 # has.
 none=00000000000000000000000000000000
 mkdir "$WORK/third"

@@ -32,7 +32,7 @@ meson setup build --buildtype=debug >"$WORK/log" 2>&1 || { cat "$WORK/log"; fail
 ninja -C build >"$WORK/log" 2>&1 || { tail -n 50 "$WORK/log"; fail "build"; }
 say "built in $SECONDS s"
 ninja -C build | grep -q 'no work to do' || fail "a second build finds work to do"
-# Files of the tests, LMDB's memory maps among them, lie on the mount, too. Left out unless ASHLAR_BIG=1 are tests
+# Files of the tests, LMDB's memory maps among them, are on the mount, too. Left out unless ASHLAR_BIG=1 are tests
 # that sync the disk some thousand times, and tests whose stores are in memory, which do not use the mount.
 slow='kv_contract lmdb|lmdb space|fs model lmdb$| (mem|fdb)([+-][^ ]*)?$'
 [[ $BIG != 1 ]] || slow='^$'

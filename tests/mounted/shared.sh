@@ -104,8 +104,8 @@ rmdir "$A/dir"
 
 # Writes are in the write-back cache of one mount for a second at most, and visible on the other when the file is
 # closed. On an overloaded machine one check may come too late.
-gathered() {
-        python3 - "$A/gathered" "$B/gathered" <<'END'
+buffered() {
+        python3 - "$A/buffered" "$B/buffered" <<'END'
 import os, sys
 fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
 os.write(fd, b"x")
@@ -116,7 +116,7 @@ os.unlink(sys.argv[1])
 sys.exit(size)
 END
 }
-soon gathered
+soon buffered
 
 # A file that is open on one mount and removed on the other stays readable.
 python3 - "$A" "$B" <<'END' || fail "an open file that the other mount removed"

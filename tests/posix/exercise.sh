@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # exercise.sh EXERCISER exclusive|shared: random operations on files of a mount (exerciser.c), two files at a time; then
 # the store is checked.
-# A shared mount commits each operation. Durability is not the subject, so its store lies in memory where it can.
+# A shared mount commits each operation. Durability is not the subject, so its store is in memory where possible.
 [[ $2 != shared || ! -w /dev/shm ]] || export TMPDIR=/dev/shm
 # shellcheck source=tests/mounted/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../mounted/lib.sh"

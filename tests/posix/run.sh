@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # run.sh POSIX exclusive|shared: runs the conformance tests POSIX (main.c) on a mount. run.sh POSIX ext4: runs them on
 # ext4, in a directory of TMPDIR if that is one, else in an image. What fails there is wrong in the test.
-# A shared mount commits each operation. Durability is not the subject, so its store lies in memory where it can.
+# A shared mount commits each operation. Durability is not the subject, so its store is in memory where possible.
 [[ $2 != shared || ! -w /dev/shm ]] || export TMPDIR=/dev/shm
 # shellcheck source=tests/mounted/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../mounted/lib.sh"

@@ -71,10 +71,10 @@ void fs_gc_drain(struct fs *fs)
         LOCK_GUARD(&c->lock);
         /* The pass under way may have begun without what was added since. */
         last = c->passes + 2;
-        c->hurried++;
+        c->waiters++;
         pthread_cond_signal(&c->wake);
         while (!c->stop && !fs->rdonly && (c->count > 0 || c->scan || c->busy) && c->passes < last)
                 if (waitlist_wait(&c->pass_done, &c->lock) < 0)
                         break;
-        c->hurried--;
+        c->waiters--;
 }

@@ -27,7 +27,7 @@ struct fs_gc {
         bool busy; /* a pass is under way */
         uint64_t passes;
         struct waitlist pass_done; /* after each pass */
-        unsigned hurried;          /* threads that wait for a pass */
+        unsigned waiters;          /* threads that wait for a pass */
         struct timespec looked;    /* when the table of sessions was last read */
 };
 

@@ -84,7 +84,7 @@ static void delay_locked(struct fs_gc *c, unsigned ms)
         struct timespec until = thread_deadline(ms * UINT64_C(1000000));
 
         lock_assert_held(&c->lock);
-        while (!c->stop && c->count < GC_MANY && c->hurried == 0 &&
+        while (!c->stop && c->count < GC_MANY && c->waiters == 0 &&
                lock_wait_until(&c->lock, &c->wake, &until))
                 ;
 }

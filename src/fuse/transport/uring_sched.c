@@ -106,7 +106,7 @@ bool fuse_uring_sched_is_for_other(const struct uring_worker *w, int number)
 /* In a stream the caller copies data while this thread reads what the kernel prefetches, which takes two
  * CPUs. The thread is then not pinned, and has the normal class, since it may run where others want to. A
  * single bulk read is served by a pinned thread: many files are read by one. */
-void fuse_uring_sched_place(struct uring_worker *w, int number)
+void fuse_uring_sched_pin(struct uring_worker *w, int number)
 {
         bool unpin = is_in_stream(w);
 

@@ -52,7 +52,7 @@ static void serve_request(struct uring_worker *w, int number)
 {
         struct fuse_uring_queue *q = w->queue;
 
-        fuse_uring_sched_place(w, number);
+        fuse_uring_sched_pin(w, number);
         atomic_store_explicit(&w->used, true, memory_order_relaxed);
         fuse_uring_entry_serve(w);
         if (q->monitor)

@@ -81,6 +81,6 @@ void fuse_uring_sched_arrived(struct uring_worker *w);
 bool fuse_uring_sched_is_for_other(const struct uring_worker *w, int number);
 
 /* Pins or unpins the calling thread, NUMBER, as the request requires. */
-void fuse_uring_sched_place(struct uring_worker *w, int number);
+void fuse_uring_sched_pin(struct uring_worker *w, int number);
 
 #endif

@@ -281,7 +281,7 @@ static void test_overlay(void **state)
 }
 
 /* Closing with a deadline works without kv_give_up. */
-static void test_overlay_closed_with_patience(void **state)
+static void test_overlay_closed_with_deadline(void **state)
 {
         struct fixture *f = *state;
 
@@ -321,7 +321,7 @@ int main(void)
                 IN_STORE(test_no_call_waits),  IN_STORE(test_reader),
                 IN_STORE(test_gets),           IN_STORE(test_commit),
                 IN_STORE(test_locked),         IN_STORE(test_many),
-                IN_STORE(test_overlay),        IN_STORE(test_overlay_closed_with_patience),
+                IN_STORE(test_overlay),        IN_STORE(test_overlay_closed_with_deadline),
                 IN_STORE(test_overlay_writer),
         };
 
