@@ -41,7 +41,7 @@ static void value_pages(const struct lmdb_store *s, const struct kv_need *need, 
                 return;
         p->values = smaller(need->sets, need->bytes / VALUE_IN_LEAF_MAX);
         p->value_pages = need->bytes / s->page_bytes + p->values;
-        p->run_pages = (need->largest + 16) / s->page_bytes + 1;
+        p->run_pages = (need->largest + 15) / s->page_bytes + 1; /* with a header of 16 bytes, rounded up */
         if (p->run_pages > 1)
                 p->runs = smaller(p->values, need->bytes / (s->page_bytes - 16));
 }
