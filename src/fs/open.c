@@ -149,18 +149,21 @@ int fs_remount(struct fs *fs, bool rdonly, enum fs_atime atime)
         return 0;
 }
 
+/* What a full store could not take is flushed again when the collector has cleared all that it may, also what
+ * this mount had open. */
 int fs_close(struct fs *fs)
 {
-        int r;
+        int r, q;
 
         if (!fs)
                 return 0;
         fs_readahead_stop(fs);
-        r = fs_writeback_stop(fs);
+        r = fs->writeback ? fs_writeback_flush_all(fs) : 0;
         if (fs->gc)
                 fs_gc_stop(fs);
+        q = fs_writeback_stop(fs);
         fs_free(fs);
-        return r;
+        return r >= 0 || r == -ENOSPC ? q : r;
 }
 
 uint32_t fs_block_size(const struct fs *fs)

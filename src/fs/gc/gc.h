@@ -33,8 +33,8 @@ void fs_gc_orphan(struct fs *fs, uint64_t ino);
  * reference goes. */
 void fs_gc_unlinked(struct fs *fs, uint64_t ino);
 
-/* Waits until everything queued before was collected or failed, or the wait was cancelled. Not from the
- * collector's thread, nor on a read-only mount. */
+/* Waits until everything queued before was collected or failed, or the wait was cancelled; on a shared mount
+ * all that is listed. Not from the collector's thread. After fs_gc_stop it does nothing. */
 void fs_gc_drain(struct fs *fs);
 
 #endif

@@ -68,7 +68,11 @@ void fs_gc_drain(struct fs *fs)
         struct fs_gc *c = fs->gc;
         uint64_t last;
 
+        if (!c)
+                return;
         LOCK_GUARD(&c->lock);
+        /* Other mounts unlink, too, and what was left because of them may be collected once they are gone. */
+        c->scan |= fs->shared;
         /* The pass under way may have begun without what was added since. */
         last = c->passes + 2;
         c->waiters++;

@@ -140,8 +140,9 @@ int fs_writeback_flush_all(struct fs *fs)
                 r = flush_locked(all[i], FLUSH_ELSEWHERE);
                 lock_release(&all[i]->lock);
                 entry_put(all[i]);
-                /* The loss of an inode that is gone is reported to callers that have it open. */
-                if (r < 0 && r != -ESTALE && first == 0)
+                /* The loss of an inode that is gone is reported to callers that have it open. An error with
+                 * which data was dropped comes before one after which it is kept. */
+                if (r < 0 && r != -ESTALE && (first == 0 || flush_is_final(r)))
                         first = r;
         }
         return first;
