@@ -9,7 +9,7 @@
 /* Deleted data becomes free space only when its clearing is committed, in some stores (LMDB) only for the
  * transaction after the next one. Applications that delete files and then write expect it at once. */
 
-/* How long a store counts as full after no space could be freed, unless an inode was collected since. */
+/* How long a store counts as full after no space could be freed, unless this mount freed some since. */
 #define FULL_NS UINT64_C(1000000000)
 
 /* Changes nothing, but is committed. */
@@ -37,22 +37,24 @@ static bool is_known_full_locked(const struct fs *fs)
 {
         lock_assert_held(&fs->reclaim.lock);
         return fs->clock->monotonic_ns(fs->clock) < fs->reclaim.none_until_ns &&
-               fs_gc_generation(fs) == fs->reclaim.none_generation;
+               atomic_load(&fs->reclaim.freed) == fs->reclaim.none_freed;
 }
 
 static int run_after_reclaim(struct fs *fs, unsigned flags, kv_body body, void *arg)
 {
+        uint64_t freed;
         int r;
 
         LOCK_GUARD(&fs->reclaim.lock);
         if (is_known_full_locked(fs))
                 return -ENOSPC;
         r = make_space(fs);
+        freed = atomic_load(&fs->reclaim.freed);
         if (r >= 0)
                 r = kv_run(fs->store, KV_WRITE | flags, body, arg);
         if (r == -ENOSPC) {
                 fs->reclaim.none_until_ns = fs->clock->monotonic_ns(fs->clock) + FULL_NS;
-                fs->reclaim.none_generation = fs_gc_generation(fs);
+                fs->reclaim.none_freed = freed;
         }
         return r;
 }
@@ -77,6 +79,8 @@ int fs_run_since(struct fs *fs, unsigned flags, kv_version *version, kv_body bod
         r = fs_check_fence(fs, kv_run_since(fs->store, KV_WRITE | flags, version, body, arg));
         if (r == -ENOSPC && !(flags & KV_RESERVE))
                 return run_after_reclaim(fs, flags, body, arg);
+        if (r >= 0 && (flags & KV_RESERVE))
+                atomic_fetch_add(&fs->reclaim.freed, 1);
         return r;
 }
 

@@ -22,8 +22,9 @@ struct fs_numbers {
 
 /* The last time that no space could be made in a full store (run.c). */
 struct fs_reclaim {
-        struct lock lock;                        /* one thread makes space at a time */
-        uint64_t none_until_ns, none_generation; /* not tried again before this time or collection */
+        struct lock lock;                   /* one thread makes space at a time */
+        uint64_t none_until_ns, none_freed; /* not tried again before this time or another count of FREED */
+        _Atomic uint64_t freed;             /* transactions of this mount that freed space */
 };
 
 struct fs {
