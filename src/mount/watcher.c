@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -63,28 +64,37 @@ static int signal_of_death(void)
         return signalfd(-1, &set, 0);
 }
 
+/* Whether the signal is one of signal_of_death: it comes from the process that dies. */
+static bool has_died(int death, pid_t parent)
+{
+        struct signalfd_siginfo info;
+
+        return read(death, &info, sizeof(info)) == sizeof(info) && info.ssi_pid == (uint32_t)parent;
+}
+
 /* Waits for the end of the pipe. It does not come if a thread of the dead process waits in the kernel for a
  * reply of that process (fuse_notify_pages): such a thread cannot be killed, and keeps all descriptors
  * open. */
-static void wait_for_pipe(const char *dir, int pipe, int death)
+static void wait_for_pipe(const char *dir, int pipe, int death, pid_t parent)
 {
         struct pollfd fds[] = { { .fd = pipe, .events = POLLIN }, { .fd = death, .events = POLLIN } };
         int r;
 
         do
                 r = poll(fds, 2, -1);
-        while (r < 0 && errno == EINTR);
+        while (r < 0 || (!fds[0].revents && !has_died(death, parent)));
         if (!fds[0].revents && poll(fds, 1, THREADS_END_MS) == 0)
                 fuse_abort(dir);
 }
 
 static void watch(const char *dir, int fd)
 {
+        pid_t parent = getppid();
         char byte;
         ssize_t n;
 
         detach(fd);
-        wait_for_pipe(dir, 3, signal_of_death());
+        wait_for_pipe(dir, 3, signal_of_death(), parent);
         do
                 n = read(3, &byte, 1);
         while (n < 0 && errno == EINTR);
