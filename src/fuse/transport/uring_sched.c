@@ -66,6 +66,8 @@ static bool is_long(const struct uring_worker *w)
         case FUSE_FSYNCDIR:
         case FUSE_SYNCFS:
         case FUSE_FALLOCATE:
+        case FUSE_COPY_FILE_RANGE:
+        case ABI_OPCODE_COPY_FILE_RANGE_64:
                 return true;
         }
         return false;
