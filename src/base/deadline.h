@@ -34,7 +34,7 @@ void deadline_end(struct deadline *d);
 /* Cancels D, for good. Any thread; the caller guarantees that D is in force. */
 void deadline_cancel(struct deadline *d);
 
-/* Replaces the thread's deadline by D (NULL: none), for a call with a timeout of its own. Returns the
+/* Replaces the thread's deadline by D (NULL: none), for a call with another timeout. Returns the
  * previous one, to be put back the same way. */
 struct deadline *deadline_swap(struct deadline *d);
 /* Ignores cancellation from now on (MASKED), or respects it again. Without a deadline: no effect. */

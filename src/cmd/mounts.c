@@ -107,7 +107,7 @@ const struct cmd cmd_mounts = {
         .synopsis = "[OPTIONS] STORE",
         .summary = "list the mounts of a store",
         .about = "List the mounts that are registered in STORE, one a line: its id, whether it is shared or\n"
-                 "exclusive, whether its process runs or is gone (as far as this machine can tell), since\n"
+                 "exclusive, whether its process runs or is gone (as far as this machine can know), since\n"
                  "when, its process and host, and where it is mounted. A file system of LMDB files that is\n"
                  "mounted exclusively (the default) has the store locked and is not registered.",
         .options = options,

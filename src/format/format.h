@@ -105,7 +105,7 @@ void fmt_key_garbage(struct fmt_key *k, uint64_t ino); /* 'g' ino */
 void fmt_key_garbage_end(struct fmt_key *k);           /* behind all 'g' ... */
 
 void fmt_key_process(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* 'p' pid */
-/* The two ranges of all 'p' pid, HALF 0 and 1. 'p' 'l' lies between them. */
+/* The two ranges of all 'p' pid, HALF 0 and 1. 'p' 'l' is between them. */
 void fmt_key_processes(unsigned half, struct fmt_key *begin, struct fmt_key *end);
 void fmt_key_status(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]);     /* 'p' 'l' pid */
 void fmt_key_status_end(struct fmt_key *k, const uint8_t pid[FMT_PID_SIZE]); /* behind 'p' 'l' pid ... */

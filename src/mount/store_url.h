@@ -10,10 +10,10 @@
  * freed; NULL: no memory. */
 char *store_url_absolute(const char *store);
 
-/* Whether STORE lies on this machine and can be locked by one process. */
+/* Whether STORE is on this machine and can be locked by one process. */
 bool store_url_is_local(const char *store);
 
-/* Whether the files of the store URL (absolute) lie at the path DIR or below. */
+/* Whether the files of the store URL (absolute) are at the path DIR or below. */
 bool store_url_is_inside(const char *url, const char *dir);
 
 #endif

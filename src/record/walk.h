@@ -8,7 +8,7 @@
 
 /* ---- ranges ------------------------------------------------------------------------------------- */
 
-/* All keys of a store: [rec_keys_begin, rec_keys_end). Only keys that stores keep for themselves lie
+/* All keys of a store: [rec_keys_begin, rec_keys_end). Only keys that stores keep for themselves are
  * behind. */
 extern const struct slice rec_keys_begin, rec_keys_end;
 
@@ -16,7 +16,7 @@ extern const struct slice rec_keys_begin, rec_keys_end;
 enum rec_part { REC_PART_DIRENTS, REC_PART_BLOCKS, REC_PART_GARBAGE, REC_PART_INODES };
 #define REC_PARTS 4u
 
-/* Sets [BEGIN, END) to the keys of PART: for inodes the records and all that lies below them. */
+/* Sets [BEGIN, END) to the keys of PART: for inodes the records and all keys below them. */
 void rec_part_keys(enum rec_part part, struct fmt_key *begin, struct fmt_key *end);
 
 /* ---- reading ------------------------------------------------------------------------------------ */

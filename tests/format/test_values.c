@@ -424,7 +424,7 @@ static void test_meta_rules(void **state)
         assert_int_equal(decode_meta(1, 4096, 15, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 4096, 0, 0, &m), -ERR_CORRUPT);
         assert_int_equal(decode_meta(1, 4096, 16, 256, &m), -ERR_CORRUPT);
-        /* A newer version is reported as such, whatever its other content. */
+        /* A newer version is reported as such, with any other content. */
         assert_int_equal(decode_meta(2, 77, 3, 1000, &m), -ERR_NEWER);
         assert_int_equal(m.version, 2);
         /* As does an unknown feature. */

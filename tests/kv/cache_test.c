@@ -130,8 +130,8 @@ static void test_saves_reads(void **state)
         assert_int_equal(kv_close(s.cache), 0);
 }
 
-/* A transaction sees the version of its begin, whatever is cached later, and values that it reads are not
- * cached for later transactions. */
+/* A transaction sees the version of its begin, also if others are cached later, and values that it reads are
+ * not cached for later transactions. */
 static void test_versions(void **state)
 {
         struct kv_txn *old, *older;

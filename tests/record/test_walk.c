@@ -142,7 +142,7 @@ static void test_long_keys(void **state)
         rec_walk_end(&w);
 }
 
-/* Every key lies in one part or in one gap between them, and damaged short keys in the part of their
+/* Every key is in one part or in one gap between them, and damaged short keys in the part of their
  * letter. */
 static void test_parts(void **state)
 {

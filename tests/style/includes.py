@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the walls between the folders of src.
+"""Checks which folders of src include which headers.
 
-Fails on an #include that walls.txt does not allow, on a circle of more than three files, and on code outside
+Fails on an #include that includes.txt does not allow, on a circle of more than three files, and on code outside
 src/format that knows letters of keys. test_includes.py plants a violation of each rule."""
 import fnmatch
 import functools
@@ -27,8 +27,8 @@ LETTERS = [
 ]
 
 
-def read_walls(text):
-    """The sections of walls.txt, each a list of rows of cells."""
+def read_rules(text):
+    """The sections of includes.txt, each a list of rows of cells."""
     sections = {}
     for line in text.splitlines():
         line = line.split('#')[0].strip()
@@ -65,7 +65,7 @@ def shown(header, patterns):
     return any(fnmatch.fnmatchcase(header, p) for p in patterns.split())
 
 
-class Walls:
+class Rules:
     def __init__(self, sections):
         self.folders = {row[0]: row[1:] for row in sections['folders']}
         self.system = sections['system headers']
@@ -91,40 +91,40 @@ class Walls:
         return True
 
 
-def check_table(walls, sources):
+def check_table(rules, sources):
     folders = {folder_of(name) for name in sources}
-    for folder in sorted(folders - set(walls.folders)):
-        yield f'src/{folder}: walls.txt has no row for this folder'
-    for folder, (public, inner, includes) in walls.folders.items():
+    for folder in sorted(folders - set(rules.folders)):
+        yield f'src/{folder}: includes.txt has no row for this folder'
+    for folder, (public, inner, includes) in rules.folders.items():
         for other in includes.split():
-            if other not in walls.folders:
-                yield f'walls.txt: {folder} includes {other}, which has no row'
+            if other not in rules.folders:
+                yield f'includes.txt: {folder} includes {other}, which has no row'
         if folder not in folders:
-            yield f'walls.txt: there is no folder {folder}'
+            yield f'includes.txt: there is no folder {folder}'
             continue
         headers = [name.rpartition('/')[2] for name in sources if folder_of(name) == folder]
         for pattern in (public + ' ' + inner).split():
             if not fnmatch.filter(headers, pattern):
-                yield f'walls.txt: {folder} has no header {pattern}'
+                yield f'includes.txt: {folder} has no header {pattern}'
 
 
-def check_includes(walls, sources):
+def check_includes(rules, sources):
     for name, text in sources.items():
         folder = folder_of(name)
-        if folder not in walls.folders:
+        if folder not in rules.folders:
             continue
         for quoted, system in includes_of(text):
             if system:
-                for pattern, only in walls.system:
+                for pattern, only in rules.system:
                     if fnmatch.fnmatchcase(system, pattern) and folder not in only.split():
                         yield f'src/{name}: <{system}> belongs to {only}'
             elif quoted not in sources and quoted not in GENERATED:
                 yield f'src/{name}: "{quoted}" is not a path from src'
-            elif not walls.allows(folder, quoted) and not walls.excepted(folder, quoted):
+            elif not rules.allows(folder, quoted) and not rules.excepted(folder, quoted):
                 yield f'src/{name}: {folder} may not include "{quoted}"'
-    for (folder, header), used in walls.exceptions.items():
+    for (folder, header), used in rules.exceptions.items():
         if not used:
-            yield f'walls.txt: the exception "{folder} | {header}" is not needed'
+            yield f'includes.txt: the exception "{folder} | {header}" is not needed'
 
 
 def circles(sources):
@@ -155,42 +155,42 @@ def circles(sources):
     return result
 
 
-def check_circles(walls, sources):
+def check_circles(rules, sources):
     found = {c[0]: c for c in circles(sources) if len(c) > CIRCLE_MAX}
     for first, files in found.items():
-        if len(files) > walls.circles.get(first, 0):
+        if len(files) > rules.circles.get(first, 0):
             yield f'a circle of {len(files)} files: {" ".join(files)}'
-    for first, size in walls.circles.items():
+    for first, size in rules.circles.items():
         if len(found.get(first, [])) < size:
-            yield f'walls.txt: the circle "{first} | {size}" has now {len(found.get(first, []))} files'
+            yield f'includes.txt: the circle "{first} | {size}" has now {len(found.get(first, []))} files'
 
 
-def check_letters(walls, sources):
+def check_letters(rules, sources):
     for name, text in sources.items():
         if folder_of(name) == 'format':
             continue
         for match, what in letters_in(text):
-            if name not in walls.letters:
+            if name not in rules.letters:
                 yield f'src/{name}: {what} belongs to format: {match}'
             else:
-                walls.letters[name] = True
-    for name, used in walls.letters.items():
+                rules.letters[name] = True
+    for name, used in rules.letters.items():
         if not used:
-            yield f'walls.txt: {name} knows no letters any more'
+            yield f'includes.txt: {name} knows no letters any more'
 
 
 def check(table, sources):
-    """The violations in SOURCES (paths from src to texts) of the text of walls.txt, one line each."""
-    walls = Walls(read_walls(table))
+    """The violations in SOURCES (paths from src to texts) of the text of includes.txt, one line each."""
+    rules = Rules(read_rules(table))
     problems = []
     for rule in check_table, check_includes, check_circles, check_letters:
-        problems.extend(rule(walls, sources))
+        problems.extend(rule(rules, sources))
     return problems
 
 
 def read_tree():
     here = pathlib.Path(__file__)
-    return here.with_name('walls.txt').read_text(), read_sources(here.parents[2] / 'src')
+    return here.with_name('includes.txt').read_text(), read_sources(here.parents[2] / 'src')
 
 
 def main():

@@ -37,7 +37,7 @@ IN_SOURCES = [
     ('first letters of keys', 'mount/serve.c', 'o = { .prefixes = "Midfg" };', 'belongs to format'),
 ]
 
-# What is planted, what is replaced in walls.txt by what, and words of the message.
+# What is planted, what is replaced in includes.txt by what, and words of the message.
 IN_WALLS = [
     ('an exception that is not needed', '[exceptions]', '[exceptions]\nbase | kv/kv.h', 'is not needed'),
     ('a circle that was cut', '[circles]', '[circles]\nbase/err | 4', 'has now 0 files'),
@@ -64,7 +64,7 @@ def main():
     for title, name, line, words in IN_SOURCES:
         expect(title, table, {**sources, name: sources.get(name, '') + line + '\n'}, words)
     for title, old, new, words in IN_WALLS:
-        assert old in table, f'walls.txt has no {old}'
+        assert old in table, f'includes.txt has no {old}'
         expect(title, table.replace(old, new, 1), sources, words)
     ring = [f'base/ring{i}' for i in range(4)]
     circle = {f'{name}.h': f'#include "{ring[i - 1]}.h"\n' for i, name in enumerate(ring)}

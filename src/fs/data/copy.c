@@ -7,7 +7,7 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
-/* Data of one call, in bytes: the caller's process waits for it, and may be told to end meanwhile. */
+/* Data of one call, in bytes: the caller's process waits for it, and may get a signal to end. */
 #define CALL_BYTES (UINT32_C(16) << 20)
 
 struct copy {

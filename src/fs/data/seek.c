@@ -17,7 +17,7 @@ struct seek {
         bool found; /* AT is the result */
 };
 
-/* Looks at the next existing BLOCK: it is data, and what lies between AT and it is a hole. */
+/* Looks at the next existing BLOCK: it is data, and the range from AT to it is a hole. */
 static void seek_block(struct seek *s, uint64_t block)
 {
         if (s->whence == SEEK_DATA) {

@@ -18,8 +18,8 @@ struct extent_range {
         uint32_t from, to;
 };
 
-/* New plain bytes of one block: those of its ranges. What lies between, before and behind them stays as it
- * is. How a block is stored is record/block.h's concern. */
+/* New plain bytes of one block: those of its ranges. The bytes between, before and behind them stay as they
+ * are. How a block is stored is record/block.h's concern. */
 struct extent_block {
         uint64_t offset; /* of the block in its file */
         unsigned n;

@@ -16,7 +16,7 @@ static uint64_t blocks_end(const struct fs *fs)
 
 /* ---- sizes -------------------------------------------------------------------------------------- */
 
-/* Cuts the block in which the new end lies, so that the bytes behind it cannot come back. */
+/* Cuts the block in which the new end is, so that the bytes behind it cannot come back. */
 static int cut_last_block(struct fs *fs, struct kv_txn *t, struct rec_inode *inode, uint64_t size)
 {
         uint8_t kept[FMT_BLOCK_SIZE_MAX];

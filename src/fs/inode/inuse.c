@@ -109,7 +109,7 @@ static void remove_locked(struct shard *s, uint32_t i)
         for (uint32_t j = next(s, i); s->slots[j].ino != 0; j = next(s, j)) {
                 uint32_t h = home(s, s->slots[j].ino);
 
-                /* J may move to I unless its home lies (cyclically) after I and not after J. */
+                /* J may move to I unless its home is (cyclically) after I and not after J. */
                 if (i <= j ? (h <= i || h > j) : (h <= i && h > j)) {
                         s->slots[i] = s->slots[j];
                         i = j;

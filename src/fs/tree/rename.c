@@ -28,7 +28,7 @@ struct ends {
         uint64_t epoch;
 };
 
-/* EINVAL if INO lies on the way from DIR up to the root. Each step is read with conflict, so that two
+/* EINVAL if INO is on the way from DIR up to the root. Each step is read with conflict, so that two
  * renames cannot make a loop together. In a damaged store there may be a loop already, which Brent's
  * algorithm finds. */
 static int check_not_below(struct fs *fs, struct kv_txn *t, uint64_t ino, uint64_t dir)

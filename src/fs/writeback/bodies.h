@@ -5,7 +5,7 @@
 
 #include "fs/writeback/part.h"
 
-/* Finds out where the size lies among the blocks and, if some lie behind it, writes the intent record, which
+/* Finds out where the size is among the blocks and, if some are behind it, writes the intent record, which
  * says that this mount is writing them. ARG: the struct flush_commit. 0, FS_TRIM_FIRST, or FLUSH_DISTURBED if
  * another mount has one. A kv_body. */
 int flush_write_intent(struct kv_txn *t, void *arg);

@@ -28,7 +28,7 @@ struct dirty_blocks {
 size_t dirty_blocks_seek(const struct dirty_blocks *b, uint64_t offset);
 /* The block at exactly OFFSET, or NULL. */
 struct dirty_block *dirty_blocks_find(const struct dirty_blocks *b, uint64_t offset);
-/* Writes DATA, which lies within one block, at OFFSET. 1: a block was added; 0: it existed; ENOMEM; EAGAIN:
+/* Writes DATA, which is within one block, at OFFSET. 1: a block was added; 0: it existed; ENOMEM; EAGAIN:
  * the block has too many ranges and must be committed first. */
 int dirty_blocks_write(struct dirty_blocks *b, uint32_t block_size, uint64_t offset, struct slice data);
 /* Copies the dirty bytes among the LEN bytes of the file at OFFSET over those in BUF. */

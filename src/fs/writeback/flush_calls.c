@@ -71,7 +71,7 @@ static void cut_locked(struct writeback_entry *e, uint64_t size)
         waitlist_wake_all(&e->flushed);
 }
 
-/* Flushes after dropping what lies beyond SIZE, once no attempt is under way. */
+/* Flushes after dropping the bytes beyond SIZE, once no attempt is under way. */
 static int flush_shortened_locked(struct writeback_entry *e, uint64_t size)
 {
         while (flush_state_is_active(e->state)) {

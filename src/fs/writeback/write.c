@@ -37,7 +37,7 @@ static int check_file_locked(struct writeback_entry *e)
         return 0;
 }
 
-/* Takes DATA, which lies in one block, if there is space: 0, EAGAIN (the block has too many ranges) or an
+/* Takes DATA, which is in one block, if there is space: 0, EAGAIN (the block has too many ranges) or an
  * error. May release the lock. */
 static int try_write_block_locked(struct writeback_entry *e, uint64_t offset, struct slice data)
 {

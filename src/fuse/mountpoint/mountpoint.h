@@ -31,7 +31,7 @@ int fuse_unmount(const char *dir, bool lazy, struct err_text *text);
 int fuse_unmount_dead(const char *dir);
 
 /* Fails all requests to the mount at DIR, for a server that died while one of its threads waits in the kernel
- * for a reply of its own, which keeps the connection open. Negative errno: ENOENT (not mounted), EPERM (for
+ * for its own reply, which keeps the connection open. Negative errno: ENOENT (not mounted), EPERM (for
  * others than root without /sys/fs/fuse/connections), ... */
 int fuse_abort(const char *dir);
 

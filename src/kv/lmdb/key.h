@@ -6,7 +6,7 @@
  *  1. Mapping. The empty key becomes 00 01, and a key that begins with 00 gets 00 02 in front, because LMDB
  *     has no empty key and the engine uses 00 00 itself.
  *  2. A mapped key below 511 bytes is LMDB's key, and its value is LMDB's value.
- *  3. A longer one lies in a bucket (bucket.h) with all keys that share its first 511 bytes, its head. The
+ *  3. A longer one is in a bucket (bucket.h) with all keys that share its first 511 bytes, its head. The
  *     head is LMDB's key. So each key of 511 bytes in LMDB has a bucket as its value, and order is kept:
  *     relative to all other keys, a bucket sorts like any key in it.
  */

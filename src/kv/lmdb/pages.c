@@ -46,7 +46,7 @@ static void value_pages(const struct lmdb_store *s, const struct kv_need *need, 
                 p->runs = smaller(p->values, need->bytes / (s->page_bytes - 16));
 }
 
-/* The pages that a commit frees become one record of the list, which lies in a run. */
+/* The pages that a commit frees become one record of the list, which is in a run. */
 static void list_pages(const struct lmdb_store *s, const struct kv_need *need, uint64_t freed,
                        struct lmdb_pages *p)
 {

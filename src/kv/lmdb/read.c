@@ -184,7 +184,7 @@ static int next_record(struct lmdb_range *g, bool reverse)
                 g->key = lmdb_key_head(reverse ? g->end : g->begin);
                 rc = mdb_cursor_get(g->cursor, &g->key, &g->value, MDB_SET_RANGE);
                 /* In reverse this is the first record not below the end, which the range includes only if the
-                 * end lies in it. */
+                 * end is in it. */
                 if (reverse && rc == 0 &&
                     !(g->key.mv_size == LMDB_KEY_MAX && slice_starts_with(g->end, lmdb_slice(g->key))))
                         rc = mdb_cursor_get(g->cursor, &g->key, &g->value, MDB_PREV);

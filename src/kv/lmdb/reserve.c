@@ -24,7 +24,7 @@ static uint64_t take(uint64_t *from, uint64_t n)
         return taken;
 }
 
-/* lmdb_pages_fit, if RESERVE pages must remain. A quarter of the reserve lies beyond the end of the file,
+/* lmdb_pages_fit, if RESERVE pages must remain. A quarter of the reserve is beyond the end of the file,
  * where it has runs. */
 static bool fits_beside_reserve(const struct lmdb_pages *p, uint64_t end, struct lmdb_free f,
                                 uint64_t reserve)

@@ -77,7 +77,7 @@ void mem_range_start(struct kv_txn *t, struct kv_range *r)
                 r->err = -ENOMEM;
 }
 
-/* N, or NULL if it lies beyond the range. */
+/* N, or NULL if it is beyond the range. */
 static struct mem_node *inside(const struct kv_range *r, struct mem_node *n)
 {
         if (!n)

@@ -41,7 +41,7 @@ int mem_writes_atomic(struct mem_writes *w, enum kv_atomic_op op, struct slice k
 
 /* The transaction's own entry for KEY, or NULL. */
 struct mem_entry *mem_writes_find(const struct mem_writes *w, struct slice key);
-/* Whether KEY lies in a cleared range. */
+/* Whether KEY is in a cleared range. */
 bool mem_writes_cleared(const struct mem_writes *w, struct slice key);
 
 /* Makes E's newest version what its operations make of BASE (NULL: absent). 0 or ENOMEM. */
