@@ -119,7 +119,7 @@ static int print_keys(struct kv_store *store, const struct args *a)
         return r < 0 ? r : 0;
 }
 
-/* A damaged file system is what its keys are looked at for; and undecoded, those of a newer version can be
+/* Damaged file systems are examined by this command; and undecoded, the keys of a newer version can be
  * printed too. */
 static int check_store(struct kv_store *store, const struct args *a, struct err_text *text)
 {

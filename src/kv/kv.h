@@ -41,7 +41,7 @@ struct kv_limits {
         size_t clear_keys;     /* existing keys that one kv_clear_range should cover at most */
         bool unknown_results;  /* kv_commit may give ERR_UNKNOWN_RESULT */
         bool remote;           /* a read costs a round trip: start reads together, read ahead */
-        size_t range_bytes;    /* what one round trip of a range returns at most; 0: no bound. To read more at
+        size_t range_bytes;    /* most bytes in one round trip of a range; 0: no bound. To read more at
                                 * once, start several ranges or gets */
         bool optimistic;       /* transactions that write run concurrently and may conflict */
 };
@@ -173,7 +173,7 @@ DEFINE_CLEANUP(struct kv_txn, kv_end);
 /* ---- reading ----------------------------------------------------------------------------------- */
 
 enum kv_read_flags {
-        KV_SNAPSHOT = 1 << 0, /* a change by another transaction to what is read is no conflict */
+        KV_SNAPSHOT = 1 << 0, /* a change of the value by another transaction is no conflict */
         KV_LENGTH = 1 << 1,   /* only the value's length is needed; its data must not be accessed */
 };
 

@@ -81,7 +81,7 @@ static int collect_written(struct mem_txn *t)
 /* Number of commits since which the history is kept for blind transactions. */
 #define HISTORY 1000u
 
-/* Records what is written, for running writers and for later blind ones. */
+/* Records the keys written, for running writers and for later blind ones. */
 static void record_conflicts(struct mem_txn *t)
 {
         struct mem_store *s = t->store;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mem: a multi-version, serializable, optimistic store in memory with FoundationDB's conflicts and limits,
- * for testing without a cluster what is made for one.
+ * for tests, without a cluster, of code that needs one.
  *
  * Commits are numbered. A transaction sees the store as of the last commit before its begin, and collects its
  * writes and the spans of keys that it read. Its commit fails if a commit since then wrote into those spans;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches of a mem store: armed by commits, fired by a thread of their own. The owner's lock protects them:
+/* Watches of a mem store: armed by commits, fired by a separate thread. The owner's lock protects them:
  * functions that end in _locked need it. */
 #ifndef KV_TESTING_MEM_WATCH_H
 #define KV_TESTING_MEM_WATCH_H
