@@ -224,7 +224,8 @@ void kv_range_start(struct kv_txn *t, struct kv_range *r, const struct kv_range_
 int kv_range_next(struct kv_range *r, struct slice *ret_key, struct slice *ret_value);
 /* No effect on KV_RANGE_NONE, nor the second time. */
 void kv_range_end(struct kv_range *r);
-/* Ends the range with its scope: `_cleanup_range_ struct kv_range range = KV_RANGE_NONE;` */
+/* Ends the range with its scope: `_cleanup_range_ struct kv_range range = KV_RANGE_NONE;`. Declared after the
+ * transaction and the memory of its bounds: kv_range_end uses both, and what is declared later ends first. */
 #define _cleanup_range_ _cleanup_(kv_range_end)
 #define KV_RANGE_NONE       \
         {                   \

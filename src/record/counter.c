@@ -45,8 +45,8 @@ int rec_counter_set(struct kv_txn *t, enum fmt_counter which, int64_t n)
 /* With a damaged counter a new file would get the blocks of another: no inode may exist from FIRST on. */
 static int check_unused(struct kv_txn *t, uint64_t first)
 {
-        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         struct fmt_key begin, end;
+        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         struct slice key, value;
         int r;
 

@@ -90,8 +90,8 @@ int rec_dirent_missing(struct kv_txn *t, uint64_t dir)
 
 int rec_dir_check_empty(struct kv_txn *t, uint64_t dir)
 {
-        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         struct fmt_key begin, end;
+        _cleanup_range_ struct kv_range range = KV_RANGE_NONE;
         struct slice key, value;
         int r;
 
