@@ -34,6 +34,7 @@ static int open_body(struct kv_txn *t, void *arg)
 
 static void fs_free(struct fs *fs)
 {
+        fs_gc_free(fs->gc);
         fs_inuse_free(fs->inuse);
         fs_hints_free(fs->hints);
         lock_destroy(&fs->numbers.lock);

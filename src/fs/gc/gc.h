@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The garbage collector: a thread that clears what 'g' lists, inodes without names once nothing refers to
- * them, and blocks beyond the end of a truncated file. All functions but fs_gc_start and fs_gc_stop: any
+ * them, and blocks beyond the end of a truncated file. All functions but those for its start and end: any
  * thread; on a read-only mount they do nothing. */
 #ifndef FS_GC_GC_H
 #define FS_GC_GC_H
@@ -17,6 +17,8 @@ int fs_gc_remounted(struct fs *fs);
 /* Ends the thread and collects everything that 'g' lists, also inodes that this mount refers to, but not
  * those that other mounts may use. */
 void fs_gc_stop(struct fs *fs);
+/* Frees the collector, which was stopped, once no other thread uses the file system. Takes NULL. */
+void fs_gc_free(struct fs_gc *c);
 
 /* Changes before the collector looks at the references to an inode. A reference taken after a read of the
  * store counts from that read on if the generation is the same before the read and after the reference was

@@ -186,8 +186,10 @@ static void *collector_main(void *arg)
         return NULL;
 }
 
-static void gc_free(struct fs_gc *c)
+void fs_gc_free(struct fs_gc *c)
 {
+        if (!c)
+                return;
         pthread_cond_destroy(&c->wake);
         lock_destroy(&c->lock);
         free(c->queue);
@@ -210,7 +212,7 @@ int fs_gc_start(struct fs *fs)
         r = thread_start(&c->thread, collector_main, c);
         if (r < 0) {
                 fs->gc = NULL;
-                gc_free(c);
+                fs_gc_free(c);
         }
         return r;
 }
@@ -220,6 +222,7 @@ static void request_stop(struct fs_gc *c)
         LOCK_GUARD(&c->lock);
         c->stop = true;
         pthread_cond_signal(&c->wake);
+        waitlist_wake_all(&c->pass_done);
 }
 
 void fs_gc_stop(struct fs *fs)
@@ -232,6 +235,4 @@ void fs_gc_stop(struct fs *fs)
         r = fs_is_fenced(fs) || fs->rdonly ? 0 : collect_all(c, true);
         if (r < 0)
                 log_warning("unlinked files are left to be collected by the next mount: %s", err_str(r));
-        fs->gc = NULL;
-        gc_free(c);
 }
