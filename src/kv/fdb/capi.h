@@ -16,7 +16,8 @@ typedef int fdb_error_t; /* 0: success */
 typedef int fdb_bool_t;
 typedef void (*FDBCallback)(FDBFuture *future, void *arg);
 
-#pragma pack(push, 4)
+/* The client packs these to 4 bytes, which has no padding either; its arrays lie at any address. */
+#pragma pack(push, 1)
 typedef struct {
         const uint8_t *key;
         int key_length;
