@@ -3,6 +3,7 @@
  * store is full or fails, bounds, and that a reader's view and snapshot are a pair. tests/kv tests the store
  * contract itself. */
 #include "base/rng.h"
+#include "kv/layer/filter.h"
 #include "kv/layer/layer.h"
 #include "kv/layer/writebehind/internal.h"
 #include "kv/testing/testing.h"
@@ -583,6 +584,149 @@ static void readers_see_whole_transactions(void **state)
         assert_int_equal(kv_close(s.top), 0);
 }
 
+/* ---- transactions that are written through ------------------------------------------------------- */
+
+#define TWINS 25u
+
+/* A store that has no space to reserve once FULL is set, and whose commits then return late. */
+struct full {
+        struct filter filter;
+        _Atomic bool full;
+};
+
+static int full_reserve(struct kv_store *s, const struct kv_need *need)
+{
+        struct kv_store *below = filter_store_below(s);
+
+        return atomic_load(&((struct full *)s)->full) ? -ENOSPC : below->ops->reserve(below, need);
+}
+
+static int full_commit(struct kv_txn *t)
+{
+        int r = filter_commit(t);
+
+        if ((t->flags & KV_WRITE) && atomic_load(&((struct full *)t->store)->full))
+                nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+        return r;
+}
+
+static struct full *full_open(void)
+{
+        struct kv_open_opts create = { .flags = KV_OPEN_CREATE | KV_OPEN_EXCLUSIVE };
+        struct full *f = calloc(1, sizeof(*f));
+        struct kv_store *mem;
+
+        assert_non_null(f);
+        assert_int_equal(kv_testing_open("mem:", &create, &mem, NULL), 0);
+        filter_init(&f->filter, "full", mem);
+        f->filter.ops.reserve = full_reserve;
+        f->filter.ops.commit = full_commit;
+        return f;
+}
+
+/* The twins "a" N and "b" N always have the same value. */
+static struct slice twin_key(char which, unsigned n, char buf[16])
+{
+        return slice_of(buf, (size_t)snprintf(buf, 16, "%c%u", which, n));
+}
+
+struct twins_write {
+        unsigned n;
+        bool both; /* false: only "a", with the value that it has */
+        uint64_t value;
+};
+
+static int twins_body(struct kv_txn *t, void *arg)
+{
+        const struct twins_write *w = arg;
+        struct slice value = slice_of(&w->value, sizeof(w->value));
+        char key[16];
+        int r = kv_set(t, twin_key('a', w->n, key), value);
+
+        return r < 0 || !w->both ? r : kv_set(t, twin_key('b', w->n, key), value);
+}
+
+static void twins_set(struct kv_store *s, unsigned n, bool both, uint64_t value)
+{
+        struct twins_write w = { .n = n, .both = both, .value = value };
+
+        assert_true(kv_run(s, KV_WRITE | KV_RESERVE, twins_body, &w) >= 0);
+}
+
+static int compare_body(struct kv_txn *t, void *arg)
+{
+        uint64_t *sum = arg;
+
+        *sum = 0;
+        for (unsigned n = 0; n < TWINS; n++) {
+                uint64_t values[2];
+                char key[16];
+
+                for (int i = 0; i < 2; i++) {
+                        struct slice v;
+                        int r = kv_get(t, twin_key("ab"[i], n, key), 0, &v);
+
+                        if (r < 0)
+                                return r;
+                        memcpy(&values[i], v.data, sizeof(values[i]));
+                }
+                if (values[0] != values[1])
+                        return -EBADMSG;
+                *sum += values[0];
+        }
+        return 0;
+}
+
+struct comparison {
+        struct kv_store *s;
+        _Atomic bool done;
+        int result; /* of the first comparison that failed */
+};
+
+static void *compare_main(void *arg)
+{
+        struct comparison *c = arg;
+        uint64_t sum, last = 0;
+
+        while (c->result == 0 && !atomic_load(&c->done)) {
+                c->result = kv_run(c->s, KV_READ, compare_body, &sum);
+                if (c->result == 0 && sum < last)
+                        c->result = -ESTALE;
+                last = sum;
+        }
+        return NULL;
+}
+
+/* In a full store a transaction that frees space is committed below before it is published. Here a reader
+ * finds the old value of one key in the overlay, and that of the other one below. */
+static void what_is_written_through_is_seen_whole(void **state)
+{
+        struct kv_writebehind_opts opts = { .age_ms = 3600000 };
+        struct comparison c = { .s = NULL };
+        struct full *full = full_open();
+        pthread_t reader;
+        uint64_t sum;
+
+        (void)state;
+        assert_int_equal(kv_writebehind_open(&full->filter.base, &opts, &c.s), 0);
+        for (unsigned n = 0; n < TWINS; n++)
+                twins_set(c.s, n, true, 0);
+        assert_int_equal(kv_sync(c.s), 0);
+        atomic_store(&full->full, true);
+        assert_int_equal(pthread_create(&reader, NULL, compare_main, &c), 0);
+        for (unsigned n = 0; n < TWINS; n++) {
+                twins_set(c.s, n, false, 0);
+                twins_set(c.s, n, true, 1);
+                /* It is visible when its commit returns. */
+                assert_int_equal(kv_run(c.s, KV_READ, compare_body, &sum), 0);
+                assert_int_equal(sum, n + 1);
+        }
+        atomic_store(&c.done, true);
+        pthread_join(reader, NULL);
+        assert_int_equal(c.result, 0);
+        assert_int_equal(kv_close(c.s), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -599,6 +743,7 @@ int main(void)
                 cmocka_unit_test(memory_is_bounded),
                 cmocka_unit_test(discarded_transactions_do_not_block),
                 cmocka_unit_test(readers_see_whole_transactions),
+                cmocka_unit_test(what_is_written_through_is_seen_whole),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -348,11 +348,11 @@ int wb_write_through_locked(struct wb_store *wb, struct wb_txn *t)
         batch_init(&b, wb);
         b.n = 1;
         b.tables[0] = wb_active(t);
-        wb->batch_running = true;
+        wb->batch_running = wb->writing_through = true;
         lock_release(&wb->lock);
         r = batch_write(wb, &b);
         lock_acquire(&wb->lock);
-        wb->batch_running = false;
+        wb->batch_running = wb->writing_through = false;
         if (r >= 0) {
                 /* It stays in the table, whose batch will skip it because it is durable. */
                 wb->published = wb->durable = t->number;

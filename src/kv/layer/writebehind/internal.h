@@ -102,6 +102,7 @@ struct wb_store {
         uint64_t drain;              /* lock; no writer begins before this transaction is durable */
         uint64_t active_since_ns;    /* lock; first commit into the active table; 0: it is empty */
         bool batch_running;          /* lock */
+        bool writing_through;        /* lock; a transaction that is not published may be committed below */
         bool committer_idle;         /* lock; it sleeps until woken, not until a time */
         bool batch_wanted;           /* lock; writers wait or a table is full */
         bool stopping;               /* lock */

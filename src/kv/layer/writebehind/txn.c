@@ -63,10 +63,22 @@ static int wait_for_batch_locked(struct wb_store *wb, unsigned flags)
         return 0;
 }
 
+/* Waits while a snapshot of the store below may include a transaction that is not published yet. */
+static int wait_for_write_through(struct wb_store *wb)
+{
+        int r = 0;
+
+        LOCK_GUARD(&wb->lock);
+        while (r >= 0 && wb->writing_through)
+                r = waitlist_wait(&wb->batch_done, &wb->lock);
+        return r;
+}
+
 /* Takes a snapshot of the store below, and the lock such that no batch was retired in between: the current
  * view and the snapshot are a pair. (What a batch wrote below in between is still in the view's tables, too.)
+ * Nor is a transaction being written through: the snapshot might include it, and the view does not.
  * The snapshot is not taken under the lock: the store below may have to wait for readers to end, which need
- * the lock for that. */
+ * the lock for that. For the same reason nothing is waited for with a snapshot. */
 static int snapshot_and_lock(struct wb_store *wb, struct kv_txn **ret)
 {
         for (;;) {
@@ -76,10 +88,13 @@ static int snapshot_and_lock(struct wb_store *wb, struct kv_txn **ret)
                 if (r < 0)
                         return r;
                 lock_acquire(&wb->lock);
-                if (wb->batches == batches)
+                if (wb->batches == batches && !wb->writing_through)
                         return 0;
                 lock_release(&wb->lock);
                 kv_end(*ret);
+                r = wait_for_write_through(wb);
+                if (r < 0)
+                        return r;
         }
 }
 
