@@ -466,7 +466,8 @@ static void test_since_at_random(void **state)
         }
         if (beside.txn)
                 discard(&beside);
-        assert_true(blind > (h.c->chaotic ? 0 : n / 20) || !has_versions(h.c));
+        /* About a tenth of the calls are blind; of the 251 on a slow store rarely fewer than 12. */
+        assert_true(blind > (h.c->chaotic ? 0 : n / 50) || !has_versions(h.c));
 }
 
 /* ---- several at a time ----------------------------------------------------------------------------- */
