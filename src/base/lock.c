@@ -5,7 +5,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-#ifndef NDEBUG
+#ifdef ASHLAR_CHECK_LOCKS
 _Thread_local char lock_thread_;
 #endif
 

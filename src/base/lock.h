@@ -3,8 +3,9 @@
  *
  *     LOCK_GUARD(&queue->lock);     released when the scope ends, on every path
  *
- * A function that needs a lock held ends in `_locked` and begins with lock_assert_held(). Without assertions
- * (NDEBUG) the owner is not kept. All functions: any thread.
+ * A function that needs a lock held ends in `_locked` and begins with lock_assert_held(). Builds for
+ * debugging (meson's buildtype debug, and all sanitizers) keep the owner and check it; others do not, because the
+ * owner costs a cache line more in small tables and a store with each lock. All functions: any thread.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -19,22 +20,16 @@
 
 struct lock {
         pthread_mutex_t mutex;
-#ifndef NDEBUG
+#ifdef ASHLAR_CHECK_LOCKS
         _Atomic(const void *) owner; /* an address that only the owning thread has; NULL: not held */
 #endif
 };
 
-#ifdef NDEBUG
+/* For static locks. The owner begins as NULL. */
 #define LOCK_INIT                                  \
         {                                          \
                 .mutex = PTHREAD_MUTEX_INITIALIZER \
         }
-#else
-#define LOCK_INIT                                                 \
-        {                                                         \
-                .mutex = PTHREAD_MUTEX_INITIALIZER, .owner = NULL \
-        }
-#endif
 
 void lock_init(struct lock *l);
 void lock_destroy(struct lock *l);
@@ -45,7 +40,7 @@ void lock_wait(struct lock *l, pthread_cond_t *cond);
  * over. */
 bool lock_wait_until(struct lock *l, pthread_cond_t *cond, const struct timespec *until);
 
-#ifndef NDEBUG
+#ifdef ASHLAR_CHECK_LOCKS
 extern _Thread_local char lock_thread_;
 
 static inline void lock_set_owner_(struct lock *l, const void *owner)

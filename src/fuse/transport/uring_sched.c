@@ -6,8 +6,7 @@
 #define BULK_BYTES  (64u << 10)
 #define STREAM_BULK 2u
 
-/* ---- class
- * ---------------------------------------------------------------------------------------------- */
+/* ---- class --------------------------------------------------------------------------------------- */
 
 static enum fuse_sched_class class_of(const struct uring_worker *w)
 {
@@ -52,8 +51,7 @@ void fuse_uring_queue_set_class(struct fuse_uring_queue *q, enum fuse_sched_clas
                 atomic_store_explicit(&q->workers[i].used, false, memory_order_relaxed);
 }
 
-/* ---- the request
- * ---------------------------------------------------------------------------------------- */
+/* ---- the request --------------------------------------------------------------------------------- */
 
 /* Long operations must not run in the idle class where a thread cannot leave it: others could keep the
  * thread, and the locks that it holds, from running for any time. */

@@ -71,8 +71,7 @@ int fuse_uring_worker_start(struct uring_worker *w);
 /* Waits for the threads. */
 void fuse_uring_worker_stop(struct uring_worker *w);
 
-/* ---- uring_sched.c: where a request is served
- * ----------------------------------------------------------- */
+/* ---- uring_sched.c: where a request is served ---------------------------------------------------- */
 
 /* Updates w->n_bulk for a request that has arrived. */
 void fuse_uring_sched_arrived(struct uring_worker *w);
