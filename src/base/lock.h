@@ -3,9 +3,9 @@
  *
  *     LOCK_GUARD(&queue->lock);     released when the scope ends, on every path
  *
- * A function that needs a lock held ends in `_locked` and begins with lock_assert_held(). Builds for debugging
- * (meson's buildtype debug, and all sanitizers) keep the owner and check it; others do not, because the owner
- * costs a cache line more in small tables and a store with each lock. All functions: any thread.
+ * A function that needs a lock held ends in `_locked` and begins with lock_assert_held(). Builds for
+ * debugging (meson's buildtype debug, and all sanitizers) keep the owner and check it; others do not, because
+ * the owner costs a cache line more in small tables and a store with each lock. All functions: any thread.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
